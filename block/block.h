@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Block devices.
+ *
+ * Two layers.  A BlockImage is an open image: plain synchronous code (formats over protocols),
+ * used by tools and by workers.  A BlockDev is a drive of a machine: it owns one worker thread that
+ * runs operations on its image in order of submission, and completes them on the machine's context.
+ * Removable drives may have no medium.
+ */
+#pragma once
+
+#include <glib.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "util/error.h"
+#include "util/options.h"
+#include "util/registry.h"
+
+/* -- images (synchronous; one thread at a time) -- */
+
+typedef struct BlockImage BlockImage;
+
+enum {
+    IMAGE_WRITABLE = 1 << 0,
+    IMAGE_NO_LOCK = 1 << 1,    /* opened by the destination of a migration, or --force-share */
+    IMAGE_NO_BACKING = 1 << 2, /* do not open the backing chain */
+    IMAGE_SNAPSHOT = 1 << 3,   /* writes go to a temporary overlay that dies with the image */
+    IMAGE_CHECK = 1 << 4,      /* opened to be checked: do not refuse a dirty or corrupt image */
+};
+
+/* format NULL: probed.  Errors name the file and what to do. */
+BlockImage *image_open(const char *filename, const char *format, int flags, Error *err);
+void image_close(BlockImage *img);
+
+uint64_t image_size(const BlockImage *img); /* guest-visible bytes */
+const char *image_format(const BlockImage *img);
+const char *image_filename(const BlockImage *img);
+const char *image_backing_filename(const BlockImage *img); /* NULL: none */
+bool image_writable(const BlockImage *img);
+
+/* Byte-granular; inside the image's size (asserted).  0 or a negative errno. */
+int image_read(BlockImage *img, uint64_t off, void *buf, size_t len);
+int image_write(BlockImage *img, uint64_t off, const void *buf, size_t len);
+int image_write_zeroes(BlockImage *img, uint64_t off, uint64_t len);
+int image_flush(BlockImage *img);
+
+/* Internal snapshots and the VM-state area behind the guest-visible end. */
+typedef struct SnapshotInfo {
+    char id[128];
+    char name[256];
+    uint64_t vm_state_size; /* bytes */
+    uint32_t date_s, date_ns;
+    uint64_t vm_clock_ns;
+    uint64_t icount; /* UINT64_MAX: not counted */
+    uint64_t disk_size;
+} SnapshotInfo;
+
+bool image_can_snapshot(const BlockImage *img); /* the format has snapshots and it is writable */
+unsigned image_snapshot_count(const BlockImage *img);
+const SnapshotInfo *image_snapshot(const BlockImage *img, unsigned n);
+/* By id or name; of several of one name the newest; -1 where there is none. */
+int image_snapshot_find(const BlockImage *img, const char *id_or_name);
+/* Takes a snapshot of the active layer and of the VM state written before; fills in info->id.
+ * Discards the VM state from the active layer.  All or nothing. */
+bool image_snapshot_create(BlockImage *img, SnapshotInfo *info, Error *err);
+/* Makes snapshot n the active layer; everything is checked before anything changes. */
+bool image_snapshot_goto(BlockImage *img, unsigned n, Error *err);
+bool image_snapshot_check(BlockImage *img, unsigned n, Error *err); /* would goto succeed? */
+bool image_snapshot_delete(BlockImage *img, unsigned n, Error *err);
+/* VM state of the active layer (write) or of snapshot n (read, through its own L1). */
+int image_vmstate_write(BlockImage *img, uint64_t off, const void *buf, size_t len);
+int image_vmstate_read(BlockImage *img, unsigned n, uint64_t off, void *buf, size_t len);
+/* Gives back VM-state clusters of the active layer: after a savevm that failed. */
+bool image_vmstate_discard(BlockImage *img, Error *err);
+
+/* Reads the tables again: the other side of a migration wrote them.  Takes the locks. */
+bool image_activate(BlockImage *img, Error *err);
+/* The opposite: flush, write caches back, give up the locks; reads go on. */
+bool image_inactivate(BlockImage *img, Error *err);
+
+/* A digest of the guest-visible content, the same for equal contents in any format. */
+bool image_digest(BlockImage *img, GChecksum *sum, Error *err);
+
+/* A text as `info block -v` and `stasis-img info` print it. */
+void image_describe(BlockImage *img, GString *out);
+
+/* -- drives of a machine -- */
+
+typedef struct BlockDev BlockDev;
+
+typedef struct BlockStats {
+    uint64_t rd_bytes, wr_bytes, rd_ops, wr_ops, flush_ops, rd_ns, wr_ns, flush_ns;
+} BlockStats;
+
+typedef struct BlockReq BlockReq;
+struct BlockReq {
+    enum { BLOCK_READ, BLOCK_WRITE, BLOCK_FLUSH, BLOCK_ZERO, BLOCK_CALL } op;
+    uint64_t off; /* bytes */
+    void *buf;
+    size_t len;
+    /* BLOCK_CALL: runs on the worker with the image (NULL without a medium). */
+    void (*call)(BlockReq *req, BlockImage *img);
+    int ret; /* 0 or a negative errno, once done */
+    Error err;
+    void (*done)(BlockReq *req); /* on the machine's context; may free the request */
+    void *opaque;
+    /* private */
+    BlockDev *dev;
+    bool completed;
+    int64_t start_ns;
+};
+
+/* A drive from -drive's options (file, format, if, index, media, id, snapshot, readonly, cache,
+ * werror, rerror, serial are taken).  no_lock: the machine waits for an incoming migration.  Without
+ * file: an empty removable drive. */
+BlockDev *block_dev_new(GMainContext *ctx, const char *id, Options *opts, bool no_lock, Error *err);
+void block_dev_free(BlockDev *bd);
+
+const char *block_dev_id(const BlockDev *bd);
+bool block_dev_has_medium(const BlockDev *bd);
+bool block_dev_writable(const BlockDev *bd);
+bool block_dev_removable(const BlockDev *bd);
+void block_dev_set_removable(BlockDev *bd, bool removable); /* by the device that it is attached to */
+uint64_t block_dev_size(const BlockDev *bd);
+const BlockStats *block_dev_stats(const BlockDev *bd);
+/* The open image for reading names and snapshot lists while no request is under way, or NULL. */
+BlockImage *block_dev_image(BlockDev *bd);
+
+/* Queues a request; req lives until done has run.  Requests of one drive run in order. */
+void block_submit(BlockDev *bd, BlockReq *req);
+/* Waits until req is complete and runs its done() here and now. */
+void block_wait(BlockReq *req);
+/* Waits for everything that is queued and runs their done(). */
+void block_drain(BlockDev *bd);
+/* Runs fn(img, opaque) on the worker and waits: for what is short. */
+void block_call_sync(BlockDev *bd, void (*fn)(BlockImage *img, void *opaque), void *opaque);
+
+/* Another medium (file NULL: eject).  Told to the attached device by the media callback. */
+bool block_dev_change(BlockDev *bd, const char *file, const char *format, bool read_only, Error *err);
+typedef struct BlockMediaOps {
+    void (*changed)(void *opaque, bool has_medium);
+    bool (*locked)(void *opaque);     /* the guest holds the tray */
+    bool (*tray_open)(void *opaque);
+    void (*eject_request)(void *opaque, bool force);
+} BlockMediaOps;
+void block_dev_attach(BlockDev *bd, const BlockMediaOps *ops, void *opaque);
+const BlockMediaOps *block_dev_media_ops(BlockDev *bd, void **opaque);
+
+/* For listings. */
+bool block_dev_inserted_info(BlockDev *bd, GString *out, bool verbose);
+void block_formats_help(void);

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The registry of sections: everything that goes into a stream, in the order of registration.
+ *
+ * Devices are registered by core when they are realized; what is no device (RAM, the clock,
+ * libslirp) registers itself.  migration/ walks the registry; nobody else does.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/vmstate.h"
+
+typedef struct Machine Machine;
+typedef struct Device Device;
+
+enum { INSTANCE_ANY = -1 }; /* the next free instance id of that idstr */
+enum { SECTION_ID_MAX = 255 }; /* bytes of an idstr */
+
+/* Old-style: the handler writes and reads bytes itself.  load gets the section's version. */
+typedef struct SectionOps {
+    void (*save)(Stream *st, void *opaque);
+    void (*load)(Stream *st, void *opaque, int version);
+    /* A load is a transaction: ops with side effects are loaded last; undo restores. */
+    bool loads_last;
+} SectionOps;
+
+typedef struct Section Section;
+struct Section {
+    char idstr[SECTION_ID_MAX + 1]; /* with the device path in front, where there is one */
+    uint32_t instance;
+    uint32_t id; /* section id on the wire: counts up at registration */
+    int version;
+    int priority;         /* higher ones are written earlier; 0 for most */
+    const VmState *vmsd;  /* a table ... */
+    const SectionOps *ops; /* ... or an old-style handler ... */
+    const void *iterable; /* ... or an iterable one, known to migration/ alone */
+    Device *dev;          /* the owner, where it is a device */
+    void *state;          /* the struct that the table describes */
+    size_t state_size;
+    void *opaque;      /* of ops and iterable */
+    char compat[SECTION_ID_MAX + 1]; /* idstr without the path, as older senders wrote it; or "" */
+    uint32_t compat_instance;
+    int alias_id;          /* -1: none.  Streams of older versions used this instance id ... */
+    int alias_min_version; /* ... for tables from this version on */
+    Section *next;
+};
+
+/* Template: idstr (without path), version, vmsd/ops/iterable, state ... ; instance INSTANCE_ANY is
+ * passed as UINT32_MAX.  path (NULL: none) is put in front: "path/idstr".  The copy is owned by the
+ * machine.  Fails with "path too long" or on a taken (idstr, instance). */
+Section *section_register(Machine *m, const char *path, const Section *tmpl, Error *err);
+void section_unregister(Machine *m, Section *sec);
+Section *section_find(Machine *m, const char *idstr, uint32_t instance);

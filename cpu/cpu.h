@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The x86 CPU, from outside.  It is a device of class "x86-cpu" (properties: model, "pentium3,-apic";
+ * index), created by the machine by name.  Its input wires are in core/wires.h; what it needs from
+ * the chipset (interrupt acknowledge, memory, ports, clock) it finds on the Machine.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/machine.h"
+
+/* Why a slice ended. */
+typedef enum CpuExit {
+    CPU_BUDGET,  /* max_insns executed */
+    CPU_HALTED,  /* HLT and nothing pending: idle until an interrupt */
+    CPU_KICKED,  /* machine_kick, a reset or shutdown request, an earlier timer deadline */
+    CPU_BLOCKED, /* meets an absent page: nothing of the instruction has happened */
+    CPU_SHUTDOWN /* triple fault: the reset has been requested */
+} CpuExit;
+
+/* Runs the machine's CPUs for at most max_insns instructions (exactly that many where nothing else
+ * ends the slice); *done gets the number executed, which has been added to clock.insns. */
+CpuExit cpu_run(Machine *m, int64_t max_insns, int64_t *done);
+
+/* True while nothing but an interrupt can make a CPU go on. */
+bool cpu_idle(Machine *m);
+
+/* Lists the models, sorted ("-cpu help"). */
+void cpu_models_help(void);
+
+/* For the monitor and gdb: translates a linear address of CPU 0 without side effects. */
+bool cpu_translate(Machine *m, uint64_t gva, uint64_t *gpa);
+/* Reads guest-virtual memory for the monitor; false where a page is not mapped. */
+bool cpu_read_virtual(Machine *m, uint64_t gva, void *buf, uint64_t len);
+/* A register's value by name ("eip", "eax", "cr3"), for $name in monitor expressions. */
+bool cpu_register(Machine *m, const char *name, uint64_t *val);
