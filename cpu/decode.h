@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Decoded instructions.  Source: Intel SDM volume 2 and its opcode maps.
+ *
+ * One table (cpu/opcodes.c) describes every opcode; decoder, interpreter, tests (and a translator)
+ * read it.  A row names its operands, its handler and its kind.
+ */
+#pragma once
+
+#include "cpu/state.h"
+
+/* A handler of an instruction that runs inside a block.  How it passes on to the next one is
+ * cpu/dispatch.h's matter. */
+typedef void InsnFn(Cpu *cpu, const Insn *in);
+
+struct Insn {
+    InsnFn *fn;
+    uint8_t len;      /* bytes */
+    uint8_t opsize;   /* operand size: 1, 2, 4, 8 */
+    uint8_t adsize;   /* address size: 2, 4, 8 */
+    uint8_t modrm;    /* the byte itself; modrm >= 0xc0: register form */
+    uint8_t reg, rm;  /* its fields, extended by REX */
+    uint8_t base, index, scale; /* of the address; REG_NONE where there is none */
+    uint8_t seg;      /* the segment that the address uses, prefix applied */
+    uint8_t flags;    /* INSN_* */
+    uint8_t rep;      /* 0, 0xf2 or 0xf3 */
+    uint8_t op;       /* last opcode byte: condition codes, x87 groups */
+    uint8_t off;      /* of the instruction from its block's start, in bytes */
+    int32_t disp;
+    uint64_t imm;     /* sign-extended as the opcode says; far pointers: offset ... */
+    uint16_t sel;     /* ... and selector; ENTER: level */
+};
+enum { REG_NONE = 0xff };
+enum { INSN_LOCK = 1, INSN_LAST = 2, INSN_SLOW = 4, INSN_REX = 8, INSN_66 = 16 };
+
+/* Offset part of a memory operand, wrapped to the address size. */
+uint64_t insn_ea(const Cpu *cpu, const Insn *in);
+/* The memory operand of size bytes: segment checks done, linear address. */
+uint64_t insn_lin(Cpu *cpu, const Insn *in, unsigned size, bool write);
+
+/* r/m operand of in->opsize (or the given size), register or memory. */
+uint64_t insn_read_rm(Cpu *cpu, const Insn *in, unsigned size);
+void insn_write_rm(Cpu *cpu, const Insn *in, uint64_t val, unsigned size);
+uint64_t cpu_read_reg(const Cpu *cpu, unsigned reg, unsigned size, bool rex);
+void cpu_write_reg(Cpu *cpu, unsigned reg, uint64_t val, unsigned size, bool rex);
+
+/* Stack, by SS's size: linear addresses are checked; ESP changes only by cpu_write_reg at commit. */
+void cpu_push(Cpu *cpu, uint64_t val, unsigned size);
+uint64_t cpu_pop(Cpu *cpu, unsigned size);
+
+/*
+ * Slow handlers (INSN_SLOW).  They end their block.  On entry s.eip is the instruction's own, and
+ * next_eip the following one's; a jump sets next_eip (and CS by cpu/segment.c); the dispatcher then
+ * commits s.eip = next_eip.  Implemented outside the interpreter's own files:
+ */
+/* cpu/far.c */
+InsnFn op_call_far_imm, op_call_far_mem, op_jmp_far_imm, op_jmp_far_mem, op_ret_far, op_iret;
+/* cpu/interrupt.c */
+InsnFn op_int_n, op_int3, op_into, op_icebp, op_bound;
+/* cpu/segment.c */
+InsnFn op_mov_sreg_rm, op_pop_sreg, op_load_far_ptr /* LES LDS LSS LFS LGS: in->op tells */;
+InsnFn op_arpl, op_lar, op_lsl, op_verr, op_verw, op_lldt, op_sldt, op_ltr, op_str;
+/* cpu/system.c */
+InsnFn op_lgdt, op_lidt, op_sgdt, op_sidt, op_lmsw, op_smsw, op_clts, op_mov_r_cr, op_mov_cr_r;
+InsnFn op_mov_r_dr, op_mov_dr_r, op_invlpg, op_invd, op_wbinvd, op_hlt, op_cli, op_sti;
+InsnFn op_pushf, op_popf, op_sysenter, op_sysexit, op_rsm, op_in, op_out;
+/* cpu/msr.c, cpu/models.c */
+InsnFn op_rdmsr, op_wrmsr, op_rdtsc, op_rdpmc, op_cpuid;
+/* cpu/x87.c: all of D8..DF (in->op, in->modrm), and WAIT; slow or not is the table's choice */
+InsnFn op_x87, op_wait, op_fxsave, op_fxrstor;
+/* cpu/mmx.c: in->op tells which of 0F xx */
+InsnFn op_mmx, op_emms;
