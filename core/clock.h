@@ -20,10 +20,9 @@ enum { TIMER_NEVER = -1 };
 struct Timer {
     Clock *clock;
     int64_t expire_ns; /* virtual time, TIMER_NEVER while not armed */
-    uint64_t seq;      /* order of arming, between timers of the same instant */
     void (*fire)(void *opaque);
     void *opaque;
-    Timer *next; /* in the clock's list, by expire_ns then seq */
+    Timer *next; /* in the clock's list, by expire_ns then rank */
     int32_t rank; /* fixed order between timers of the same instant: the order of timer_init */
 };
 

@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: MIT */
+/* Option texts "first,key=value,flag": see options.h. */
+#include "util/options.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "util/bits.h"
+
+static void options_entry_free(void *p)
+{
+    OptionsEntry *e = p;
+
+    g_free(e->key);
+    g_free(e->value);
+    g_free(e);
+}
+
+Options *options_new(void)
+{
+    Options *o = g_new0(Options, 1);
+
+    o->entries = g_ptr_array_new_with_free_func(options_entry_free);
+    return o;
+}
+
+void options_free(Options *o)
+{
+    if (!o) return;
+    g_ptr_array_free(o->entries, TRUE);
+    g_free(o);
+}
+
+void options_set(Options *o, const char *key, const char *value)
+{
+    OptionsEntry *e = g_new0(OptionsEntry, 1);
+
+    e->key = g_strdup(key);
+    e->value = g_strdup(value);
+    g_ptr_array_add(o->entries, e);
+}
+
+/* One item up to a single comma; doubled commas stand for one.  *text is moved behind it. */
+static char *options_item(const char **text)
+{
+    GString *item = g_string_new(NULL);
+    const char *p = *text;
+
+    for (; *p; p++) {
+        if (*p == ',') {
+            if (p[1] != ',') break;
+            p++;
+        }
+        g_string_append_c(item, *p);
+    }
+    *text = *p ? p + 1 : p;
+    return g_string_free(item, FALSE);
+}
+
+Options *options_parse(const char *text, const char *implied_key, Error *err)
+{
+    Options *o = options_new();
+
+    for (bool first = true; *text; first = false) {
+        char *item = options_item(&text);
+        char *eq = strchr(item, '=');
+
+        if (eq) {
+            *eq = 0;
+            options_set(o, item, eq + 1);
+        } else if (first && implied_key) {
+            options_set(o, implied_key, item);
+        } else if (*item) {
+            bool no = !strncmp(item, "no", 2) && strlen(item) > 2 && strcmp(item, "node");
+            options_set(o, no ? item + 2 : item, no ? "off" : "on");
+        }
+        if (eq == item) {
+            error_set(err, "an option has no name: '=%s'", eq + 1);
+            g_free(item);
+            options_free(o);
+            return NULL;
+        }
+        g_free(item);
+    }
+    return o;
+}
+
+const char *options_get(Options *o, const char *key)
+{
+    const char *found = NULL;
+
+    for (guint i = 0; i < o->entries->len; i++) {
+        OptionsEntry *e = o->entries->pdata[i];
+
+        if (strcmp(e->key, key)) continue;
+        e->used = true;
+        found = e->value;
+    }
+    return found;
+}
+
+const char *options_get_or(Options *o, const char *key, const char *fallback)
+{
+    const char *v = options_get(o, key);
+
+    return v ? v : fallback;
+}
+
+bool options_get_bool(Options *o, const char *key, bool *out, Error *err)
+{
+    const char *v = options_get(o, key);
+
+    return !v || parse_bool(v, out, err) || error_prefix(err, "%s: ", key);
+}
+
+bool options_get_u64(Options *o, const char *key, uint64_t *out, Error *err)
+{
+    const char *v = options_get(o, key);
+
+    return !v || parse_u64(v, out, err) || error_prefix(err, "%s: ", key);
+}
+
+bool options_get_size(Options *o, const char *key, uint64_t *out, Error *err)
+{
+    const char *v = options_get(o, key);
+
+    return !v || parse_size(v, 'B', out, err) || error_prefix(err, "%s: ", key);
+}
+
+bool options_check_used(Options *o, const char *what, Error *err)
+{
+    for (guint i = 0; i < o->entries->len; i++) {
+        OptionsEntry *e = o->entries->pdata[i];
+
+        if (!e->used) return error_set(err, "%s: unknown option '%s'", what, e->key);
+    }
+    return true;
+}
+
+bool parse_bool(const char *text, bool *out, Error *err)
+{
+    static const char *const yes[] = { "on", "yes", "true", "y" };
+    static const char *const no[] = { "off", "no", "false", "n" };
+
+    for (size_t i = 0; i < ARRAY_SIZE(yes); i++) {
+        if (!strcmp(text, yes[i]) || !strcmp(text, no[i])) {
+            *out = !strcmp(text, yes[i]);
+            return true;
+        }
+    }
+    return error_set(err, "'%s' is neither 'on' nor 'off'", text);
+}
+
+bool parse_u64(const char *text, uint64_t *out, Error *err)
+{
+    char *end;
+    uint64_t v;
+
+    errno = 0;
+    v = strtoull(text, &end, 0);
+    if (errno || end == text || *end || strchr(text, '-'))
+        return error_set(err, "'%s' is not a number", text);
+    *out = v;
+    return true;
+}
+
+bool parse_size(const char *text, char default_suffix, uint64_t *out, Error *err)
+{
+    static const char suffixes[] = "BKMGTPE";
+    bool hex = !strncmp(text, "0x", 2);
+    const char *s;
+    char *end, c;
+    double v;
+
+    errno = 0;
+    v = hex ? (double)strtoull(text, &end, 16) : g_ascii_strtod(text, &end);
+    c = *end ? g_ascii_toupper(*end) : default_suffix;
+    s = c ? strchr(suffixes, c) : NULL;
+    if (errno || end == text || !s || !(v >= 0) || (*end && end[1]))
+        return error_set(err, "'%s' is not a size (a number with B, K, M, G or T behind it)", text);
+    v *= (double)(1ull << (10 * (s - suffixes)));
+    if (v >= 9.2e18) return error_set(err, "'%s' is too large", text);
+    *out = (uint64_t)v;
+    return true;
+}
+
+/* Levenshtein distance, one row at a time. */
+static unsigned edit_distance(const char *a, const char *b)
+{
+    size_t n = strlen(b);
+    unsigned *row = g_new(unsigned, n + 1), best;
+
+    for (size_t j = 0; j <= n; j++) row[j] = (unsigned)j;
+    for (size_t i = 0; a[i]; i++) {
+        unsigned diagonal = row[0];
+
+        row[0] = (unsigned)i + 1;
+        for (size_t j = 0; j < n; j++) {
+            unsigned cost = diagonal + (a[i] != b[j]);
+
+            diagonal = row[j + 1];
+            row[j + 1] = MIN_OF(cost, MIN_OF(row[j], diagonal) + 1);
+        }
+    }
+    best = row[n];
+    g_free(row);
+    return best;
+}
+
+const char *did_you_mean(const char *word, const char *const *candidates, size_t n)
+{
+    unsigned limit = MAX_OF((unsigned)strlen(word) / 3, 1u);
+    const char *best = NULL;
+
+    for (size_t i = 0; i < n; i++) {
+        unsigned d = edit_distance(word, candidates[i]);
+
+        if (d > limit) continue;
+        limit = d ? d - 1 : 0;
+        best = candidates[i];
+        if (!d) break;
+    }
+    return best;
+}
