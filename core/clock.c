@@ -19,10 +19,7 @@ static int64_t clock_read_host(clockid_t id)
 int64_t host_ns(void) { return clock_read_host(CLOCK_MONOTONIC); }
 int64_t host_wall_ns(void) { return clock_read_host(CLOCK_REALTIME); }
 
-void clock_init(Clock *c)
-{
-    *c = (Clock){ .tsc_hz = 1000000000, .rtc_source = RTC_CLOCK_HOST };
-}
+void clock_init(Clock *c) { *c = (Clock){ .tsc_hz = 1000000000, .rtc_source = RTC_CLOCK_HOST }; }
 
 void clock_set_icount(Clock *c, unsigned shift, bool sleep)
 {
@@ -85,8 +82,9 @@ int64_t clock_rtc(const Clock *c)
 
 void timer_init(Timer *t, Clock *c, void (*fire)(void *opaque), void *opaque)
 {
-    *t = (Timer){ .clock = c, .expire_ns = TIMER_NEVER, .fire = fire, .opaque = opaque,
-        .rank = c->next_rank++ };
+    *t = (Timer){
+        .clock = c, .expire_ns = TIMER_NEVER, .fire = fire, .opaque = opaque, .rank = c->next_rank++
+    };
 }
 
 void timer_cancel(Timer *t)

@@ -22,7 +22,7 @@ struct Timer {
     int64_t expire_ns; /* virtual time, TIMER_NEVER while not armed */
     void (*fire)(void *opaque);
     void *opaque;
-    Timer *next; /* in the clock's list, by expire_ns then rank */
+    Timer *next;  /* in the clock's list, by expire_ns then rank */
     int32_t rank; /* fixed order between timers of the same instant: the order of timer_init */
 };
 
@@ -33,17 +33,17 @@ struct Clock {
     bool icount;
     bool icount_sleep; /* an idle guest waits for the host's clock too (-icount sleep=on) */
     uint8_t icount_shift;
-    int64_t insns;     /* executed instructions, up to the current slice's start */
-    int64_t warp_ns;   /* virtual time that HLT skipped (icount) */
+    int64_t insns;   /* executed instructions, up to the current slice's start */
+    int64_t warp_ns; /* virtual time that HLT skipped (icount) */
     int64_t (*slice_insns)(void *opaque); /* executed in the current slice so far; set by the CPU */
     void *slice_opaque;
     Timer *timers;
     int32_t next_rank;
     void (*deadline_changed)(void *opaque); /* an earlier deadline than before: end the CPU slice */
     void *deadline_opaque;
-    uint64_t tsc_hz;     /* the guest's TSC rate */
-    int64_t tsc_offset;  /* TSC = virtual ns scaled by tsc_hz, plus this */
-    int64_t rtc_offset;  /* of clock_rtc against its source, ns */
+    uint64_t tsc_hz;    /* the guest's TSC rate */
+    int64_t tsc_offset; /* TSC = virtual ns scaled by tsc_hz, plus this */
+    int64_t rtc_offset; /* of clock_rtc against its source, ns */
     enum { RTC_CLOCK_HOST, RTC_CLOCK_VM, RTC_CLOCK_RT } rtc_source;
 };
 

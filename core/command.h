@@ -24,11 +24,11 @@ typedef struct Sink Sink; /* where output goes; see below */
 typedef struct Arg {
     const char *name;
     bool given;
-    char *text;   /* s S F B */
-    int64_t num;  /* i l o; b and flags: 0 or 1 */
-    int count;    /* of "/": repeat ... */
-    char format;  /* ... one of x d u o c i s ... */
-    int size;     /* ... and 1, 2, 4, 8 bytes */
+    char *text;  /* s S F B */
+    int64_t num; /* i l o; b and flags: 0 or 1 */
+    int count;   /* of "/": repeat ... */
+    char format; /* ... one of x d u o c i s ... */
+    int size;    /* ... and 1, 2, 4, 8 bytes */
 } Arg;
 
 typedef struct CommandCall {
@@ -48,8 +48,8 @@ typedef struct Command {
     /* Starts something that ends later: the monitor waits until sink_done is called on out. */
     bool async;
     /* Offers completions for argument n that start with prefix; may be NULL. */
-    void (*complete)(Machine *m, unsigned n, const char *prefix, void (*offer)(void *ctx,
-        const char *word), void *ctx);
+    void (*complete)(Machine *m, unsigned n, const char *prefix,
+        void (*offer)(void *ctx, const char *word), void *ctx);
 } Command;
 
 #define COMMAND(ident, ...)                                                                        \

@@ -49,7 +49,13 @@ typedef struct BlockDev BlockDev;
 typedef struct NetPort NetPort;
 
 typedef enum PropType {
-    PROP_U8, PROP_U16, PROP_U32, PROP_U64, PROP_I32, PROP_BOOL, PROP_STR, /* char *, owned by core */
+    PROP_U8,
+    PROP_U16,
+    PROP_U32,
+    PROP_U64,
+    PROP_I32,
+    PROP_BOOL,
+    PROP_STR,     /* char *, owned by core */
     PROP_IRQ,     /* "id.line": a wire to a device's irq_in; "" leads to nothing */
     PROP_CHARDEV, /* an id of -chardev; "" is NULL */
     PROP_BLOCK,   /* an id of -drive */
@@ -100,9 +106,9 @@ struct DeviceClass {
     const char *name; /* of -device */
     const char *alias;
     const char *desc;
-    size_t size;           /* of the whole struct */
-    size_t state_offset;   /* of s ... */
-    size_t state_size;     /* ... and its size; 0: no state */
+    size_t size;         /* of the whole struct */
+    size_t state_offset; /* of s ... */
+    size_t state_size;   /* ... and its size; 0: no state */
     const Prop *props;
     const VmState *const *vmstates; /* NULL-terminated: a section each, all over s; see VMSTATES */
     const VmField *exact; /* integers that no section has and exactness needs: vmdescription key */
@@ -124,13 +130,18 @@ struct DeviceClass {
 /* DEVICE(uart, "16450 serial port", Uart, .realize = ..., .vmstates = VMSTATES(&uart_vmstate)):
  * a class named after its first argument; another name by .name = "isa-serial". */
 #define DEVICE(ident, text, T, ...)                                                                \
-    static const DeviceClass ident##_class = { .name = #ident, .desc = (text), .size = sizeof(T),  \
-        .state_offset = offsetof(T, s), .state_size = sizeof(((T *)0)->s), __VA_ARGS__ };          \
+    static const DeviceClass ident##_class = { .name = #ident,                                     \
+        .desc = (text),                                                                            \
+        .size = sizeof(T),                                                                         \
+        .state_offset = offsetof(T, s),                                                            \
+        .state_size = sizeof(((T *)0)->s),                                                         \
+        __VA_ARGS__ };                                                                             \
     SET_ADD(devices, ident##_class)
 /* The same without a state. */
 #define DEVICE_STATELESS(ident, text, T, ...)                                                      \
-    static const DeviceClass ident##_class = { .name = #ident, .desc = (text), .size = sizeof(T),  \
-        __VA_ARGS__ };                                                                             \
+    static const DeviceClass ident##_class = {                                                     \
+        .name = #ident, .desc = (text), .size = sizeof(T), __VA_ARGS__                             \
+    };                                                                                             \
     SET_ADD(devices, ident##_class)
 
 SET_DECLARE(devices);
@@ -138,8 +149,8 @@ SET_DECLARE(devices);
 struct Device {
     const DeviceClass *cls;
     Machine *m;
-    char *id;   /* unique in the machine: "pic", "uart0", or from -device id= */
-    char *path; /* what stands in front of its sections' names ("0000:00:02.0"), or NULL */
+    char *id;          /* unique in the machine: "pic", "uart0", or from -device id= */
+    char *path;        /* what stands in front of its sections' names ("0000:00:02.0"), or NULL */
     GHashTable *props; /* texts given, char * to char *: for `info qtree` */
     bool realized;
     int instance; /* section instance: INSTANCE_ANY takes the next free one */

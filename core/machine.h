@@ -56,30 +56,30 @@ typedef struct NicConfig {
 } NicConfig;
 
 typedef struct MachineConfig {
-    char *type; /* "pc" */
+    char *type;         /* "pc" */
     Options *type_opts; /* -M name,option=value */
-    char *cpu;  /* "pentium3,-apic"; NULL: the machine's default */
+    char *cpu;          /* "pentium3,-apic"; NULL: the machine's default */
     uint64_t ram_size;
     unsigned cpus;
-    char *name, *uuid; /* -name, -uuid (36 characters); NULL: none */
+    char *name, *uuid;     /* -name, -uuid (36 characters); NULL: none */
     char *bios_dir, *bios; /* -L, -bios */
     char *kernel, *initrd, *append;
     char *boot_order; /* "cad"; NULL: the machine's default */
     char *boot_once;
     bool boot_menu;
     int boot_menu_timeout_ms; /* -1: the firmware's */
-    char *vga; /* "std", "none" */
+    char *vga;                /* "std", "none" */
     bool acpi, hpet, usb, vmport;
     bool no_defaults;
     bool no_reboot, no_shutdown; /* what a guest's reset and power-off do */
-    GPtrArray *drives;    /* DriveConfig */
-    GPtrArray *nics;      /* NicConfig */
-    GPtrArray *serials;   /* char *: ids of character devices, NULL for -serial none */
-    GPtrArray *parallels; /* likewise */
-    GPtrArray *devices;   /* Options of each -device, created after the board's own */
-    GPtrArray *globals;   /* Options {driver, property, value} of -global */
-    char *debugcon;       /* id of a character device, or NULL */
-    int64_t rtc_base;     /* Unix seconds of -rtc base=, or INT64_MIN: the host's time */
+    GPtrArray *drives;           /* DriveConfig */
+    GPtrArray *nics;             /* NicConfig */
+    GPtrArray *serials;          /* char *: ids of character devices, NULL for -serial none */
+    GPtrArray *parallels;        /* likewise */
+    GPtrArray *devices;          /* Options of each -device, created after the board's own */
+    GPtrArray *globals;          /* Options {driver, property, value} of -global */
+    char *debugcon;              /* id of a character device, or NULL */
+    int64_t rtc_base;            /* Unix seconds of -rtc base=, or INT64_MIN: the host's time */
     bool rtc_localtime;
 } MachineConfig;
 
@@ -101,13 +101,13 @@ SET_DECLARE(machines);
 
 /* Told when the run state or something else of note changes. */
 typedef enum MachineEvent {
-    EVENT_RUN_STATE,  /* m->run_state has changed */
-    EVENT_RESET,      /* the machine was reset */
-    EVENT_SHUTDOWN,   /* the guest or user ended it */
-    EVENT_LOADED,     /* a load has been committed and synced: loadvm or an incoming migration */
-    EVENT_TRAY,       /* a removable medium moved */
-    EVENT_MIGRATION,  /* the migration's status changed */
-    EVENT_DISPLAY,    /* the display mode changed */
+    EVENT_RUN_STATE, /* m->run_state has changed */
+    EVENT_RESET,     /* the machine was reset */
+    EVENT_SHUTDOWN,  /* the guest or user ended it */
+    EVENT_LOADED,    /* a load has been committed and synced: loadvm or an incoming migration */
+    EVENT_TRAY,      /* a removable medium moved */
+    EVENT_MIGRATION, /* the migration's status changed */
+    EVENT_DISPLAY,   /* the display mode changed */
 } MachineEvent;
 
 typedef struct MachineNotifier MachineNotifier;
@@ -118,8 +118,12 @@ struct MachineNotifier {
 };
 
 typedef enum ResetReason { RESET_HOST, RESET_GUEST, RESET_SILENT } ResetReason;
-typedef enum ShutdownReason { SHUTDOWN_HOST_QUIT, SHUTDOWN_HOST_SIGNAL, SHUTDOWN_GUEST, SHUTDOWN_ERROR }
-    ShutdownReason;
+typedef enum ShutdownReason {
+    SHUTDOWN_HOST_QUIT,
+    SHUTDOWN_HOST_SIGNAL,
+    SHUTDOWN_GUEST,
+    SHUTDOWN_ERROR
+} ShutdownReason;
 
 struct Machine {
     const MachineClass *cls;
@@ -131,7 +135,7 @@ struct Machine {
     Device *devices; /* in order of creation */
     Section *sections;
     uint32_t next_section_id;
-    GHashTable *objects; /* "kind/id" -> backend object: chardev, drive, netdev, console ... */
+    GPtrArray *objects; /* backend objects by kind and id: chardev, drive, netdev, console ... */
     MachineNotifier *notifiers;
     RunState run_state;
     /* The CPU slice ends soon where this is set, by any thread. */
@@ -144,7 +148,7 @@ struct Machine {
     /* Interrupt acknowledge: the PIC's vector.  A wire with an answer. */
     int (*inta)(Device *dev);
     Device *inta_dev;
-    GHashTable *singletons;  /* per-machine state of folders ("migration" ...), see machine_slot */
+    GHashTable *singletons; /* per-machine state of folders ("migration" ...), see machine_slot */
 };
 
 /* A machine of the class with this name or alias, empty: config is filled by the caller before
@@ -184,8 +188,8 @@ bool machine_object_add(Machine *m, const char *kind, const char *id, void *obj,
 void *machine_object(Machine *m, const char *kind, const char *id);
 void machine_object_del(Machine *m, const char *kind, const char *id);
 /* Calls fn for each object of a kind, in the order of their addition. */
-void machine_object_each(Machine *m, const char *kind, void (*fn)(void *ctx, const char *id,
-    void *obj), void *ctx);
+void machine_object_each(
+    Machine *m, const char *kind, void (*fn)(void *ctx, const char *id, void *obj), void *ctx);
 
 /* A folder's own per-machine struct, made (zeroed) on first use: what would be a global elsewhere. */
 void *machine_slot(Machine *m, const char *name, size_t size, void (*destroy)(void *slot));

@@ -42,11 +42,11 @@ typedef struct RamBlock RamBlock;
 struct RamBlock {
     char idstr[256]; /* name on the wire: "pc.ram", "0000:00:02.0/vga.vram" */
     uint8_t *host;
-    uint64_t size; /* bytes, a multiple of PAGE_SIZE */
-    int fd;        /* the memfd, or -1 */
-    uint8_t *watch; /* a byte of Watch bits per page */
+    uint64_t size;     /* bytes, a multiple of PAGE_SIZE */
+    int fd;            /* the memfd, or -1 */
+    uint8_t *watch;    /* a byte of Watch bits per page */
     uint32_t watching; /* clients that armed anything since their last ram_unwatch */
-    RamBlock *next; /* in order of creation */
+    RamBlock *next;    /* in order of creation */
     Machine *m;
 };
 
@@ -61,15 +61,15 @@ typedef struct MmioOps {
 /* A range of the physical map; owned by the device that embeds it. */
 typedef struct MemRegion MemRegion;
 struct MemRegion {
-    const char *name; /* `info mtree` */
+    const char *name;   /* `info mtree` */
     uint64_t gpa, size; /* page-aligned */
     int prio;           /* the higher one covers the lower one */
     bool enabled;
-    bool smm_only;  /* seen by CPUs in SMM alone */
-    RamBlock *ram;  /* RAM or ROM: reads (and writes unless readonly) go to ram + ram_off ... */
+    bool smm_only; /* seen by CPUs in SMM alone */
+    RamBlock *ram; /* RAM or ROM: reads (and writes unless readonly) go to ram + ram_off ... */
     uint64_t ram_off;
-    bool readonly;          /* writes are dropped */
-    const MmioOps *ops;     /* ... or registers */
+    bool readonly;      /* writes are dropped */
+    const MmioOps *ops; /* ... or registers */
     Device *dev;
     MemRegion *next;
 };
@@ -190,5 +190,6 @@ uint32_t pio_read(Machine *m, uint32_t port, unsigned size);
 void pio_write(Machine *m, uint32_t port, uint32_t val, unsigned size);
 
 /* For `info mtree`: calls fn for each mapped run of ports, ascending. */
-void pio_each(Machine *m, void (*fn)(void *opaque, uint32_t first, uint32_t last, Device *dev,
-    const char *name), void *opaque);
+void pio_each(Machine *m,
+    void (*fn)(void *opaque, uint32_t first, uint32_t last, Device *dev, const char *name),
+    void *opaque);

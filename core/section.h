@@ -15,7 +15,7 @@
 typedef struct Machine Machine;
 typedef struct Device Device;
 
-enum { INSTANCE_ANY = -1 }; /* the next free instance id of that idstr */
+enum { INSTANCE_ANY = -1 };    /* the next free instance id of that idstr */
 enum { SECTION_ID_MAX = 255 }; /* bytes of an idstr */
 
 /* Old-style: the handler writes and reads bytes itself.  load gets the section's version. */
@@ -32,14 +32,14 @@ struct Section {
     uint32_t instance;
     uint32_t id; /* section id on the wire: counts up at registration */
     int version;
-    int priority;         /* higher ones are written earlier; 0 for most */
-    const VmState *vmsd;  /* a table ... */
+    int priority;          /* higher ones are written earlier; 0 for most */
+    const VmState *vmsd;   /* a table ... */
     const SectionOps *ops; /* ... or an old-style handler ... */
-    const void *iterable; /* ... or an iterable one, known to migration/ alone */
-    Device *dev;          /* the owner, where it is a device */
-    void *state;          /* the struct that the table describes */
+    const void *iterable;  /* ... or an iterable one, known to migration/ alone */
+    Device *dev;           /* the owner, where it is a device */
+    void *state;           /* the struct that the table describes */
     size_t state_size;
-    void *opaque;      /* of ops and iterable */
+    void *opaque;                    /* of ops and iterable */
     char compat[SECTION_ID_MAX + 1]; /* idstr without the path, as older senders wrote it; or "" */
     uint32_t compat_instance;
     int alias_id;          /* -1: none.  Streams of older versions used this instance id ... */

@@ -41,15 +41,15 @@ struct VmField {
     const char *name; /* NULL ends a table */
     const VmType *type;
     size_t offset;
-    size_t size;           /* bytes of one element in memory (and on the wire, for plain types) */
-    uint32_t count;        /* elements: 1 for scalars */
-    size_t stride;         /* bytes from element to element in memory */
+    size_t size;    /* bytes of one element in memory (and on the wire, for plain types) */
+    uint32_t count; /* elements: 1 for scalars */
+    size_t stride;  /* bytes from element to element in memory */
     uint32_t flags;
-    int since;             /* in streams from this version of the table on */
-    const VmState *vmsd;   /* vm_struct, vm_tmp */
-    int struct_version;    /* version of the nested table that the description shows */
+    int since;           /* in streams from this version of the table on */
+    const VmState *vmsd; /* vm_struct, vm_tmp */
+    int struct_version;  /* version of the nested table that the description shows */
     bool (*exists)(const void *s, int version); /* NULL: always */
-    size_t count_offset;   /* VMF_VARIABLE: where the element count is in s ... */
+    size_t count_offset;      /* VMF_VARIABLE: where the element count is in s ... */
     const VmType *count_type; /* ... and its type, NULL for a fixed count */
 };
 
@@ -65,16 +65,16 @@ struct VmState {
 };
 
 #define VM_TYPE_OF(lvalue)                                                                         \
-    _Generic((lvalue),                                                                             \
-        bool: &vm_bool,                                                                            \
-        uint8_t: &vm_u8,                                                                           \
-        uint16_t: &vm_u16,                                                                         \
-        uint32_t: &vm_u32,                                                                         \
-        uint64_t: &vm_u64,                                                                         \
-        int8_t: &vm_i8,                                                                            \
-        int16_t: &vm_i16,                                                                          \
-        int32_t: &vm_i32,                                                                          \
-        int64_t: &vm_i64)
+    _Generic((lvalue), bool                                                                        \
+             : &vm_bool, uint8_t                                                                   \
+             : &vm_u8, uint16_t                                                                    \
+             : &vm_u16, uint32_t                                                                   \
+             : &vm_u32, uint64_t                                                                   \
+             : &vm_u64, int8_t                                                                     \
+             : &vm_i8, int16_t                                                                     \
+             : &vm_i16, int32_t                                                                    \
+             : &vm_i32, int64_t                                                                    \
+             : &vm_i64)
 #define VM_AT(S, f) (((S *)0)->f)
 
 #define VM_FIELD(S, f, wire_name, vmtype, n, elem_size, ...)                                       \
@@ -93,8 +93,8 @@ struct VmState {
 /* A whole array of integers. */
 #define VM_INTS(S, f) VM_INTS_AS(S, f, #f)
 #define VM_INTS_AS(S, f, name)                                                                     \
-    VM_FIELD(S, f, name, VM_TYPE_OF(VM_AT(S, f)[0]),                                               \
-        sizeof(VM_AT(S, f)) / sizeof(VM_AT(S, f)[0]), sizeof(VM_AT(S, f)[0]))
+    VM_FIELD(S, f, name, VM_TYPE_OF(VM_AT(S, f)[0]), sizeof(VM_AT(S, f)) / sizeof(VM_AT(S, f)[0]), \
+        sizeof(VM_AT(S, f)[0]))
 /* One element of some other type ("vm_u8_equal", "vm_timer" ...). */
 #define VM_ELEM(S, f, name, vmtype) VM_FIELD(S, f, name, vmtype, 1, sizeof(VM_AT(S, f)))
 /* A byte array as one "buffer". */
@@ -111,7 +111,8 @@ struct VmState {
 #define VM_TIMER(S, f, name) VM_FIELD(S, f, name, &vm_timer, 1, sizeof(VM_AT(S, f)))
 /* Nested structs: one, or an array of them. */
 #define VM_STRUCT(S, f, name, table, v)                                                            \
-    VM_FIELD(S, f, name, &vm_struct, 1, sizeof(VM_AT(S, f)), .vmsd = &(table), .struct_version = (v))
+    VM_FIELD(                                                                                      \
+        S, f, name, &vm_struct, 1, sizeof(VM_AT(S, f)), .vmsd = &(table), .struct_version = (v))
 #define VM_STRUCTS(S, f, name, table, v)                                                           \
     VM_FIELD(S, f, name, &vm_struct, sizeof(VM_AT(S, f)) / sizeof(VM_AT(S, f)[0]),                 \
         sizeof(VM_AT(S, f)[0]), .vmsd = &(table), .struct_version = (v))

@@ -72,8 +72,9 @@ Options *options_parse(const char *text, const char *implied_key, Error *err)
         } else if (first && implied_key) {
             options_set(o, implied_key, item);
         } else if (*item) {
-            bool no = !strncmp(item, "no", 2) && strlen(item) > 2 && strcmp(item, "node");
-            options_set(o, no ? item + 2 : item, no ? "off" : "on");
+            bool nowait = !strcmp(item, "nowait"); /* the old spelling of wait=off */
+
+            options_set(o, nowait ? "wait" : item, nowait ? "off" : "on");
         }
         if (eq == item) {
             error_set(err, "an option has no name: '=%s'", eq + 1);

@@ -31,9 +31,9 @@ const char *options_get_or(Options *o, const char *key, const char *fallback);
 void options_set(Options *o, const char *key, const char *value);
 
 /* Typed access: absent keys leave *out as it was and succeed. */
-bool options_get_bool(Options *o, const char *key, bool *out, Error *err);      /* on off yes no ... */
-bool options_get_u64(Options *o, const char *key, uint64_t *out, Error *err);   /* 0x.., decimal */
-bool options_get_size(Options *o, const char *key, uint64_t *out, Error *err);  /* 64M, 1.5G, 512k */
+bool options_get_bool(Options *o, const char *key, bool *out, Error *err); /* on off yes no ... */
+bool options_get_u64(Options *o, const char *key, uint64_t *out, Error *err);  /* 0x.., decimal */
+bool options_get_size(Options *o, const char *key, uint64_t *out, Error *err); /* 64M, 1.5G, 512k */
 
 /* False, naming the first unused key (with a "did you mean" over known), where one is left. */
 bool options_check_used(Options *o, const char *what, Error *err);

@@ -21,9 +21,11 @@ typedef struct Stream {
     size_t size;     /* bytes in data */
     size_t capacity; /* bytes allocated */
     size_t pos;      /* next byte to read */
-    uint64_t offset; /* bytes discarded in front of data, so offset + pos is the stream's position */
-    bool starved;    /* a read went beyond the end; sticky until stream_rewind */
-    Error err;       /* the first failure */
+    uint64_t
+        offset;   /* bytes discarded in front of data, so offset + pos is the stream's position */
+    bool eof;     /* nothing more will be fed: a look ahead that finds nothing is an answer */
+    bool starved; /* a read went beyond the end; sticky until stream_rewind */
+    Error err;    /* the first failure */
 } Stream;
 
 void stream_init(Stream *s);
