@@ -58,6 +58,13 @@ enum {
     HF_EM = 1 << 10, HF_TS = 1 << 11, HF_LMA = 1 << 14, HF_CS64 = 1 << 15, HF_SMM = 1 << 19,
     HF_OSFXSR = 1 << 22,
 };
+/* cpu->mode: the bits of hflags that change what instructions mean, and two more. */
+enum {
+    MODE_CPL = HF_CPL, MODE_CS32 = HF_CS32, MODE_SS32 = HF_SS32, MODE_ADDSEG = HF_ADDSEG,
+    MODE_PE = HF_PE,
+    MODE_FLAT = 1 << 8, /* CS, SS, DS and ES: base 0, limit 4 GiB, all accesses allowed */
+    MODE_VM = 1 << 17,
+};
 enum { HF2_GIF = 1 << 0, HF2_NMI = 1 << 2, HF2_IGNNE = 1 << 7, HF2_VGIF = 1 << 8 };
 /* interrupt_request bits, as on the wire. */
 enum { INTREQ_HARD = 0x0002, INTREQ_SMI = 0x0040, INTREQ_NMI = 0x0200, INTREQ_INIT = 0x0400 };
@@ -135,6 +142,7 @@ typedef struct CpuState {
     uint16_t fpop; /* last x87 opcode and pointers */
     uint64_t fpip, fpdp;
     uint32_t ferr; /* exact: FERR is asserted towards IRQ 13 */
+    uint32_t debug_pending; /* exact: DR6 bits of a trap that a MOV SS has put off */
 } CpuState;
 
 /* -- TLB -- */
@@ -169,7 +177,8 @@ struct Cpu {
     struct BlockCache *blocks;
     struct FaultFrame *fault_frame; /* cpu/fault.c */
     MemListener listener;
-    void *debug; /* cpu/debug.c: breakpoints' derived form */
+    uint8_t debug; /* DEBUG_* of cpu/debug.h: what TF and DR7 demand of the run loop */
+    Irq ferr;      /* property: FERR, to IRQ 13 */
     struct CpuState s;
 };
 #define CPU(d) ((Cpu *)(d))
