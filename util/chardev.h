@@ -40,9 +40,11 @@ typedef struct ChardevClass {
     size_t size;             /* of the back end's struct, which starts with a Chardev */
     bool (*open)(Chardev *chr, Options *opts, Error *err);
     size_t (*write)(Chardev *chr, const uint8_t *buf, size_t len); /* how many it took */
-    void (*accept_input)(Chardev *chr);                            /* the front end has room again */
+    void (*accept_input)(Chardev *chr); /* the front end has room again */
     void (*close)(Chardev *chr);
-    bool takes_fd;
+    int (*take_fd)(Chardev *chr); /* a descriptor that the far side passed over, or -1 */
+    /* NULL: one front end.  Otherwise keeps several; front NULL takes out the one of opaque. */
+    void (*attach)(Chardev *chr, const ChardevFront *front, void *opaque);
 } ChardevClass;
 
 #define CHARDEV(cls) SET_ADD(chardevs, cls)
@@ -54,10 +56,10 @@ struct Chardev {
     char *id;       /* owned */
     char *filename; /* as `info chardev` shows it; owned */
     const ChardevFront *front;
-    void *opaque;    /* of the front end */
-    bool connected;  /* the far side is there */
+    void *opaque;     /* of the front end */
+    bool connected;   /* the far side is there */
     bool is_terminal; /* the far side is a terminal: line editing makes sense */
-    GByteArray *out; /* what write did not take yet */
+    GByteArray *out;  /* what write did not take yet */
 };
 
 /* From `-chardev backend,id=x,...`. */
@@ -69,7 +71,7 @@ Chardev *chardev_from_text(GMainContext *ctx, const char *id, const char *text, 
 
 void chardev_free(Chardev *chr);
 
-/* Attaches a front end (front NULL: detaches). */
+/* Attaches a front end (front NULL: detaches; of a mux's several, the one with this opaque). */
 void chardev_attach(Chardev *chr, const ChardevFront *front, void *opaque);
 
 /* Sends bytes; what the far side does not take now is queued (a disconnected one drops it). */
@@ -84,6 +86,15 @@ bool chardev_is_mux(const Chardev *chr);
 
 /* Puts a mux over chr and returns it; it owns chr.  See util/chardev_mux.c. */
 Chardev *chardev_mux_new(Chardev *chr);
+/* What a mux lies over; NULL where chr is none. */
+Chardev *chardev_mux_base(Chardev *chr);
+/* Gives the input to the front end attached with opaque.  The first one to attach has it at first. */
+void chardev_mux_focus(Chardev *mux, void *opaque);
+/* Ctrl-A x ('x': leave) and Ctrl-A s ('s': commit the disks) end up here. */
+void chardev_mux_on_escape(Chardev *mux, void (*escape)(void *opaque, char key), void *opaque);
+
+/* A descriptor that came over a Unix socket (SCM_RIGHTS), oldest first, or -1; the caller owns it. */
+int chardev_take_fd(Chardev *chr);
 
 /* For back ends: the far side came or went, bytes came in. */
 void chardev_set_connected(Chardev *chr, bool connected);
