@@ -15,20 +15,29 @@ typedef void InsnFn(Cpu *cpu, const Insn *in);
 
 struct Insn {
     InsnFn *fn;
-    uint8_t len;      /* bytes */
-    uint8_t opsize;   /* operand size: 1, 2, 4, 8 */
-    uint8_t adsize;   /* address size: 2, 4, 8 */
-    uint8_t modrm;    /* the byte itself; modrm >= 0xc0: register form */
-    uint8_t reg, rm;  /* its fields, extended by REX */
-    uint8_t base, index, scale; /* of the address; REG_NONE where there is none */
-    uint8_t seg;      /* the segment that the address uses, prefix applied */
-    uint8_t flags;    /* INSN_* */
-    uint8_t rep;      /* 0, 0xf2 or 0xf3 */
-    uint8_t op;       /* last opcode byte: condition codes, x87 groups */
-    uint8_t off;      /* of the instruction from its block's start, in bytes */
-    int32_t disp;
-    uint64_t imm;     /* sign-extended as the opcode says; far pointers: offset ... */
-    uint16_t sel;     /* ... and selector; ENTER: level */
+    union {
+        InsnFn *slow;        /* what op_slow and op_mid call */
+        struct Block *block; /* of a block's last instruction and its end mark */
+    };
+    uint64_t imm;      /* sign-extended as the opcode says; far pointers: offset ... */
+    int32_t disp;      /* of the address; jumps: from the block's start to the target */
+    uint16_t base_at;  /* where in Cpu the base and index registers are (or Cpu.zero) */
+    uint16_t index_at;
+    uint8_t reg_at;    /* byte offsets in s.regs of the operand of ModRM.reg ... */
+    uint8_t rm_at;     /* ... and of ModRM.rm in the register form, AH..BH resolved */
+    uint8_t scale;
+    uint8_t off;       /* of the instruction from its block's start, in bytes */
+    uint8_t len;       /* bytes */
+    uint8_t opsize;    /* operand size: 1, 2, 4, 8 */
+    uint8_t adsize;    /* address size: 2, 4, 8 */
+    uint8_t modrm;     /* the byte itself; modrm >= 0xc0: register form */
+    uint8_t reg, rm;   /* its fields, extended by REX */
+    uint8_t base, index; /* of the address; REG_NONE where there is none */
+    uint8_t seg;       /* the segment that the address uses, prefix applied */
+    uint8_t flags;     /* INSN_* */
+    uint8_t rep;       /* 0, 0xf2 or 0xf3 */
+    uint8_t op;        /* last opcode byte: condition codes, x87 groups */
+    uint16_t sel;      /* far pointers: selector; ENTER: level */
 };
 enum { REG_NONE = 0xff };
 enum { INSN_LOCK = 1, INSN_LAST = 2, INSN_SLOW = 4, INSN_REX = 8, INSN_66 = 16 };
@@ -49,7 +58,9 @@ void cpu_push(Cpu *cpu, uint64_t val, unsigned size);
 uint64_t cpu_pop(Cpu *cpu, unsigned size);
 
 /*
- * Slow handlers (INSN_SLOW).  They end their block.  On entry s.eip is the instruction's own, and
+ * Slow handlers (INSN_SLOW).  They end their block (all but op_x87, op_mmx, op_emms, op_wait,
+ * op_pushf, op_cli and op_bound, which may stand in its middle; those see the same s.eip and
+ * next_eip, may set exit_pending, but never jump).  On entry s.eip is the instruction's own, and
  * next_eip the following one's; a jump sets next_eip (and CS by cpu/segment.c); the dispatcher then
  * commits s.eip = next_eip.  Implemented outside the interpreter's own files:
  */

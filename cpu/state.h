@@ -172,7 +172,20 @@ struct Cpu {
     uint32_t cc_kind;                /* ... CC_EFLAGS (0): eflags is up to date */
     bool exit_pending; /* look for interrupts and exits before the next block */
     bool in_slice;
-    int64_t slice_left;  /* instructions left in the slice (see cpu/run.c for when it is exact) */
+    bool stop_slice;     /* with exit_pending: the slice ends (an earlier deadline, a kick) */
+    bool cur_synced;     /* s.eip is already cur's own */
+    int64_t slice_left;  /* instructions left in this stretch of the slice; a block is taken off
+                          * when it is entered, so at call-outs the calling one counts as done */
+    int64_t slice_rest;  /* of the slice, behind this stretch (cpu/run.c) */
+    int64_t slice_total;
+    const Insn *cur;     /* the fast instruction whose slow path runs: s.eip is its block's start;
+                          * NULL: s.eip is exact and the instruction may do I/O */
+    uint64_t *rd, *wr;   /* TLB tables of the current privilege: cpu_mode_changed sets them */
+    uint64_t zero;       /* what an absent base or index register reads as */
+    struct Block *block; /* the one that runs ... */
+    struct Block **link; /* ... and where it wants to be linked to its successor, or NULL */
+    const Insn *resume;  /* loop form of dispatch: the next instruction, NULL: leave */
+    uint32_t debug_hits; /* DR6 bits of data breakpoints and single steps to be delivered */
     Tlb *tlb;
     struct BlockCache *blocks;
     struct FaultFrame *fault_frame; /* cpu/fault.c */
@@ -218,10 +231,29 @@ uint64_t cpu_seg_lin(Cpu *cpu, int seg, uint64_t off, unsigned size, bool write)
 void cpu_load_seg(Cpu *cpu, int seg, uint16_t selector);
 /* Real-mode and v86 form: base = selector << 4; v86 sets limit and rights too. */
 void cpu_load_seg_real(Cpu *cpu, int seg, uint16_t selector);
-/* After a change of CR0, CS, SS, eflags.VM, segment bases: hflags' derived bits and mode. */
+/* After a change of CR0, CPL, eflags.VM or any segment register (base, limit, rights): hflags'
+ * derived bits; ends with cpu_mode_changed. */
 void cpu_update_mode(Cpu *cpu);
-/* Sets CPL (and so which TLB tables are used). */
+/* Sets CPL; ends with cpu_mode_changed, too. */
 void cpu_set_cpl(Cpu *cpu, unsigned cpl);
+
+/* -- the interpreter's life and hooks (cpu/run.c, cpu/mmu.c, cpu/blocks.c) -- */
+/* realize and unrealize: TLB, block cache, listener, clock hook. */
+bool cpu_core_init(Cpu *cpu, Error *err);
+void cpu_core_free(Cpu *cpu);
+/* Drops everything derived from `s` and memory (TLB, blocks); recomputes mode.  sync() calls it. */
+void cpu_core_drop(Cpu *cpu);
+/* Recomputes cpu->mode (bits below) and selects the TLB tables of the CPL; also after a change of
+ * CR0.AM or eflags.AC. */
+void cpu_mode_changed(Cpu *cpu);
+enum {
+    MODE_CS32 = 1 << 0, MODE_SS32 = 1 << 1, MODE_PE = 1 << 2, MODE_VM = 1 << 3,
+    MODE_USER = 1 << 4, /* CPL 3 */
+    MODE_AC = 1 << 5,   /* alignment is checked */
+    MODE_FLAT = 1 << 8, /* << R_ES .. R_GS: base 0, limit 4 GiB, readable and writable (CS: code) */
+};
+/* cpu_deliver's caller for exceptions met outside instructions (debug traps after one). */
+void cpu_debug_trap(Cpu *cpu, uint32_t dr6_bits);
 
 /* -- interrupts (cpu/interrupt.c) -- */
 enum IntKind { INT_EXCEPTION, INT_SOFT, INT_HARD, INT_ICEBP, INT_NMI_KIND };
