@@ -58,12 +58,12 @@ enum {
     HF_EM = 1 << 10, HF_TS = 1 << 11, HF_LMA = 1 << 14, HF_CS64 = 1 << 15, HF_SMM = 1 << 19,
     HF_OSFXSR = 1 << 22,
 };
-/* cpu->mode: the bits of hflags that change what instructions mean, and two more. */
+/* cpu->mode: what decoded code depends on; cpu_mode_changed computes it from `s`. */
 enum {
-    MODE_CPL = HF_CPL, MODE_CS32 = HF_CS32, MODE_SS32 = HF_SS32, MODE_ADDSEG = HF_ADDSEG,
-    MODE_PE = HF_PE,
-    MODE_FLAT = 1 << 8, /* CS, SS, DS and ES: base 0, limit 4 GiB, all accesses allowed */
-    MODE_VM = 1 << 17,
+    MODE_CS32 = 1 << 0, MODE_SS32 = 1 << 1, MODE_PE = 1 << 2, MODE_VM = 1 << 3,
+    MODE_USER = 1 << 4, /* CPL 3 */
+    MODE_AC = 1 << 5,   /* alignment is checked */
+    MODE_FLAT = 1 << 8, /* << R_ES .. R_GS: base 0, limit 4 GiB, readable and writable (CS: code) */
 };
 enum { HF2_GIF = 1 << 0, HF2_NMI = 1 << 2, HF2_IGNNE = 1 << 7, HF2_VGIF = 1 << 8 };
 /* interrupt_request bits, as on the wire. */
@@ -185,7 +185,6 @@ struct Cpu {
     struct Block *block; /* the one that runs ... */
     struct Block **link; /* ... and where it wants to be linked to its successor, or NULL */
     const Insn *resume;  /* loop form of dispatch: the next instruction, NULL: leave */
-    uint32_t debug_hits; /* DR6 bits of data breakpoints and single steps to be delivered */
     Tlb *tlb;
     struct BlockCache *blocks;
     struct FaultFrame *fault_frame; /* cpu/fault.c */
@@ -246,14 +245,6 @@ void cpu_core_drop(Cpu *cpu);
 /* Recomputes cpu->mode (bits below) and selects the TLB tables of the CPL; also after a change of
  * CR0.AM or eflags.AC. */
 void cpu_mode_changed(Cpu *cpu);
-enum {
-    MODE_CS32 = 1 << 0, MODE_SS32 = 1 << 1, MODE_PE = 1 << 2, MODE_VM = 1 << 3,
-    MODE_USER = 1 << 4, /* CPL 3 */
-    MODE_AC = 1 << 5,   /* alignment is checked */
-    MODE_FLAT = 1 << 8, /* << R_ES .. R_GS: base 0, limit 4 GiB, readable and writable (CS: code) */
-};
-/* cpu_deliver's caller for exceptions met outside instructions (debug traps after one). */
-void cpu_debug_trap(Cpu *cpu, uint32_t dr6_bits);
 
 /* -- interrupts (cpu/interrupt.c) -- */
 enum IntKind { INT_EXCEPTION, INT_SOFT, INT_HARD, INT_ICEBP, INT_NMI_KIND };
