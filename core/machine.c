@@ -211,8 +211,10 @@ void machine_request_shutdown(Machine *m, ShutdownReason reason)
 
 void machine_sync(Machine *m)
 {
+    m->syncing = true;
     for
         EACH_DEVICE (dev, m) device_sync(dev);
+    m->syncing = false;
 }
 
 void machine_reset(Machine *m)

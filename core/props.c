@@ -35,6 +35,13 @@ static bool prop_set_irq(Machine *m, Irq *irq, const char *text, Error *err)
 
     *irq = (Irq){ NULL, 0 };
     if (!*text) return true;
+    /* A bare number is an interrupt request line of the ISA bus. */
+    if (parse_u64(text, &line, NULL) && line < 16 && (id = g_strdup_printf("pic.%s", text))) {
+        bool ok = prop_set_irq(m, irq, id, err);
+
+        g_free(id);
+        return ok;
+    }
     if (!dot || !parse_u64(dot + 1, &line, NULL) || line > 255)
         return error_set(err, "'%s' is no wire: expected 'device.line'", text);
     id = g_strndup(text, (gsize)(dot - text));

@@ -123,13 +123,14 @@ static bool vmstate_load_subsections(Stream *st, const VmState *vmsd, void *s)
         stream_get_str8(st, name);
         version = (int)stream_get_be32(st);
         if (!stream_ok(st)) return false;
-        if (strncmp(name, vmsd->name, prefix) || name[prefix] != '/') {
-            stream_rewind(st, start);
-            return true;
-        }
         while (sub && *sub && strcmp((*sub)->name, name)) sub++;
-        if (!sub || !*sub)
+        if (!sub || !*sub) {
+            if (strncmp(name, vmsd->name, prefix) || name[prefix] != '/') {
+                stream_rewind(st, start);
+                return true;
+            }
             return stream_fail(st, "VM subsection '%s' in '%s' does not exist", name, vmsd->name);
+        }
         if (!vmstate_load(st, *sub, s, version)) return false;
     }
     /* One more byte must be there to know that no subsection follows. */
