@@ -147,11 +147,10 @@ typedef struct CpuState {
 
 /* -- TLB -- */
 
-/* A 32-bit guest's linear pages index a table of 2^20 entries; an entry that is not negative is
- * added to the linear address to give the host's.  Negative: slow path.  Tables for user and
- * supervisor, read and write; a page that is watched (clean, code) is never in a write table, an
- * absent one in neither, MMIO in none.  See cpu/tlb.h for fills, flushes and the list of filled
- * entries. */
+/* A 32-bit guest's linear pages index a table of 2^20 entries; an entry that is not zero is added to
+ * the linear address to give the host's.  Zero: slow path.  Tables for user and supervisor, read and
+ * write; a page that is watched (clean, code) is never in a write table, an absent one in neither,
+ * MMIO in none.  See cpu/tlb.h for fills, flushes and the list of filled entries. */
 typedef struct Tlb Tlb;
 
 /* -- the CPU -- */
