@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "core/machine.h"
 #include "util/error.h"
@@ -35,6 +36,7 @@ struct Console {
     Machine *m;
     const ConsoleOps *ops;
     void *opaque;
+    Device *dev; /* the display device, set by it: how commands name the console */
     pixman_image_t *image; /* owned; never NULL after console_new (640 x 480, black) */
     unsigned width, height;
     bool resized; /* since the display looked */
@@ -92,5 +94,7 @@ typedef struct DisplayClass {
 #define DISPLAY(d) SET_ADD(displays, d)
 SET_DECLARE(displays);
 
+/* Lists the displays, sorted ("-display help"). */
+void display_help(FILE *to);
 /* -display text; NULL: the default. */
 bool display_open(Machine *m, const char *text, Error *err);
