@@ -8,6 +8,7 @@
  *   i  integer (C syntax, may be $register where the monitor knows it)
  *   l  integer, 64 bit            o  size with suffix (default M)
  *   b  on/off                     -x flag x                 /  /FMT of x and xp
+ *                                 -xs flag x with a word
  *   B  block device id            a trailing ? marks optional ones
  */
 #pragma once

@@ -154,6 +154,10 @@ bool arg_spec_next(const char **p, ArgSpec *spec)
     if (spec->type == '-') {
         spec->flag = *s++;
         spec->optional = true;
+        if (*s == 's') {
+            spec->flag_takes_word = true;
+            s++;
+        }
     }
     if (*s == '?') {
         spec->optional = true;
@@ -274,6 +278,7 @@ static bool arg_flag(ArgParser *ap, const ArgSpec *spec, Arg *arg)
             ap->err, "%s: unsupported option %.*s", arg_command(ap), (int)strcspn(p, " \t"), p);
     }
     ap->p = p + 2;
+    if (spec->flag_takes_word) return arg_text(ap, arg, "string");
     arg->num = 1;
     return arg->given = true;
 }

@@ -40,6 +40,7 @@ typedef struct ArgSpec {
     char name[32];
     char type; /* as in core/command.h; '-' for flags ... */
     char flag; /* ... whose letter this is */
+    bool flag_takes_word; /* "-fs": -f png */
     bool optional;
 } ArgSpec;
 /* Reads the entry at *p and goes on to the next; false at the end. */
