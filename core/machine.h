@@ -72,6 +72,7 @@ typedef struct MachineConfig {
     bool acpi, hpet, usb, vmport;
     bool no_defaults;
     bool no_reboot, no_shutdown; /* what a guest's reset and power-off do */
+    bool stopped; /* -S: the guest waits for `cont`, after an incoming migration too */
     GPtrArray *drives;           /* DriveConfig */
     GPtrArray *nics;             /* NicConfig */
     GPtrArray *serials;          /* char *: ids of character devices, NULL for -serial none */

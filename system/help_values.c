@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: MIT */
+/* What an option's value `help` lists: made from the link-time sets, sorted by name. */
+#include <stdio.h>
+#include <string.h>
+
+#include "net/net.h"
+#include "system/options.h"
+#include "ui/ui.h"
+
+bool option_wants_help(const char *arg) { return !strcmp(arg, "help") || !strcmp(arg, "?"); }
+
+static int help_order(gconstpointer a, gconstpointer b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* Sorts the lines, prints and frees them. */
+static void help_lines(const char *title, GPtrArray *lines)
+{
+    g_ptr_array_sort(lines, help_order);
+    puts(title);
+    for (unsigned i = 0; i < lines->len; i++) puts(lines->pdata[i]);
+    g_ptr_array_unref(lines);
+}
+
+static GPtrArray *help_new(void) { return g_ptr_array_new_with_free_func(g_free); }
+
+void help_machines(void)
+{
+    GPtrArray *lines = help_new();
+
+    for
+        SET_EACH (MachineClass, c, machines) {
+            g_ptr_array_add(lines,
+                g_strdup_printf("%-20s %s%s", c->name, c->desc, c->is_default ? " (default)" : ""));
+            if (c->alias) {
+                g_ptr_array_add(
+                    lines, g_strdup_printf("%-20s %s (alias of %s)", c->alias, c->desc, c->name));
+            }
+        }
+    help_lines("Supported machines are:", lines);
+}
+
+void help_devices(void)
+{
+    GPtrArray *lines = help_new();
+
+    for
+        SET_EACH (DeviceClass, c, devices) {
+            if (!c->user_creatable) continue;
+            char *bus = c->bus ? g_ascii_strup(c->bus, -1) : NULL;
+            g_ptr_array_add(lines,
+                g_strdup_printf("name \"%s\"%s%s%s%s, desc \"%s\"", c->name, bus ? ", bus " : "",
+                    bus ? bus : "", c->alias ? ", alias " : "", c->alias ? c->alias : "", c->desc));
+            g_free(bus);
+        }
+    help_lines("Devices:", lines);
+}
+
+static const char *help_prop_type(PropType type)
+{
+    switch (type) {
+    case PROP_U8: return "uint8";
+    case PROP_U16: return "uint16";
+    case PROP_U32: return "uint32";
+    case PROP_U64: return "uint64";
+    case PROP_I32: return "int32";
+    case PROP_BOOL: return "bool";
+    case PROP_STR: return "str";
+    case PROP_IRQ: return "wire (device.line)";
+    case PROP_CHARDEV: return "id of a -chardev";
+    case PROP_BLOCK: return "id of a -drive";
+    case PROP_NET: return "id of a -netdev";
+    case PROP_DEVICE: return "id of a device";
+    case PROP_MAC: return "Ethernet address";
+    }
+    return "str";
+}
+
+bool help_device_props(const char *driver, Error *err)
+{
+    const DeviceClass *cls = device_class_find(driver);
+
+    if (!cls) return error_set(err, "'%s' is not a valid device model name", driver);
+    GPtrArray *lines = help_new();
+    for (const Prop *p = cls->props; p && p->name; p++) {
+        g_ptr_array_add(
+            lines, p->fallback ? g_strdup_printf("  %s=<%s> - (default: \"%s\")", p->name,
+                                     help_prop_type(p->type), p->fallback)
+                               : g_strdup_printf("  %s=<%s>", p->name, help_prop_type(p->type)));
+    }
+    char *title = g_strdup_printf("%s options:", driver);
+    help_lines(title, lines);
+    g_free(title);
+    return true;
+}
+
+void help_netdevs(void)
+{
+    GPtrArray *lines = help_new();
+
+    for
+        SET_EACH (NetBackend, b, net_backends) {
+            g_ptr_array_add(lines, g_strdup_printf("%-10s %s", b->name, b->desc));
+        }
+    help_lines("Available netdev backend types:", lines);
+}
+
+void help_nics(void)
+{
+    GPtrArray *lines = help_new();
+
+    for
+        SET_EACH (DeviceClass, c, devices) {
+            for (const Prop *p = c->props; p && p->name; p++) {
+                if (p->type == PROP_MAC) {
+                    g_ptr_array_add(lines, g_strdup_printf("%-10s %s", c->name, c->desc));
+                }
+            }
+        }
+    help_lines("Supported NIC models:", lines);
+}
+
+void help_displays(void)
+{
+    GPtrArray *lines = help_new();
+
+    for
+        SET_EACH (DisplayClass, d, displays) {
+            g_ptr_array_add(lines, g_strdup_printf("%-10s %s", d->name, d->desc));
+        }
+    help_lines("Available display backend types:", lines);
+}

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: MIT */
+/* Options about what the machine is connected to: disks, networks, lines, displays, logs. */
+#include <stdio.h>
+#include <string.h>
+
+#include "block/block.h"
+#include "net/net.h"
+#include "system/options.h"
+#include "util/chardev.h"
+#include "util/log.h"
+
+static void opt_keep(GPtrArray *uses, const char *option, const char *arg, Options *opts)
+{
+    OptionUse *use = g_new0(OptionUse, 1);
+
+    use->option = option;
+    use->text = g_strdup(arg);
+    use->opts = opts;
+    g_ptr_array_add(uses, use);
+}
+
+static bool opt_keep_parsed(
+    GPtrArray *uses, const char *option, const char *arg, const char *implied, Error *err)
+{
+    Options *o = options_parse(arg, implied, err);
+
+    if (!o) return false;
+    opt_keep(uses, option, arg, o);
+    return true;
+}
+
+/* -- drives -- */
+
+/* A file name taken whole: commas in it mean nothing. */
+static void opt_drive_file(CommandLine *cl, const char *option, const char *file,
+    const char *interface, int index, const char *media)
+{
+    Options *o = options_new();
+    char text[16];
+
+    g_snprintf(text, sizeof(text), "%d", index);
+    if (*file) options_set(o, "file", file);
+    options_set(o, "if", interface);
+    options_set(o, "index", text);
+    options_set(o, "media", media);
+    opt_keep(cl->drives, option, file, o);
+}
+
+bool opt_disk(CommandLine *cl, const char *option, const char *arg, Error *err)
+{
+    (void)err;
+    opt_drive_file(cl, option, arg, "ide", option[2] - 'a', "disk");
+    return true;
+}
+
+bool opt_cdrom(CommandLine *cl, const char *option, const char *arg, Error *err)
+{
+    (void)err;
+    opt_drive_file(cl, option, arg, "ide", 2, "cdrom");
+    return true;
+}
+
+bool opt_floppy(CommandLine *cl, const char *option, const char *arg, Error *err)
+{
+    (void)err;
+    opt_drive_file(cl, option, arg, "floppy", option[2] - 'a', "disk");
+    return true;
+}
+
+bool opt_drive(CommandLine *cl, const char *option, const char *arg, Error *err)
+{
+    if (option_wants_help(arg) || !strcmp(arg, "format=help")) {
+        block_formats_help();
+        return cl->answered = true;
+    }
+    return opt_keep_parsed(cl->drives, option, arg, NULL, err);
+}
+
+/* -- networks -- */
+
+bool opt_netdev(CommandLine *cl, const char *option, const char *arg, Error *err)
+{
+    if (option_wants_help(arg)) {
+        help_netdevs();
+        return cl->answered = true;
+    }
+    return opt_keep_parsed(cl->netdevs, option, arg, "type", err);
+}
+
+bool opt_nic(CommandLine *cl, const char *option, const char *arg, Error *err)
+{
+    if (option_wants_help(arg)) {
+        help_netdevs();
+        return cl->answered = true;
+    }
+    if (!strcmp(arg, "none")) return cl->no_nic = true;
+    Options *o = options_parse(arg, "type", err);
+    if (!o) return false;
+    const char *model = options_get(o, "model");
+    if (model && option_wants_help(model)) {
+        help_nics();
+        options_free(o);
+        return cl->answered = true;
+    }
+    opt_keep(cl->nics, option, arg, o);
+    return true;
+}
+
+bool opt_object(CommandLine *cl, const char *option, const char *arg, Error *err)
+{
+    if (option_wants_help(arg)) {
+        puts("List of user creatable objects:\n  filter-dump");
+        return cl->answered = true;
+    }
+    Options *o = options_parse(arg, "qom-type", err);
+    if (!o) return false;
+    const char *type = options_get_or(o, "qom-type", "");
+    if (strcmp(type, "filter-dump")) {
+        error_set(err, "invalid object type '%s'; 'filter-dump' is the one there is", type);
+        options_free(o);
+        return false;
+    }
+    opt_keep(cl->objects, option, arg, o);
+    return true;
+}
+
+/* -- lines -- */
+
+bool opt_chardev(CommandLine *cl, const char *option, const char *arg, Error *err)
+{
+    if (option_wants_help(arg)) {
+        chardev_help();
+        return cl->answered = true;
+    }
+    return opt_keep_parsed(cl->chardevs, option, arg, "backend", err);
+}
+
+bool opt_line(CommandLine *cl, const char *option, const char *arg, Error *err)
+{
+    GPtrArray *uses = !strcmp(option, "serial")     ? cl->serials
+                      : !strcmp(option, "parallel") ? cl->parallels
+                      : !strcmp(option, "monitor")  ? cl->monitors
+                                                    : cl->debugcons;
+
+    (void)err;
+    opt_keep(uses, option, arg, NULL);
+    return true;
+}
+
+bool opt_mon(CommandLine *cl, const char *option, const char *arg, Error *err)
+{
+    Options *o = options_parse(arg, "chardev", err);
+    bool pretty;
+
+    if (!o) return false;
+    const char *mode = options_get_or(o, "mode", "readline");
+    bool ok = options_get_bool(o, "pretty", &pretty, err);
+    if (ok && !options_get(o, "chardev")) ok = error_set(err, "chardev= is missing");
+    if (ok && strcmp(mode, "readline")) {
+        ok = error_set(err, "mode=%s is not there; 'readline' is", mode);
+    }
+    if (ok && options_check_used(o, "mon", err)) {
+        opt_keep(cl->mons, option, arg, o);
+        return true;
+    }
+    options_free(o);
+    return false;
+}
+
+/* -- display and log -- */
+
+bool opt_display(CommandLine *cl, const char *option, const char *arg, Error *err)
+{
+    (void)option, (void)err;
+    if (option_wants_help(arg)) {
+        help_displays();
+        return cl->answered = true;
+    }
+    g_free(cl->display);
+    cl->display = g_strdup(arg);
+    return true;
+}
+
+bool opt_log(CommandLine *cl, const char *option, const char *arg, Error *err)
+{
+    Log log;
+
+    (void)option;
+    if (option_wants_help(arg)) {
+        log_help(stdout);
+        return cl->answered = true;
+    }
+    log_init(&log);
+    bool ok = log_set_mask(&log, arg, err);
+    log_close(&log);
+    if (!ok) return false;
+    g_free(cl->log_mask);
+    cl->log_mask = g_strdup(arg);
+    return true;
+}
