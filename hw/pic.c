@@ -125,15 +125,12 @@ static void pic_irq_in(Device *dev, int line, bool level)
     }
     bit = (uint8_t)(1 << line);
     if (level == !!(p->s.last_irr & bit)) return;
+    p->s.last_irr ^= bit;
+    /* While outputs are being recomputed after a load, irr already says what was latched. */
+    if (dev->m->syncing && !(p->s.elcr & bit)) return;
     /* Both modes drop a request whose line falls before it is acknowledged. */
-    if (level) {
-        p->s.last_irr |= bit;
-        p->s.irr |= bit;
-        p->raised[line]++;
-    } else {
-        p->s.last_irr &= ~bit;
-        p->s.irr &= ~bit;
-    }
+    p->s.irr = level ? p->s.irr | bit : p->s.irr & ~bit;
+    p->raised[line] += level;
     pic_update(p);
 }
 
