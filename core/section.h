@@ -18,12 +18,19 @@ typedef struct Device Device;
 enum { INSTANCE_ANY = -1 };    /* the next free instance id of that idstr */
 enum { SECTION_ID_MAX = 255 }; /* bytes of an idstr */
 
-/* Old-style: the handler writes and reads bytes itself.  load gets the section's version. */
+/* What goes with a section beyond its table.  Each may be NULL. */
 typedef struct SectionOps {
+    /* Beside a table: brings the state up to date before it is read; the loaded state has been
+     * copied in (before any device's sync). */
+    void (*settle)(void *opaque);
+    void (*commit)(void *opaque);
+    /* Old style, instead of a table: the handler writes and reads bytes itself.  A load is a
+     * transaction, so there are two steps: probe consumes the section's bytes, reports failures
+     * through the stream and changes nothing (it may be called again from the start when the stream
+     * was starved); load gets exactly those bytes later, when everything else has been accepted. */
     void (*save)(Stream *st, void *opaque);
+    void (*probe)(Stream *st, void *opaque, int version);
     void (*load)(Stream *st, void *opaque, int version);
-    /* A load is a transaction: ops with side effects are loaded last; undo restores. */
-    bool loads_last;
 } SectionOps;
 
 typedef struct Section Section;

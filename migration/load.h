@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Reading a stream as a transaction: into copies, committed together once all has been accepted.
+ *
+ * Bytes are fed as they come; load_step parses as far as they go.  A unit (a section, a record of
+ * an iterable one) that is not there whole is tried again from its start when more has come, so
+ * nothing here waits.
+ */
+#pragma once
+
+#include "core/machine.h"
+#include "migration/save.h"
+#include "util/stream.h"
+
+typedef enum LoadStatus { LOAD_MORE, LOAD_DONE, LOAD_FAILED } LoadStatus;
+
+/* A RAM block on its way in. */
+typedef struct LoadBlock LoadBlock;
+struct LoadBlock {
+    RamBlock *block;
+    int fd; /* the memfd that replaces the block's */
+    uint8_t *host;
+    uint8_t *received; /* a byte per page */
+    LoadBlock *next;
+};
+
+/* A section's state on its way in; several sections of a device share one. */
+typedef struct LoadCopy LoadCopy;
+struct LoadCopy {
+    Section *sec;
+    void *state; /* where it goes ... */
+    size_t size;
+    void *copy; /* ... once all is accepted */
+    LoadCopy *next;
+};
+
+/* An old-style section's bytes, kept until the commit. */
+typedef struct LoadBytes LoadBytes;
+struct LoadBytes {
+    Section *sec;
+    int version;
+    uint8_t *data;
+    size_t size;
+    LoadBytes *next;
+};
+
+struct LoadRun {
+    Machine *m;
+    Stream st;
+    enum {
+        LOAD_HEADER,
+        LOAD_CONFIGURATION,
+        LOAD_SECTIONS,
+        LOAD_RECORDS,
+        LOAD_VMDESC,
+        LOAD_END
+    } state;
+    bool no_header; /* a bare sequence of sections */
+    Section *current; /* LOAD_RECORDS: whose records */
+    int current_version;
+    uint32_t current_id; /* as the stream numbers it */
+    GHashTable *ids;     /* stream's section id -> Section, for PART and END */
+    GHashTable *versions; /* stream's section id -> version */
+    LoadBlock *blocks;
+    LoadBlock *last_block; /* for records that continue in it */
+    bool skipping_block;   /* the last block named is one that is skipped */
+    LoadCopy *copies;
+    LoadBytes *bytes;
+    uint32_t vmdesc_left; /* bytes of the description still to come */
+    GString *vmdesc;
+    Error err;
+};
+
+LoadRun *load_begin(Machine *m);
+/* Appends bytes. */
+void load_feed(LoadRun *run, const void *buf, size_t len);
+/* Nothing more will come. */
+void load_eof(LoadRun *run);
+/* Parses what is there.  LOAD_FAILED: run->err says why; the machine is untouched. */
+LoadStatus load_step(LoadRun *run);
+/* After LOAD_DONE: puts everything in place, clock first, and syncs all devices.  On failure (the
+ * host ran out of something) the machine is as it was. */
+bool load_commit(LoadRun *run, Error *err);
+/* The run state that the stream's globalstate names; fallback where it has none. */
+RunState load_run_state(LoadRun *run, RunState fallback);
+void load_end(LoadRun *run);
+
+/* The copy that a section loads into. */
+LoadCopy *load_copy(LoadRun *run, Section *sec);
+
+/* migration/vmdesc.c: applies the description's exactness key to the copies. */
+bool vmdesc_apply(LoadRun *run, const char *text, Error *err);
+
+/* migration/ram_load.c */
+void ram_load_free(LoadRun *run);
+bool ram_load_commit(LoadRun *run, Error *err);

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/* The section `ram`, version 4: records of be64 (offset | flags). */
+#pragma once
+
+#include "core/machine.h"
+#include "migration/load.h"
+#include "migration/save.h"
+
+enum {
+    RAM_ZERO = 0x02,     /* a page of one repeated byte, which follows */
+    RAM_MEM_SIZE = 0x04, /* the list of blocks follows */
+    RAM_PAGE = 0x08,     /* 4096 bytes follow */
+    RAM_EOS = 0x10,      /* end of this START, PART or END */
+    RAM_CONTINUE = 0x20, /* in the same block as the record before: no name follows */
+    RAM_XBZRLE = 0x40,
+    RAM_COMPRESS = 0x100,
+    RAM_FLAGS = 0xfff,
+};
+
+typedef struct RamStats {
+    uint64_t total;       /* bytes of all blocks */
+    uint64_t transferred; /* bytes written to the stream */
+    uint64_t precopy, downtime; /* of them while the guest ran, while it stood */
+    uint64_t duplicate, normal; /* pages */
+    uint64_t rounds;      /* dirty syncs */
+} RamStats;
+
+bool ram_register(Machine *m, Error *err);
+const RamStats *ram_save_stats(const SaveRun *run);
+/* Bytes of pages that are dirty now. */
+uint64_t ram_save_remaining(const SaveRun *run);
+
+extern const IterableOps ram_ops;
+void ram_load_record(LoadRun *run, Stream *st, int version, bool *end);

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: MIT */
+/* Reading RAM, into memfds that replace the blocks' own when the load commits. */
+#include <inttypes.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "migration/ram.h"
+
+static LoadBlock *ram_load_find(LoadRun *run, const char *idstr)
+{
+    for (LoadBlock *b = run->blocks; b; b = b->next)
+        if (!strcmp(b->block->idstr, idstr)) return b;
+    return NULL;
+}
+
+static bool ram_load_add(LoadRun *run, RamBlock *block)
+{
+    LoadBlock *b = ram_load_find(run, block->idstr);
+
+    if (b) return true;
+    b = g_new0(LoadBlock, 1);
+    b->block = block;
+    if (!ram_block_shadow(block, &b->fd, &b->host, &run->st.err)) {
+        g_free(b);
+        return false;
+    }
+    b->received = g_malloc0(block->size >> PAGE_BITS);
+    b->next = run->blocks;
+    run->blocks = b;
+    return true;
+}
+
+/* The list of blocks behind a MEM_SIZE word. */
+static void ram_load_list(LoadRun *run, Stream *st, uint64_t total)
+{
+    while (total && stream_ok(st)) {
+        char name[256];
+        uint64_t length;
+        RamBlock *b;
+
+        stream_get_str8(st, name);
+        length = stream_get_be64(st);
+        if (!stream_ok(st)) return;
+        b = ram_block_find(run->m, name);
+        if (!b && !strncmp(name, "/rom@", 5) && length <= total) {
+            total -= length; /* firmware tables of others, made anew here */
+            continue;
+        }
+        if (!b || length > total) {
+            stream_fail(st, "Unknown ramblock \"%s\", cannot accept migration", b ? "" : name);
+        } else if (length != b->size) {
+            stream_fail(st, "Size mismatch: %s: 0x%" PRIx64 " != 0x%" PRIx64 ": Invalid argument",
+                name, length, b->size);
+        } else {
+            ram_load_add(run, b);
+            total -= length;
+        }
+    }
+}
+
+/* The page that a record speaks of: *b is NULL for blocks that are skipped. */
+static bool ram_load_where(LoadRun *run, Stream *st, uint64_t word, LoadBlock **b)
+{
+    uint64_t off = word & ~(uint64_t)RAM_FLAGS;
+    char name[256];
+
+    if (word & RAM_CONTINUE) {
+        *b = run->last_block;
+        if (!*b && !run->skipping_block)
+            return stream_fail(st, "Ack, bad migration stream!: Illegal RAM offset %" PRIx64, off);
+    } else {
+        stream_get_str8(st, name);
+        if (!stream_ok(st)) return false;
+        *b = ram_load_find(run, name);
+        run->skipping_block = !*b && !strncmp(name, "/rom@", 5);
+        if (!*b && !run->skipping_block)
+            return stream_fail(st, "Can't find block %s: Illegal RAM offset %" PRIx64, name, off);
+    }
+    if (*b && off >= (*b)->block->size)
+        return stream_fail(st, "Illegal RAM offset %" PRIx64, off);
+    return true;
+}
+
+static void ram_load_zero(Stream *st, LoadBlock *b, uint64_t off)
+{
+    uint8_t fill = stream_get_u8(st);
+
+    if (!stream_ok(st) || !b) return;
+    if (fill || b->received[off >> PAGE_BITS]) memset(b->host + off, fill, PAGE_SIZE);
+    b->received[off >> PAGE_BITS] = 1;
+}
+
+static void ram_load_page(Stream *st, LoadBlock *b, uint64_t off)
+{
+    if (!b) {
+        stream_skip(st, PAGE_SIZE);
+        return;
+    }
+    if (stream_left(st) < PAGE_SIZE) {
+        st->starved = true;
+        return;
+    }
+    stream_get(st, b->host + off, PAGE_SIZE);
+    b->received[off >> PAGE_BITS] = 1;
+}
+
+void ram_load_record(LoadRun *run, Stream *st, int version, bool *end)
+{
+    uint64_t word = stream_get_be64(st), flags = word & RAM_FLAGS & ~(uint64_t)RAM_CONTINUE;
+    uint64_t off = word & ~(uint64_t)RAM_FLAGS;
+    LoadBlock *b = NULL, *last = run->last_block;
+    bool skipping = run->skipping_block;
+
+    (void)version;
+    if (!stream_ok(st)) return;
+    switch (flags) {
+    case RAM_EOS: *end = true; return;
+    case RAM_MEM_SIZE: ram_load_list(run, st, off); return;
+    case RAM_ZERO:
+        if (ram_load_where(run, st, word, &b)) ram_load_zero(st, b, off);
+        break;
+    case RAM_PAGE:
+        if (ram_load_where(run, st, word, &b)) ram_load_page(st, b, off);
+        break;
+    default:
+        stream_fail(st, "Unknown combination of migration flags: 0x%" PRIx64, word & RAM_FLAGS);
+        return;
+    }
+    /* A starved record is read again: its name must then find the block that was before. */
+    run->last_block = stream_ok(st) ? b : last;
+    if (!stream_ok(st)) run->skipping_block = skipping;
+}
+
+bool ram_load_commit(LoadRun *run, Error *err)
+{
+    for (LoadBlock *b = run->blocks; b; b = b->next)
+        for (uint64_t p = 0; p < b->block->size >> PAGE_BITS; p++)
+            if (!b->received[p])
+                memcpy(b->host + (p << PAGE_BITS), b->block->host + (p << PAGE_BITS), PAGE_SIZE);
+    for (LoadBlock *b = run->blocks; b; b = b->next) {
+        if (!ram_block_adopt(b->block, b->fd, err)) return false;
+        b->fd = -1;
+    }
+    return true;
+}
+
+void ram_load_free(LoadRun *run)
+{
+    while (run->blocks) {
+        LoadBlock *b = run->blocks;
+
+        run->blocks = b->next;
+        munmap(b->host, b->block->size);
+        if (b->fd >= 0) close(b->fd);
+        g_free(b->received);
+        g_free(b);
+    }
+}

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Writing RAM.
+ *
+ * Invariants of a live save: a page whose WATCH_MIGRATION bit is set is clean: what was sent of it
+ * is what it holds.  A bit is set right after the page was sent, before the guest runs again; the
+ * first write clears it.  So the dirty pages are those whose bit is clear, from the start.
+ */
+#include <assert.h>
+#include <string.h>
+
+#include "migration/ram.h"
+
+struct RamSave {
+    GPtrArray *blocks; /* RamBlock, the longest first */
+    guint block;       /* where the current round is */
+    uint64_t page;
+    RamBlock *named; /* whose name the last record gave */
+    RamStats stats;
+};
+
+static gint ram_longest_first(gconstpointer a, gconstpointer b)
+{
+    const RamBlock *x = *(RamBlock *const *)a, *y = *(RamBlock *const *)b;
+
+    return x->size < y->size ? 1 : x->size > y->size ? -1 : 0;
+}
+
+static GPtrArray *ram_blocks(Machine *m)
+{
+    GPtrArray *list = g_ptr_array_new();
+
+    for (RamBlock *b = ram_block_first(m); b; b = b->next) g_ptr_array_add(list, b);
+    g_ptr_array_sort(list, ram_longest_first);
+    return list;
+}
+
+static void ram_setup(SaveRun *run, Stream *st)
+{
+    RamSave *r = run->ram = g_new0(RamSave, 1);
+
+    r->blocks = ram_blocks(run->m);
+    for (guint i = 0; i < r->blocks->len; i++) {
+        RamBlock *b = r->blocks->pdata[i];
+
+        ram_unwatch(b, WATCH_MIGRATION);
+        r->stats.total += b->size;
+    }
+    stream_put_be64(st, r->stats.total | RAM_MEM_SIZE);
+    for (guint i = 0; i < r->blocks->len; i++) {
+        RamBlock *b = r->blocks->pdata[i];
+
+        stream_put_str8(st, b->idstr);
+        stream_put_be64(st, b->size);
+    }
+    stream_put_be64(st, RAM_EOS);
+    r->stats.rounds = 1;
+}
+
+static bool ram_is_zero(const uint8_t *p)
+{
+    uint64_t first;
+
+    memcpy(&first, p, sizeof(first));
+    return !first && !memcmp(p, p + sizeof(first), PAGE_SIZE - sizeof(first));
+}
+
+static void ram_put_page(RamSave *r, Stream *st, RamBlock *b, uint64_t page)
+{
+    const uint8_t *p = b->host + (page << PAGE_BITS);
+    bool zero = ram_is_zero(p);
+    uint64_t flags = zero ? RAM_ZERO : RAM_PAGE;
+
+    if (r->named == b) flags |= RAM_CONTINUE;
+    stream_put_be64(st, page << PAGE_BITS | flags);
+    if (r->named != b) stream_put_str8(st, b->idstr);
+    r->named = b;
+    if (zero) {
+        stream_put_u8(st, 0);
+        r->stats.duplicate++;
+    } else {
+        stream_put(st, p, PAGE_SIZE);
+        r->stats.normal++;
+    }
+}
+
+/* From the cursor to the end of its block, or until max bytes are written. */
+static void ram_sweep_block(SaveRun *run, Stream *st, size_t max)
+{
+    RamSave *r = run->ram;
+    RamBlock *b = r->blocks->pdata[r->block];
+    uint64_t pages = b->size >> PAGE_BITS, first = r->page;
+    size_t end = max > SIZE_MAX - st->size ? SIZE_MAX : st->size + max;
+
+    while (r->page < pages && st->size < end) {
+        if (run->live) r->page = ram_next_dirty(b, r->page, WATCH_MIGRATION);
+        if (r->page >= pages) break;
+        ram_put_page(r, st, b, r->page++);
+    }
+    if (run->live && r->page > first) ram_watch(b, first, r->page - first, WATCH_MIGRATION);
+    if (r->page < pages) return;
+    r->page = 0;
+    r->block++;
+}
+
+/* About max bytes of the current round; false at its end. */
+static bool ram_sweep(SaveRun *run, Stream *st, size_t max)
+{
+    RamSave *r = run->ram;
+    size_t start = st->size;
+
+    while (r->block < r->blocks->len && st->size - start < max)
+        ram_sweep_block(run, st, max - (st->size - start));
+    return r->block < r->blocks->len;
+}
+
+static uint64_t ram_pending(SaveRun *run)
+{
+    RamSave *r = run->ram;
+    uint64_t n = 0;
+
+    for (guint i = run->live ? 0 : r->block; i < r->blocks->len; i++) {
+        RamBlock *b = r->blocks->pdata[i];
+        uint64_t pages = b->size >> PAGE_BITS;
+
+        if (!run->live) {
+            n += pages - (i == r->block ? r->page : 0);
+            continue;
+        }
+        for (uint64_t p = 0; p < pages; p++) n += !ram_is_clean(b, p, WATCH_MIGRATION);
+    }
+    return n << PAGE_BITS;
+}
+
+static void ram_account(RamSave *r, const Stream *st, size_t before, uint64_t *kind)
+{
+    r->stats.transferred += st->size - before;
+    *kind += st->size - before;
+}
+
+static bool ram_iterate(SaveRun *run, Stream *st, size_t max)
+{
+    RamSave *r = run->ram;
+    size_t before = st->size;
+    bool more = ram_sweep(run, st, max);
+
+    stream_put_be64(st, RAM_EOS);
+    ram_account(r, st, before, &r->stats.precopy);
+    if (more) return true;
+    if (!run->live || !ram_pending(run)) return false;
+    r->block = 0;
+    r->stats.rounds++;
+    return true;
+}
+
+static bool ram_complete(SaveRun *run, Stream *st, size_t max)
+{
+    RamSave *r = run->ram;
+    size_t before = st->size;
+
+    if (!ram_sweep(run, st, max) && run->live && ram_pending(run)) {
+        r->block = 0;
+        r->stats.rounds++;
+        ram_sweep(run, st, max);
+    }
+    stream_put_be64(st, RAM_EOS);
+    ram_account(r, st, before, &r->stats.downtime);
+    return true;
+}
+
+static void ram_cleanup(SaveRun *run)
+{
+    RamSave *r = run->ram;
+
+    if (!r) return;
+    for (guint i = 0; i < r->blocks->len; i++) ram_unwatch(r->blocks->pdata[i], WATCH_MIGRATION);
+    g_ptr_array_free(r->blocks, TRUE);
+    g_free(r);
+    run->ram = NULL;
+}
+
+const RamStats *ram_save_stats(const SaveRun *run) { return &run->ram->stats; }
+
+uint64_t ram_save_remaining(const SaveRun *run) { return ram_pending((SaveRun *)run); }
+
+const IterableOps ram_ops = {
+    .setup = ram_setup,
+    .iterate = ram_iterate,
+    .pending = ram_pending,
+    .complete = ram_complete,
+    .cleanup = ram_cleanup,
+    .load = ram_load_record,
+};
+
+bool ram_register(Machine *m, Error *err)
+{
+    Section s = { .idstr = "ram", .version = 4, .iterable = &ram_ops, .alias_id = -1 };
+
+    return section_register(m, NULL, &s, err) != NULL;
+}

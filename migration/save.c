@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: MIT */
+/* Writes a machine's stream: see save.h.  Framing as QEMU's version 3, footers and description
+ * included. */
+#include "migration/save.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "migration/globalstate.h"
+
+bool save_allowed(Machine *m, Error *err)
+{
+    for EACH_DEVICE (dev, m)
+        if (dev->cls->unmigratable)
+            return error_set(err, "State blocked by non-migratable device '%s': %s", dev->id,
+                dev->cls->unmigratable);
+    return true;
+}
+
+static void save_header(SaveRun *run)
+{
+    const char *name = run->m->cls->name;
+
+    stream_put_be32(&run->st, STREAM_MAGIC);
+    stream_put_be32(&run->st, STREAM_VERSION);
+    stream_put_u8(&run->st, SECTION_CONFIGURATION);
+    stream_put_be32(&run->st, (uint32_t)strlen(name));
+    stream_put(&run->st, name, strlen(name));
+}
+
+static void save_section_header(Stream *st, const Section *sec, uint8_t type)
+{
+    stream_put_u8(st, type);
+    stream_put_be32(st, sec->id);
+    if (type == SECTION_PART || type == SECTION_END) return;
+    stream_put_str8(st, sec->idstr);
+    stream_put_be32(st, sec->instance);
+    stream_put_be32(st, (uint32_t)sec->version);
+}
+
+static void save_section_footer(Stream *st, const Section *sec)
+{
+    stream_put_u8(st, SECTION_FOOTER);
+    stream_put_be32(st, sec->id);
+}
+
+void save_section_body(Stream *st, Section *sec)
+{
+    if (sec->dev) device_settle(sec->dev);
+    if (sec->ops && sec->ops->settle) sec->ops->settle(sec->opaque);
+    if (sec->vmsd)
+        vmstate_save(st, sec->vmsd, sec->state);
+    else if (sec->ops)
+        sec->ops->save(st, sec->opaque);
+}
+
+static const IterableOps *section_iterable(const Section *sec) { return sec->iterable; }
+
+SaveRun *save_begin(Machine *m, bool live)
+{
+    SaveRun *run = g_new0(SaveRun, 1);
+
+    run->m = m;
+    run->live = live;
+    run->run_state = m->run_state;
+    stream_init(&run->st);
+    save_header(run);
+    for (Section *s = m->sections; s; s = s->next) {
+        if (!s->iterable) continue;
+        save_section_header(&run->st, s, SECTION_START);
+        section_iterable(s)->setup(run, &run->st);
+        save_section_footer(&run->st, s);
+    }
+    run->state = SAVE_ITERATE;
+    return run;
+}
+
+bool save_iterate(SaveRun *run, size_t max)
+{
+    bool more = false;
+
+    assert(run->state == SAVE_ITERATE);
+    for (Section *s = run->m->sections; s; s = s->next) {
+        if (!s->iterable) continue;
+        save_section_header(&run->st, s, SECTION_PART);
+        more |= section_iterable(s)->iterate(run, &run->st, max);
+        save_section_footer(&run->st, s);
+    }
+    return more;
+}
+
+uint64_t save_pending(SaveRun *run)
+{
+    uint64_t n = 0;
+
+    for (Section *s = run->m->sections; s; s = s->next)
+        if (s->iterable) n += section_iterable(s)->pending(run);
+    return n;
+}
+
+static void save_devices(SaveRun *run)
+{
+    char *desc;
+
+    globalstate_set(run->m, run->run_state);
+    for (Section *s = run->m->sections; s; s = s->next) {
+        if (s->iterable) continue;
+        save_section_header(&run->st, s, SECTION_FULL);
+        save_section_body(&run->st, s);
+        save_section_footer(&run->st, s);
+    }
+    stream_put_u8(&run->st, SECTION_EOF);
+    if (run->no_vmdesc) return;
+    desc = vmdesc_text(run->m);
+    stream_put_u8(&run->st, SECTION_VMDESC);
+    stream_put_be32(&run->st, (uint32_t)strlen(desc));
+    stream_put(&run->st, desc, strlen(desc));
+    g_free(desc);
+}
+
+/* The rest of RAM goes out in PARTs of about max bytes, so that the owner can drain them; the last
+ * piece is the END. */
+static bool save_complete_iterables(SaveRun *run, size_t max)
+{
+    for (Section *s = run->m->sections; s; s = s->next) {
+        bool last;
+
+        if (!s->iterable) continue;
+        last = section_iterable(s)->pending(run) <= max;
+        save_section_header(&run->st, s, last ? SECTION_END : SECTION_PART);
+        section_iterable(s)->complete(run, &run->st, last ? SIZE_MAX : max);
+        save_section_footer(&run->st, s);
+        if (!last) return false;
+    }
+    return true;
+}
+
+bool save_complete(SaveRun *run, size_t max)
+{
+    if (run->state == SAVE_ITERATE) run->state = SAVE_COMPLETE_RAM;
+    if (run->state == SAVE_COMPLETE_RAM && save_complete_iterables(run, max))
+        run->state = SAVE_DEVICES;
+    if (run->state != SAVE_DEVICES) return run->state == SAVE_DONE;
+    save_devices(run);
+    run->state = SAVE_DONE;
+    return true;
+}
+
+void save_end(SaveRun *run)
+{
+    if (!run) return;
+    for (Section *s = run->m->sections; s; s = s->next)
+        if (s->iterable && section_iterable(s)->cleanup) section_iterable(s)->cleanup(run);
+    stream_free(&run->st);
+    g_free(run);
+}

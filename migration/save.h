@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Writing a machine's stream, piece by piece.
+ *
+ *   save_begin -> save_iterate ... -> (guest stopped) save_complete -> bytes drained -> save_end
+ *
+ * The bytes pile up in run->st; whoever runs the save drains them to where they go.
+ */
+#pragma once
+
+#include "core/machine.h"
+#include "util/stream.h"
+
+enum {
+    SECTION_EOF = 0x00,
+    SECTION_START = 0x01,
+    SECTION_PART = 0x02,
+    SECTION_END = 0x03,
+    SECTION_FULL = 0x04,
+    SECTION_SUBSECTION = 0x05,
+    SECTION_VMDESC = 0x06,
+    SECTION_CONFIGURATION = 0x07,
+    SECTION_COMMAND = 0x08,
+    SECTION_FOOTER = 0x7e,
+};
+enum { STREAM_MAGIC = 0x5145564d, STREAM_VERSION = 3 };
+
+typedef struct SaveRun SaveRun;
+typedef struct LoadRun LoadRun;
+
+/* An iterable section's handler: sent in rounds while the guest runs.  Section.opaque is its own. */
+typedef struct IterableOps {
+    void (*setup)(SaveRun *run, Stream *st);
+    /* Writes about max bytes; false once a round ended with nothing left to send. */
+    bool (*iterate)(SaveRun *run, Stream *st, size_t max);
+    /* Bytes that complete would write now. */
+    uint64_t (*pending)(SaveRun *run);
+    /* The guest has stopped: writes the rest. */
+    bool (*complete)(SaveRun *run, Stream *st, size_t max);
+    void (*cleanup)(SaveRun *run);
+    /* Reads the next record; *end is set behind the last one of this START, PART or END. */
+    void (*load)(LoadRun *run, Stream *st, int version, bool *end);
+} IterableOps;
+
+typedef struct RamSave RamSave; /* migration/ram_save.c */
+
+struct SaveRun {
+    Machine *m;
+    Stream st;
+    RamSave *ram;
+    bool live;           /* the guest runs meanwhile: dirty pages are tracked */
+    bool device_only;    /* no RAM, no configuration's RAM list: xen-save-devices-state */
+    bool no_vmdesc;
+    enum { SAVE_SETUP, SAVE_ITERATE, SAVE_COMPLETE_RAM, SAVE_DEVICES, SAVE_DONE } state;
+    RunState run_state; /* what globalstate will say */
+};
+
+/* live: the guest goes on running while save_iterate is called. */
+SaveRun *save_begin(Machine *m, bool live);
+/* About max bytes more of the iterable sections; false: only what save_complete writes is left. */
+bool save_iterate(SaveRun *run, size_t max);
+/* The guest is stopped.  About max bytes more; true once the stream is whole. */
+bool save_complete(SaveRun *run, size_t max);
+uint64_t save_pending(SaveRun *run);
+void save_end(SaveRun *run);
+
+/* Why the machine cannot be saved (a device says so), or true. */
+bool save_allowed(Machine *m, Error *err);
+
+/* One table or old-style section's body as it would be written now. */
+void save_section_body(Stream *st, Section *sec);
+
+/* The JSON behind the stream: descriptions, and what only exactness needs.  g_free the text. */
+char *vmdesc_text(Machine *m);

@@ -1,0 +1,364 @@
+/* SPDX-License-Identifier: MIT */
+/* savevm and loadvm: see snapshot.h. */
+#include "migration/snapshot.h"
+
+#include <string.h>
+#include <time.h>
+
+#include "migration/load.h"
+#include "migration/migration.h"
+#include "migration/save.h"
+#include "migration/snapshot_set.h"
+
+enum { PIECE = 4 * MiB };
+
+typedef struct SnapshotJob {
+    Machine *m;
+    SnapshotProgress *progress;
+    SnapshotDone *done;
+    void *opaque;
+    char *name;
+    SnapshotDisks disks;
+    SnapshotInfo info; /* of what is being saved, or of what is being loaded */
+    bool was_running;
+    RunState was_state;
+    SaveRun *save;
+    LoadRun *load;
+    BlockReq req;
+    uint64_t off; /* in the VM state */
+    uint8_t *buf; /* loads: a piece */
+    int64_t last_progress_ns;
+    uint64_t total;
+    Error err;
+} SnapshotJob;
+
+static SnapshotJob *snapshot_job_new(Machine *m, const char *name, SnapshotProgress *progress,
+    SnapshotDone *done, void *opaque)
+{
+    SnapshotJob *j = g_new0(SnapshotJob, 1);
+
+    j->m = m;
+    j->name = g_strdup(name);
+    j->progress = progress;
+    j->done = done;
+    j->opaque = opaque;
+    j->was_running = machine_running(m);
+    j->was_state = m->run_state;
+    j->last_progress_ns = host_ns();
+    return j;
+}
+
+/* The end of both: the guest goes on as it was. */
+static void snapshot_job_end(SnapshotJob *j)
+{
+    if (j->was_running)
+        machine_start(j->m, NULL);
+    else if (j->m->run_state != j->was_state)
+        machine_set_run_state(j->m, j->was_state);
+    j->done(j->opaque, &j->err);
+    save_end(j->save);
+    load_end(j->load);
+    snapshot_disks_free(&j->disks);
+    g_free(j->buf);
+    g_free(j->name);
+    g_free(j);
+}
+
+static void snapshot_job_stop_guest(SnapshotJob *j, RunState why)
+{
+    if (j->was_running) machine_stop(j->m, why);
+    for (unsigned i = 0; i < j->disks.n; i++) block_drain(j->disks.disk[i].bd);
+}
+
+static void snapshot_job_tell(SnapshotJob *j)
+{
+    int64_t now = host_ns();
+
+    if (!j->progress || now - j->last_progress_ns < NS_PER_S || !j->total) return;
+    j->last_progress_ns = now;
+    j->progress(j->opaque, (unsigned)(MIN_OF(j->off, j->total) * 100 / j->total));
+}
+
+/* -- savevm -- */
+
+static void save_create_call(BlockImage *img, void *opaque)
+{
+    SnapshotJob *j = opaque;
+    SnapshotInfo info = j->info;
+
+    image_snapshot_create(img, &info, &j->err);
+}
+
+static void save_discard_call(BlockImage *img, void *opaque)
+{
+    (void)opaque;
+    image_vmstate_discard(img, NULL);
+}
+
+/* Takes back the entries that this save made, and the state that it wrote. */
+static void save_undo_call(BlockImage *img, void *opaque)
+{
+    SnapshotJob *j = opaque;
+
+    for (unsigned k = image_snapshot_count(img); k-- > 0;)
+        if (snapshot_same_set(image_snapshot(img, k), &j->info))
+            image_snapshot_delete(img, k, NULL);
+}
+
+static void save_undo(SnapshotJob *j)
+{
+    for (unsigned i = 0; i < j->disks.n; i++)
+        block_call_sync(j->disks.disk[i].bd, save_undo_call, j);
+    block_call_sync(j->disks.disk[j->disks.holder].bd, save_discard_call, j);
+}
+
+static void save_create_entries(SnapshotJob *j)
+{
+    uint64_t size = j->off;
+
+    for (unsigned i = 0; i < j->disks.n && !error_is_set(&j->err); i++) {
+        j->info.vm_state_size = i == j->disks.holder ? size : 0;
+        block_call_sync(j->disks.disk[i].bd, save_create_call, j);
+        if (error_is_set(&j->err))
+            error_prefix(&j->err, "Error while creating snapshot on '%s': ",
+                block_dev_id(j->disks.disk[i].bd));
+    }
+    if (error_is_set(&j->err))
+        save_undo(j);
+    else
+        snapshot_disks_delete(&j->disks, j->name, &j->info, &j->err);
+    snapshot_job_end(j);
+}
+
+static void save_next_piece(SnapshotJob *j);
+
+static void save_piece_call(BlockReq *req, BlockImage *img)
+{
+    SnapshotJob *j = req->opaque;
+    int ret = image_vmstate_write(img, j->off, j->save->st.data, j->save->st.size);
+
+    if (ret < 0) error_errno(&req->err, -ret, "Error while writing VM state");
+}
+
+static void save_piece_done(BlockReq *req)
+{
+    SnapshotJob *j = req->opaque;
+
+    j->off += j->save->st.size;
+    stream_discard(&j->save->st, j->save->st.size);
+    if (error_is_set(&req->err)) {
+        j->err = req->err;
+        save_undo(j);
+        snapshot_job_end(j);
+        return;
+    }
+    snapshot_job_tell(j);
+    save_next_piece(j);
+}
+
+static void save_next_piece(SnapshotJob *j)
+{
+    if (j->save->state == SAVE_DONE) {
+        save_create_entries(j);
+        return;
+    }
+    save_complete(j->save, PIECE);
+    if (!stream_ok(&j->save->st)) {
+        j->err = j->save->st.err;
+        save_undo(j);
+        snapshot_job_end(j);
+        return;
+    }
+    j->req = (BlockReq){ .op = BLOCK_CALL, .call = save_piece_call, .done = save_piece_done,
+        .opaque = j };
+    block_submit(j->disks.disk[j->disks.holder].bd, &j->req);
+}
+
+static void save_fill_info(SnapshotJob *j)
+{
+    int64_t now = host_wall_ns();
+
+    j->info = (SnapshotInfo){ .date_s = (uint32_t)(now / NS_PER_S),
+        .date_ns = (uint32_t)(now % NS_PER_S),
+        .vm_clock_ns = (uint64_t)clock_now(&j->m->clock),
+        .icount = j->m->clock.icount ? (uint64_t)clock_insns(&j->m->clock) : UINT64_MAX };
+    g_strlcpy(j->info.name, j->name, sizeof(j->info.name));
+}
+
+static char *save_default_name(void)
+{
+    time_t now = time(NULL);
+    struct tm tm;
+    char buf[64];
+
+    localtime_r(&now, &tm);
+    strftime(buf, sizeof(buf), "vm-%Y%m%d%H%M%S", &tm);
+    return g_strdup(buf);
+}
+
+void snapshot_save(Machine *m, const char *name, SnapshotProgress *progress, SnapshotDone *done,
+    void *opaque)
+{
+    SnapshotJob *j = snapshot_job_new(m, name, progress, done, opaque);
+
+    if (!j->name || !*j->name) {
+        g_free(j->name);
+        j->name = save_default_name();
+    }
+    if (strlen(j->name) >= sizeof(j->info.name))
+        error_set(&j->err, "a snapshot's name has at most %zu bytes", sizeof(j->info.name) - 1);
+    else if (m->run_state == RUN_INMIGRATE)
+        error_set(&j->err, "Guest is waiting for an incoming migration");
+    if (error_is_set(&j->err) || !save_allowed(m, &j->err) ||
+        !snapshot_disks_collect(m, &j->disks, &j->err)) {
+        snapshot_job_end(j);
+        return;
+    }
+    snapshot_job_stop_guest(j, RUN_SAVE_VM);
+    save_fill_info(j);
+    j->save = save_begin(m, false);
+    j->save->run_state = j->was_running ? RUN_RUNNING : RUN_PAUSED;
+    j->total = save_pending(j->save);
+    save_next_piece(j);
+}
+
+/* -- loadvm -- */
+
+static void load_check_call(BlockImage *img, void *opaque)
+{
+    SnapshotJob *j = opaque;
+
+    for (unsigned k = 0; k < image_snapshot_count(img); k++)
+        if (snapshot_same_set(image_snapshot(img, k), &j->info)) {
+            image_snapshot_check(img, k, &j->err);
+            return;
+        }
+}
+
+static void load_goto_call(BlockImage *img, void *opaque)
+{
+    SnapshotJob *j = opaque;
+
+    for (unsigned k = image_snapshot_count(img); k-- > 0;)
+        if (snapshot_same_set(image_snapshot(img, k), &j->info)) {
+            image_snapshot_goto(img, k, &j->err);
+            return;
+        }
+}
+
+static bool load_on_disks(SnapshotJob *j, void (*call)(BlockImage *img, void *opaque))
+{
+    for (unsigned i = 0; i < j->disks.n; i++) {
+        block_call_sync(j->disks.disk[i].bd, call, j);
+        if (!error_is_set(&j->err)) continue;
+        return error_prefix(&j->err, "Error while activating snapshot '%s' on '%s': ", j->name,
+            block_dev_id(j->disks.disk[i].bd));
+    }
+    return true;
+}
+
+/* All has been read and accepted. */
+static void load_switch(SnapshotJob *j)
+{
+    if (load_on_disks(j, load_check_call) && load_on_disks(j, load_goto_call) &&
+        load_commit(j->load, &j->err))
+        machine_notify(j->m, EVENT_LOADED);
+    snapshot_job_end(j);
+}
+
+static void load_next_piece(SnapshotJob *j);
+
+static void load_piece_call(BlockReq *req, BlockImage *img)
+{
+    SnapshotJob *j = req->opaque;
+    const SnapshotDisk *d = &j->disks.disk[j->disks.holder];
+    int ret = image_vmstate_read(img, (unsigned)d->entry, j->off, j->buf, req->len);
+
+    if (ret < 0) error_errno(&req->err, -ret, "Error while reading VM state");
+}
+
+static void load_piece_done(BlockReq *req)
+{
+    SnapshotJob *j = req->opaque;
+
+    if (error_is_set(&req->err)) {
+        j->err = req->err;
+        snapshot_job_end(j);
+        return;
+    }
+    load_feed(j->load, j->buf, req->len);
+    j->off += req->len;
+    if (j->off == j->total) load_eof(j->load);
+    snapshot_job_tell(j);
+    switch (load_step(j->load)) {
+    case LOAD_MORE: load_next_piece(j); return;
+    case LOAD_DONE: load_switch(j); return;
+    case LOAD_FAILED: break;
+    }
+    j->err = j->load->err;
+    error_prefix(&j->err, "Error while loading VM state: ");
+    snapshot_job_end(j);
+}
+
+static void load_next_piece(SnapshotJob *j)
+{
+    j->req = (BlockReq){ .op = BLOCK_CALL, .call = load_piece_call, .done = load_piece_done,
+        .opaque = j, .len = (size_t)MIN_OF((uint64_t)PIECE, j->total - j->off) };
+    block_submit(j->disks.disk[j->disks.holder].bd, &j->req);
+}
+
+void snapshot_load(Machine *m, const char *name, SnapshotProgress *progress, SnapshotDone *done,
+    void *opaque)
+{
+    SnapshotJob *j = snapshot_job_new(m, name, progress, done, opaque);
+
+    if (m->run_state == RUN_INMIGRATE)
+        error_set(&j->err, "Guest is waiting for an incoming migration");
+    if (error_is_set(&j->err) || !save_allowed(m, &j->err) ||
+        !snapshot_disks_collect(m, &j->disks, &j->err) ||
+        !snapshot_disks_find(&j->disks, name, &j->err)) {
+        snapshot_job_end(j);
+        return;
+    }
+    j->info = *snapshot_disk_info(&j->disks.disk[j->disks.holder]);
+    snapshot_job_stop_guest(j, RUN_RESTORE_VM);
+    j->total = j->info.vm_state_size;
+    j->buf = g_malloc(PIECE);
+    j->load = load_begin(m);
+    load_next_piece(j);
+}
+
+bool snapshot_delete(Machine *m, const char *name, Error *err)
+{
+    SnapshotDisks d;
+    bool ok = snapshot_disks_collect(m, &d, err);
+
+    if (!ok) return false;
+    ok = snapshot_disks_delete(&d, name, NULL, err);
+    snapshot_disks_free(&d);
+    return ok;
+}
+
+/* -- -loadvm -- */
+
+typedef struct AtStart {
+    bool over;
+    Error err;
+} AtStart;
+
+static void load_at_start_done(void *opaque, const Error *err)
+{
+    AtStart *a = opaque;
+
+    a->over = true;
+    a->err = *err;
+}
+
+bool snapshot_load_at_start(Machine *m, const char *name, Error *err)
+{
+    AtStart a = { .over = false };
+
+    snapshot_load(m, name, NULL, load_at_start_done, &a);
+    while (!a.over) g_main_context_iteration(m->ctx, TRUE);
+    return !error_is_set(&a.err) || error_set(err, "%s", a.err.msg);
+}
