@@ -36,7 +36,9 @@ static bool screendump_ppm(Console *c, const uint8_t *rgb, FILE *f)
 
 static bool screendump_png(Console *c, const uint8_t *rgb, FILE *f)
 {
-    png_image png = { .version = PNG_IMAGE_VERSION, .width = c->width, .height = c->height,
+    png_image png = { .version = PNG_IMAGE_VERSION,
+        .width = c->width,
+        .height = c->height,
         .format = PNG_FORMAT_RGB };
 
     return png_image_write_to_stdio(&png, f, 0, rgb, 0, NULL);
@@ -89,23 +91,24 @@ static Console *screendump_console(Machine *m, const char *device, int64_t head,
 
         if ((!dev || c->dev == dev) && !head) return c;
     }
-    if (dev) error_set(err, "Device %s (head %d) is not bound to a QemuConsole", device, (int)head);
-    else error_set(err, "There is no console to take a screendump from");
+    if (dev)
+        error_set(err, "Device %s (head %d) is not bound to a QemuConsole", device, (int)head);
+    else
+        error_set(err, "There is no console to take a screendump from");
     return NULL;
 }
 
 static void screendump_run(CommandCall *call, Error *err)
 {
-    Console *c = screendump_console(call->m, command_text(call, "device"),
-        command_num(call, "head", 0), err);
+    Console *c = screendump_console(
+        call->m, command_text(call, "device"), command_num(call, "head", 0), err);
 
     if (c) {
         console_screendump(c, command_text(call, "filename"), command_text(call, "format"), err);
     }
 }
 
-COMMAND(screendump, .name = "screendump",
-    .args = "filename:F,format:-fs,device:s?,head:i?",
+COMMAND(screendump, .name = "screendump", .args = "filename:F,format:-fs,device:s?,head:i?",
     .usage = "filename [-f format] [device [head]]",
     .help = "save the screen as an image: 'ppm' or 'png', by default what the file's name ends in",
     .run = screendump_run);

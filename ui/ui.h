@@ -81,7 +81,9 @@ void input_key(Machine *m, int key, bool down);
 enum { MOUSE_LEFT = 1, MOUSE_RIGHT = 2, MOUSE_MIDDLE = 4 };
 void input_mouse(Machine *m, int dx, int dy, int dz, unsigned buttons);
 /* Keyboard lights, told by the keyboard: bit 0 scroll, 1 num, 2 caps. */
+enum { LED_SCROLL = 1, LED_NUM = 2, LED_CAPS = 4 };
 void input_set_leds(Machine *m, unsigned leds);
+unsigned input_leds(Machine *m);
 
 /* -- displays: one file each -- */
 typedef struct DisplayClass {
