@@ -38,8 +38,8 @@ void parse_args_free(Arg *args, unsigned n);
 /* One entry of a Command's args. */
 typedef struct ArgSpec {
     char name[32];
-    char type; /* as in core/command.h; '-' for flags ... */
-    char flag; /* ... whose letter this is */
+    char type;            /* as in core/command.h; '-' for flags ... */
+    char flag;            /* ... whose letter this is */
     bool flag_takes_word; /* "-fs": -f png */
     bool optional;
 } ArgSpec;
