@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Descriptors and privileged stacks: shared by segment.c, far.c, interrupt.c and task.c.
+ * Source: Intel SDM volume 3, chapters 3 (descriptors), 5 (protection) and 7 (tasks).
+ */
+#pragma once
+
+#include "cpu/state.h"
+
+/* Types of system descriptors. */
+enum {
+    DESC_TSS16 = 1, DESC_LDT = 2, DESC_TSS16_BUSY = 3, DESC_CALL16 = 4, DESC_TASK_GATE = 5,
+    DESC_INT16 = 6, DESC_TRAP16 = 7, DESC_TSS32 = 9, DESC_TSS32_BUSY = 11, DESC_CALL32 = 12,
+    DESC_INT32 = 14, DESC_TRAP32 = 15,
+    DESC_BUSY = 2,   /* what turns an available TSS into a busy one */
+    DESC_IS_32 = 8,  /* of a gate or TSS */
+};
+
+typedef struct Desc {
+    uint32_t lo, hi;
+    uint64_t lin; /* where it stands, for the accessed and busy bits */
+} Desc;
+
+static inline unsigned desc_dpl(const Desc *d) { return d->hi >> SEGF_DPL_SHIFT & 3; }
+static inline unsigned desc_type(const Desc *d) { return d->hi >> SEGF_TYPE_SHIFT & 15; }
+static inline bool desc_present(const Desc *d) { return d->hi & SEGF_P; }
+static inline bool desc_is_code(const Desc *d)
+{
+    return (d->hi & (SEGF_S | SEGF_CODE)) == (SEGF_S | SEGF_CODE);
+}
+static inline bool desc_is_conforming(const Desc *d)
+{
+    return (d->hi & (SEGF_S | SEGF_CODE | SEGF_EC)) == (SEGF_S | SEGF_CODE | SEGF_EC);
+}
+static inline bool desc_is_writable(const Desc *d)
+{
+    return (d->hi & (SEGF_S | SEGF_CODE | SEGF_RW)) == (SEGF_S | SEGF_RW);
+}
+static inline bool desc_is_readable(const Desc *d)
+{
+    return (d->hi & SEGF_S) && (d->hi & (SEGF_CODE | SEGF_RW)) != SEGF_CODE;
+}
+static inline uint16_t desc_gate_sel(const Desc *d) { return (uint16_t)(d->lo >> 16); }
+static inline uint32_t desc_gate_offset(const Desc *d)
+{
+    uint32_t low = d->lo & 0xffff;
+
+    return desc_type(d) & DESC_IS_32 ? (d->hi & 0xffff0000) | low : low;
+}
+static inline bool selector_null(uint16_t sel) { return (sel & 0xfffc) == 0; }
+
+uint32_t desc_base(const Desc *d);
+uint32_t desc_limit(const Desc *d); /* in bytes */
+SegReg desc_segreg(uint16_t sel, const Desc *d);
+
+/* Reads a descriptor; false where the selector lies beyond its table. */
+bool desc_read(Cpu *cpu, uint16_t sel, Desc *d);
+/* The same, raising vector(sel | ext) instead. */
+void desc_fetch(Cpu *cpu, uint16_t sel, Desc *d, int vector, uint32_t ext);
+/* Sets the accessed bit in memory where it is clear: the last thing that can fault. */
+void desc_mark_accessed(Cpu *cpu, Desc *d);
+/* Changes the type field in memory (busy bits). */
+void desc_set_type(Cpu *cpu, Desc *d, unsigned type);
+/* A segment register without a segment. */
+SegReg segreg_null(uint16_t sel);
+SegReg segreg_real(uint16_t sel);
+SegReg segreg_v86(uint16_t sel);
+/* Whether off .. off+size-1 lies within the limit, upwards or downwards. */
+bool segreg_holds(const SegReg *seg, uint32_t off, uint32_t size);
+
+/* On a return to an outer level: drops data segments that it may not use. */
+void segs_drop_inner(Cpu *cpu, unsigned cpl);
+
+/* -- stacks -- */
+
+/* A stack that a transfer pushes to, current or about to be. */
+typedef struct Stack {
+    SegReg ss;
+    uint32_t esp;
+    uint32_t mask; /* 0xffff or 0xffffffff */
+    bool sys;      /* pages are accessed as supervisor */
+} Stack;
+
+void stack_current(Cpu *cpu, Stack *st);
+void stack_inner(Stack *st, const SegReg *ss, uint32_t esp, unsigned cpl);
+/* Room for n pushes of size bytes, or vector(code); afterwards stack_push cannot fault. */
+void stack_reserve(Cpu *cpu, const Stack *st, unsigned n, unsigned size, int vector, uint32_t code);
+void stack_push(Cpu *cpu, Stack *st, uint32_t val, unsigned size);
+/* The item off bytes above the current stack's top. */
+uint32_t stack_peek(Cpu *cpu, uint32_t off, unsigned size);
+/* Moves ESP or SP, as SS says. */
+void stack_adjust(Cpu *cpu, uint32_t bytes);
+static inline uint32_t stack_mask(const SegReg *ss) { return ss->flags & SEGF_DB ? ~0u : 0xffff; }
+
+/* Reads SS:ESP of an inner level from the TSS; #TS where that is too short. */
+void tss_inner_stack(Cpu *cpu, unsigned cpl, uint32_t ext, uint16_t *ss, uint32_t *esp);
+/* Checks a selector for SS of level cpl taken from the TSS, raising #TS and #SS. */
+void stack_check_inner_ss(Cpu *cpu, uint16_t sel, unsigned cpl, uint32_t ext, Desc *d);
+
+/* -- tasks -- */
+
+enum TaskWhy { TASK_JMP, TASK_CALL, TASK_IRET, TASK_INT_SOFT, TASK_INT };
+/* cpu_task_switch with the flags that the outgoing task gets. */
+void task_switch(Cpu *cpu, uint16_t sel, enum TaskWhy why, uint32_t eip, uint32_t eflags,
+    bool has_code, uint32_t code);
+/* The event on its way (interrupt_injected, nmi_injected) has been taken: forgets it. */
+void interrupt_taken(Cpu *cpu);
+
+/* -- far transfers -- */
+
+/* CS becomes the descriptor's segment at privilege cpl. */
+void cs_commit(Cpu *cpu, uint16_t sel, const Desc *d, unsigned cpl);
+/* Checks the CS that RET or IRET pops, raising #GP and #NP ... */
+void cs_check_return(Cpu *cpu, uint16_t sel, Desc *d);
+/* ... and the SS for the outer level cpl. */
+void stack_check_outer_ss(Cpu *cpu, uint16_t sel, unsigned cpl, Desc *d);
