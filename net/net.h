@@ -21,7 +21,7 @@ enum { NET_FRAME_MAX = 65536 + 64, NET_FRAME_MIN = 60 };
 typedef struct NetPort NetPort;
 
 typedef struct NetPortOps {
-    const char *type; /* "nic", "user" ... */
+    const char *type;                  /* "nic", "user" ... */
     bool (*can_receive)(void *opaque); /* NULL: always */
     void (*receive)(void *opaque, const uint8_t *frame, size_t len);
     void (*link_changed)(void *opaque, bool up);
@@ -50,7 +50,8 @@ struct NetPort {
     uint8_t mac[6]; /* NICs: the address that is announced and listed */
     bool is_nic;
     bool link_down;
-    GQueue *queue; /* frames (GBytes) waiting for this port to receive */
+    bool delivering; /* its receive is running: what comes meanwhile is queued */
+    GQueue *queue;   /* frames (GBytes) waiting for this port to receive */
     NetFilter *filters;
 };
 
@@ -60,11 +61,21 @@ void net_port_free(NetPort *p);
 NetPort *net_port_find(Machine *m, const char *id);
 void net_port_each(Machine *m, void (*fn)(void *ctx, NetPort *p), void *ctx);
 
-/* A NIC's end: connects to peer (which may be NULL: no cable). */
+/* Connects two ports that have no peer yet. */
+bool net_connect(NetPort *a, NetPort *b, Error *err);
+/* Pulls or plugs the cable of a port (set_link). */
+void net_set_link(NetPort *p, bool up);
+
+/* Fills an all-zero address with the next free one of 52:54:00:12:34:56 ... */
+void net_mac_default(Machine *m, uint8_t mac[6]);
+
+/* A NIC's end: connects to peer (which may be NULL: no cable).  Named after the device, or
+ * "model.N" where the device's id was made up.  Free it with net_port_free in unrealize. */
 NetPort *net_nic_new(Device *dev, const char *model, const uint8_t mac[6], NetPort *peer,
     const NetPortOps *ops, Error *err);
 
-/* from sends a frame to its peer (through the filters of both). */
+/* from sends a frame to its peer (through the filters of both).  A NIC gets frames only while the
+ * machine runs; a frame may be answered, and the answer received, before this returns. */
 void net_send(NetPort *from, const uint8_t *frame, size_t len);
 /* p can receive again: delivers what was queued for it. */
 void net_flush(NetPort *p);
@@ -89,8 +100,11 @@ typedef struct AnnounceParams {
 } AnnounceParams;
 /* The machine's parameters (migrate_set_parameter announce-*): defaults 50, 550, 5, 100. */
 AnnounceParams *net_announce_params(Machine *m);
-/* Starts a series from every NIC (or the one named); host real time. */
+/* Starts a series from every NIC (or the ones in the comma list); host real time. */
 void net_announce(Machine *m, const AnnounceParams *params, const char *only_nic);
+/* The same under a name (NULL: the series of loads): a running series of that name starts over. */
+void net_announce_named(
+    Machine *m, const AnnounceParams *params, const char *only_nics, const char *name);
 
 /* Reads "52:54:00:12:34:56"; false on anything else. */
 bool mac_parse(const char *text, uint8_t mac[6]);
