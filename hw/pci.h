@@ -67,7 +67,7 @@ struct PciDev {
     Device *bus; /* the PCIBUS device */
 };
 
-static inline PciState *pci_state(PciDev *pd) { return device_state(&pd->dev); }
+static inline PciState *pci_state(PciDev *pd) { return device_state((Device *)pd); }
 static inline uint8_t *pci_config(PciDev *pd) { return pci_state(pd)->config; }
 
 /* The property every PCI class lists: PCI_PROPS(T) where T's first member is `PciDev pci`. */
