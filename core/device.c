@@ -156,6 +156,7 @@ void device_free(Device *dev)
 {
     if (dev->realized && dev->cls->unrealize) dev->cls->unrealize(dev);
     device_unregister_sections(dev);
+    memory_drop_device(dev);
     for (Device **p = &dev->m->devices; *p; p = &(*p)->next) {
         if (*p != dev) continue;
         *p = dev->next;

@@ -75,6 +75,23 @@ void mem_region_del(Machine *m, MemRegion *r)
     mem_commit(m);
 }
 
+void memory_drop_device(Device *dev)
+{
+    MemRegion **p = &dev->m->mem->regions;
+    bool found = false;
+
+    while (*p) {
+        if ((*p)->dev != dev) {
+            p = &(*p)->next;
+            continue;
+        }
+        *p = (*p)->next;
+        found = true;
+    }
+    if (found) mem_commit(dev->m);
+    if (dev->m->mem->ports) pio_unmap(dev, 0, UINT32_MAX);
+}
+
 static int compare_u64(gconstpointer a, gconstpointer b)
 {
     uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;

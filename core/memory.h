@@ -142,6 +142,8 @@ bool ram_block_shadow(const RamBlock *b, int *fd, uint8_t **host, Error *err);
 
 void mem_region_add(Machine *m, MemRegion *r);
 void mem_region_del(Machine *m, MemRegion *r);
+/* The device goes: takes back its ports and every region whose dev it is. */
+void memory_drop_device(Device *dev);
 /* After changing gpa, enabled, prio, readonly, ram_off of added regions: rebuilds the map if it
  * differs and tells the listeners. */
 void mem_commit(Machine *m);
