@@ -127,7 +127,10 @@ bool vga_realize(
     if (!vga->vram) return false;
     vga->vram_mask = vram_mb * MiB - 1;
     vga->draw_all = true;
-    if (!vga_map_ports(vga, err) || !vga_vbe_map_ports(vga, err)) return false;
+    if (!vga_map_ports(vga, err) || !vga_vbe_map_ports(vga, err)) {
+        vga_unrealize(vga);
+        return false;
+    }
     vga_add_window(vga);
     vga->console = console_new(dev->m, &vga_console_ops, vga);
     vga->console->dev = dev;

@@ -100,7 +100,9 @@ static bool vga_pci_realize(Device *dev, Error *err)
     pci_bar_ram(&v->front.pci, BAR_VRAM, "vga.vram", vga->vram, false);
     v->front.pci.bars[BAR_VRAM].prefetchable = true;
     pci_bar_mmio(&v->front.pci, BAR_MMIO, "vga.mmio", MMIO_BYTES, &mmio_ops);
-    return !*v->romfile || pci_load_rom(&v->front.pci, v->romfile, "vga.rom", err);
+    if (!*v->romfile || pci_load_rom(&v->front.pci, v->romfile, "vga.rom", err)) return true;
+    vga_unrealize(vga);
+    return false;
 }
 
 static void vga_pci_unrealize(Device *dev) { vga_unrealize(vga_of(dev)); }
