@@ -55,7 +55,6 @@ struct LoadRun {
         LOAD_VMDESC,
         LOAD_END
     } state;
-    bool no_header; /* a bare sequence of sections */
     Section *current; /* LOAD_RECORDS: whose records */
     int current_version;
     uint32_t current_id; /* as the stream numbers it */

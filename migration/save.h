@@ -49,9 +49,8 @@ struct SaveRun {
     Stream st;
     RamSave *ram;
     bool live;           /* the guest runs meanwhile: dirty pages are tracked */
-    bool device_only;    /* no RAM, no configuration's RAM list: xen-save-devices-state */
     bool no_vmdesc;
-    enum { SAVE_SETUP, SAVE_ITERATE, SAVE_COMPLETE_RAM, SAVE_DEVICES, SAVE_DONE } state;
+    enum { SAVE_ITERATE, SAVE_COMPLETE_RAM, SAVE_DEVICES, SAVE_DONE } state;
     RunState run_state; /* what globalstate will say */
 };
 
@@ -72,3 +71,5 @@ void save_section_body(Stream *st, Section *sec);
 
 /* The JSON behind the stream: descriptions, and what only exactness needs.  g_free the text. */
 char *vmdesc_text(Machine *m);
+/* The part that only exactness needs. */
+char *vmdesc_exact_text(Machine *m);

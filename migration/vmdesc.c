@@ -77,23 +77,36 @@ static json_t *vmdesc_exact(Device *dev)
     return o;
 }
 
+static json_t *vmdesc_exact_all(Machine *m)
+{
+    json_t *exact = json_object();
+
+    for EACH_DEVICE (dev, m)
+        if (dev->cls->exact) json_object_set_new(exact, dev->id, vmdesc_exact(dev));
+    return exact;
+}
+
+static char *vmdesc_dump(json_t *top)
+{
+    char *text = json_dumps(top, JSON_PRESERVE_ORDER), *copy = g_strdup(text);
+
+    free(text);
+    json_decref(top);
+    return copy;
+}
+
+char *vmdesc_exact_text(Machine *m) { return vmdesc_dump(vmdesc_exact_all(m)); }
+
 char *vmdesc_text(Machine *m)
 {
-    json_t *top = json_object(), *devices = json_array(), *exact = json_object();
-    char *text, *copy;
+    json_t *top = json_object(), *devices = json_array();
 
     json_object_set_new(top, "page_size", json_integer(PAGE_SIZE));
     for (Section *s = m->sections; s; s = s->next)
         if (!s->iterable) json_array_append_new(devices, vmdesc_section(s));
     json_object_set_new(top, "devices", devices);
-    for EACH_DEVICE (dev, m)
-        if (dev->cls->exact) json_object_set_new(exact, dev->id, vmdesc_exact(dev));
-    json_object_set_new(top, "stasis", exact);
-    text = json_dumps(top, JSON_PRESERVE_ORDER);
-    copy = g_strdup(text);
-    free(text);
-    json_decref(top);
-    return copy;
+    json_object_set_new(top, "stasis", vmdesc_exact_all(m));
+    return vmdesc_dump(top);
 }
 
 /* The copy that a device's sections load into; NULL where it has no section. */

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+/* Who owns the disks: see disks.h. */
+#include "migration/disks.h"
+
+#include "block/block.h"
+
+typedef struct DisksWalk {
+    bool (*call)(BlockImage *img, Error *err);
+    Error err;
+} DisksWalk;
+
+static void disks_call(BlockImage *img, void *opaque)
+{
+    DisksWalk *w = opaque;
+
+    if (img) w->call(img, &w->err);
+}
+
+static void disks_walk_one(void *opaque, const char *id, void *obj)
+{
+    DisksWalk *w = opaque;
+
+    if (error_is_set(&w->err) || !block_dev_has_medium(obj)) return;
+    block_call_sync(obj, disks_call, w);
+    error_prefix(&w->err, "%s: ", id);
+}
+
+static bool disks_walk(Machine *m, bool (*call)(BlockImage *img, Error *err), Error *err)
+{
+    DisksWalk w = { .call = call };
+
+    machine_object_each(m, "drive", disks_walk_one, &w);
+    return !error_is_set(&w.err) || error_set(err, "%s", w.err.msg);
+}
+
+static void disks_drain_one(void *opaque, const char *id, void *obj)
+{
+    (void)opaque;
+    (void)id;
+    block_drain(obj);
+}
+
+void disks_drain(Machine *m) { machine_object_each(m, "drive", disks_drain_one, NULL); }
+
+bool disks_give_up(Machine *m, Error *err) { return disks_walk(m, image_inactivate, err); }
+
+bool disks_take(Machine *m, Error *err) { return disks_walk(m, image_activate, err); }

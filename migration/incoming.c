@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: MIT */
+/* The side that a guest arrives on: see incoming.h for the states. */
+#include "migration/incoming.h"
+
+#include <errno.h>
+#include <glib-unix.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "migration/channel.h"
+#include "migration/disks.h"
+#include "migration/load.h"
+#include "migration/migration.h"
+#include "migration/outgoing.h"
+#include "util/socket.h"
+
+enum { READ_PIECE = 1 * MiB, BURST_NS = 20000000 };
+
+typedef struct Incoming {
+    Machine *m;
+    MigrationStatus status;
+    bool waiting;  /* -incoming was given and nothing has arrived */
+    bool deferred; /* by -incoming defer */
+    Channel ch;
+    GSource *io;
+    LoadRun *load;
+    uint8_t *buf;
+} Incoming;
+
+static void incoming_close(Incoming *in)
+{
+    if (in->io) {
+        g_source_destroy(in->io);
+        g_source_unref(in->io);
+        in->io = NULL;
+    }
+    channel_close(&in->ch);
+    load_end(in->load);
+    in->load = NULL;
+    g_free(in->buf);
+    in->buf = NULL;
+}
+
+static void incoming_destroy(void *slot) { incoming_close(slot); }
+
+static Incoming *incoming_get(Machine *m)
+{
+    Incoming *in = machine_slot(m, "incoming", sizeof(Incoming), incoming_destroy);
+
+    if (!in->m) in->ch.fd = -1;
+    in->m = m;
+    return in;
+}
+
+static void incoming_set_status(Incoming *in, MigrationStatus s)
+{
+    in->status = s;
+    machine_notify(in->m, EVENT_MIGRATION);
+}
+
+static void incoming_fail(Incoming *in, const char *why)
+{
+    g_printerr("stasis: %s\nstasis: load of migration failed\n", why);
+    incoming_close(in);
+    incoming_set_status(in, MIGRATION_FAILED);
+    if (in->deferred) {
+        in->waiting = true;
+        return;
+    }
+    in->m->exit_code = 1;
+    in->m->quit = true;
+    machine_kick(in->m);
+}
+
+/* Everything has come and was accepted. */
+static void incoming_arrive(Incoming *in)
+{
+    Machine *m = in->m;
+    Error err = ERROR_INIT;
+    RunState next = load_run_state(in->load, RUN_RUNNING);
+
+    if (!disks_take(m, &err) || !load_commit(in->load, &err)) {
+        incoming_fail(in, err.msg);
+        return;
+    }
+    incoming_close(in); /* the far side's sign that all is here */
+    in->waiting = false;
+    machine_set_run_state(m, RUN_PAUSED);
+    if (m->config.stopped)
+        machine_set_run_state(m, RUN_PRELAUNCH);
+    else if (next == RUN_RUNNING)
+        machine_start(m, NULL);
+    incoming_set_status(in, MIGRATION_COMPLETED);
+    machine_notify(m, EVENT_LOADED);
+}
+
+/* Parses what was read; false once the migration has ended here. */
+static bool incoming_parse(Incoming *in)
+{
+    switch (load_step(in->load)) {
+    case LOAD_MORE: return true;
+    case LOAD_DONE: incoming_arrive(in); return false;
+    case LOAD_FAILED: break;
+    }
+    incoming_fail(in, in->load->err.msg);
+    return false;
+}
+
+static gboolean incoming_readable(gint fd, GIOCondition cond, gpointer opaque)
+{
+    Incoming *in = opaque;
+    int64_t until = host_ns() + BURST_NS;
+
+    (void)cond;
+    do {
+        ssize_t n = read(fd, in->buf, READ_PIECE);
+
+        if (n < 0 && (errno == EAGAIN || errno == EINTR)) return G_SOURCE_CONTINUE;
+        if (n < 0) {
+            incoming_fail(in, strerror(errno));
+            return G_SOURCE_REMOVE;
+        }
+        if (n == 0)
+            load_eof(in->load);
+        else
+            load_feed(in->load, in->buf, (size_t)n);
+        if (!incoming_parse(in)) return G_SOURCE_REMOVE;
+    } while (host_ns() < until);
+    return G_SOURCE_CONTINUE;
+}
+
+static void incoming_attach(Incoming *in, GUnixFDSourceFunc fn)
+{
+    in->io = g_unix_fd_source_new(in->ch.fd, G_IO_IN);
+    g_source_set_callback(in->io, G_SOURCE_FUNC(fn), in, NULL);
+    g_source_attach(in->io, in->m->ctx);
+}
+
+static void incoming_begin(Incoming *in)
+{
+    in->load = load_begin(in->m);
+    in->buf = g_malloc(READ_PIECE);
+    incoming_attach(in, incoming_readable);
+    incoming_set_status(in, MIGRATION_ACTIVE);
+}
+
+static gboolean incoming_accept(gint fd, GIOCondition cond, gpointer opaque)
+{
+    Incoming *in = opaque;
+    int conn = socket_accept(fd);
+
+    (void)cond;
+    if (conn < 0) return G_SOURCE_CONTINUE;
+    g_source_unref(in->io);
+    in->io = NULL;
+    close(fd);
+    in->ch.fd = conn;
+    in->ch.listening = false;
+    incoming_begin(in);
+    return G_SOURCE_REMOVE;
+}
+
+static bool incoming_start(Incoming *in, const char *uri, Sink *getfd, Error *err)
+{
+    const char *rest;
+    const ChannelClass *cls = channel_find(uri, &rest);
+
+    if (!cls) return error_set(err, "unknown migration protocol: %s", uri);
+    in->ch = (Channel){ .fd = -1 };
+    if (!cls->open_in(&in->ch, rest, getfd, err)) return false;
+    in->waiting = false;
+    incoming_set_status(in, MIGRATION_SETUP);
+    if (in->ch.listening)
+        incoming_attach(in, incoming_accept);
+    else
+        incoming_begin(in);
+    return true;
+}
+
+bool migration_incoming(Machine *m, const char *uri, Error *err)
+{
+    Incoming *in = incoming_get(m);
+
+    machine_set_run_state(m, RUN_INMIGRATE);
+    in->waiting = in->deferred = !strcmp(uri, "defer");
+    return in->deferred || incoming_start(in, uri, NULL, err);
+}
+
+bool incoming_start_deferred(Machine *m, const char *uri, Sink *getfd, Error *err)
+{
+    Incoming *in = incoming_get(m);
+
+    if (!in->deferred && in->status == MIGRATION_NONE)
+        return error_set(err, "'-incoming' was not specified on the command line");
+    if (!in->waiting) return error_set(err, "The incoming migration has already been started");
+    return incoming_start(in, uri, getfd, err);
+}
+
+bool incoming_print(Machine *m, Sink *out)
+{
+    Incoming *in = incoming_get(m);
+
+    if (in->status == MIGRATION_NONE) return false;
+    sink_printf(out, "Migration status: %s\ntotal time: 0 ms\n",
+        migration_status_name(in->status));
+    return true;
+}

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The side that a guest arrives on.
+ *
+ *   waiting -> setup     incoming_start: listens, or opens
+ *   setup -> active      incoming_accept: bytes come in and are parsed as they come
+ *   active -> completed  incoming_arrive: disks taken, everything committed, guest runs
+ *   active -> failed     incoming_fail: nothing has changed; -incoming ends the process, a deferred
+ *                        one waits for the next migrate_incoming
+ */
+#pragma once
+
+#include "core/command.h"
+#include "core/machine.h"
+
+/* From the monitor, where -incoming defer was given. */
+bool incoming_start_deferred(Machine *m, const char *uri, Sink *getfd, Error *err);
+/* What `info migrate` shows of this side; false where there is nothing. */
+bool incoming_print(Machine *m, Sink *out);

@@ -1,0 +1,448 @@
+/* SPDX-License-Identifier: MIT */
+/* The side that a guest leaves: see outgoing.h for the states. */
+#include "migration/outgoing.h"
+
+#include <errno.h>
+#include <glib-unix.h>
+#include <inttypes.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "migration/channel.h"
+#include "migration/disks.h"
+#include "migration/parameters.h"
+#include "migration/ram.h"
+#include "migration/save.h"
+#include "util/socket.h"
+
+enum {
+    PIECE = 256 * KiB,  /* produced at a time */
+    WINDOW_MS = 100,    /* bandwidth is kept per window */
+    BURST_NS = 2000000, /* what one turn of the main loop may take */
+    ANSWER_MS = 5000,   /* how long the far side may take to close once it has everything */
+};
+
+struct Outgoing {
+    Machine *m;
+    MigrationStatus status;
+    Channel ch;
+    Sink *waiter;
+    SaveRun *save;
+    GSource *io, *window; /* writable; the window's end, while it is used up */
+    bool was_running;
+    bool disks_given;
+    uint64_t window_bytes; /* sent in the current window ... */
+    int64_t window_start;  /* ... which began then, ns */
+    double bandwidth;      /* bytes per ns, of the last windows */
+    uint64_t rounds_seen;
+    int64_t start_ns, connected_ns, stop_ns, end_ns;
+    uint64_t expected_downtime_ms;
+    RamStats stats;
+    uint64_t remaining;
+    Error err;
+};
+
+const char *migration_status_name(MigrationStatus s)
+{
+    static const char *const names[] = { "none", "setup", "active", "device", "completed",
+        "failed", "cancelled" };
+
+    return names[s];
+}
+
+static void outgoing_destroy(void *slot);
+
+static Outgoing *outgoing_get(Machine *m)
+{
+    Outgoing *o = machine_slot(m, "outgoing", sizeof(Outgoing), outgoing_destroy);
+
+    o->m = m;
+    return o;
+}
+
+MigrationStatus outgoing_status(Machine *m) { return outgoing_get(m)->status; }
+
+static bool outgoing_under_way(const Outgoing *o)
+{
+    return o->status >= MIGRATION_SETUP && o->status <= MIGRATION_DEVICE;
+}
+
+static void source_drop(GSource **s)
+{
+    if (!*s) return;
+    g_source_destroy(*s);
+    g_source_unref(*s);
+    *s = NULL;
+}
+
+static void outgoing_set_status(Outgoing *o, MigrationStatus s)
+{
+    o->status = s;
+    machine_notify(o->m, EVENT_MIGRATION);
+}
+
+static void outgoing_close(Outgoing *o)
+{
+    source_drop(&o->io);
+    source_drop(&o->window);
+    if (o->save) {
+        o->stats = *ram_save_stats(o->save);
+        o->remaining = o->status == MIGRATION_COMPLETED ? 0 : ram_save_remaining(o->save);
+    }
+    save_end(o->save);
+    o->save = NULL;
+    channel_close(&o->ch);
+}
+
+static void outgoing_finish(Outgoing *o, MigrationStatus s)
+{
+    Sink *waiter = o->waiter;
+    Error none = ERROR_INIT;
+
+    o->end_ns = host_ns();
+    o->waiter = NULL;
+    outgoing_set_status(o, s);
+    outgoing_close(o);
+    if (waiter) sink_done(waiter, &none);
+}
+
+/* The guest stays: its disks are taken back and it runs on as if nothing had been tried. */
+static void outgoing_abandon(Outgoing *o, MigrationStatus s)
+{
+    Error err = ERROR_INIT;
+    bool disks_back = !o->disks_given || disks_take(o->m, &err);
+
+    o->disks_given = false;
+    outgoing_finish(o, s);
+    if (o->m->run_state != RUN_FINISH_MIGRATE) return;
+    if (!disks_back) {
+        error_prefix(&err, "the guest stays stopped: ");
+        o->err = err;
+        machine_set_run_state(o->m, RUN_IO_ERROR);
+    } else if (o->was_running) {
+        machine_start(o->m, NULL);
+    } else {
+        machine_set_run_state(o->m, RUN_PAUSED);
+    }
+}
+
+static void outgoing_fail(Outgoing *o, const char *what, int code)
+{
+    error_errno(&o->err, code, "%s", what);
+    outgoing_abandon(o, MIGRATION_FAILED);
+}
+
+static void outgoing_write_failed(Outgoing *o, int code)
+{
+    outgoing_fail(o, o->ch.child ? "Unable to write to command" : "Unable to write to channel",
+        code);
+}
+
+static void outgoing_complete(Outgoing *o)
+{
+    machine_set_run_state(o->m, RUN_POSTMIGRATE);
+    outgoing_finish(o, MIGRATION_COMPLETED);
+}
+
+/* All is written.  A socket's far side closes when it has read everything; a command ends. */
+static gboolean outgoing_answer(gpointer opaque)
+{
+    Outgoing *o = opaque;
+    bool ok, waited = host_ns() - o->end_ns > ANSWER_MS * NS_PER_MS;
+    char c;
+
+    if (o->ch.socket) {
+        ssize_t n = recv(o->ch.fd, &c, 1, MSG_DONTWAIT);
+
+        if (n < 0 && errno == EAGAIN && !waited) return G_SOURCE_CONTINUE;
+        if (n < 0 && errno != EAGAIN) {
+            outgoing_fail(o, "The destination has gone before it had everything", errno);
+            return G_SOURCE_REMOVE;
+        }
+    } else if (o->ch.child) {
+        if (!channel_child_gone(&o->ch, &ok)) return G_SOURCE_CONTINUE;
+        if (!ok) {
+            error_set(&o->err, "The command has failed");
+            outgoing_abandon(o, MIGRATION_FAILED);
+            return G_SOURCE_REMOVE;
+        }
+    }
+    outgoing_complete(o);
+    return G_SOURCE_REMOVE;
+}
+
+static GSource *outgoing_attach(Outgoing *o, GSource *s, GSourceFunc fn)
+{
+    g_source_set_callback(s, fn, o, NULL);
+    g_source_attach(s, o->m->ctx);
+    return s;
+}
+
+static void outgoing_await_answer(Outgoing *o)
+{
+    source_drop(&o->io);
+    o->end_ns = host_ns();
+    if (o->ch.socket)
+        shutdown(o->ch.fd, SHUT_WR);
+    else
+        channel_close(&o->ch);
+    o->io = outgoing_attach(o, g_timeout_source_new(1), outgoing_answer);
+}
+
+static bool outgoing_switchover(Outgoing *o)
+{
+    o->stop_ns = host_ns();
+    machine_stop(o->m, RUN_FINISH_MIGRATE);
+    disks_drain(o->m);
+    outgoing_set_status(o, MIGRATION_DEVICE);
+    o->disks_given = true;
+    if (disks_give_up(o->m, &o->err)) return true;
+    outgoing_abandon(o, MIGRATION_FAILED);
+    return false;
+}
+
+/* What may stay dirty for the stop to be short enough. */
+static uint64_t outgoing_threshold(const Outgoing *o)
+{
+    const MigrationParameters *p = migration_parameters(o->m);
+
+    return (uint64_t)(o->bandwidth * (double)p->downtime_limit * (double)NS_PER_MS);
+}
+
+/* After each round: is what is left little enough? */
+static bool outgoing_round(Outgoing *o, bool more)
+{
+    uint64_t rounds = ram_save_stats(o->save)->rounds, pending;
+
+    if (more && rounds == o->rounds_seen) return true;
+    o->rounds_seen = rounds;
+    pending = save_pending(o->save);
+    if (o->bandwidth > 0)
+        o->expected_downtime_ms = (uint64_t)((double)pending / o->bandwidth / (double)NS_PER_MS);
+    return pending > outgoing_threshold(o) || outgoing_switchover(o);
+}
+
+/* Fills the stream a bit; false when the migration has ended here. */
+static bool outgoing_produce(Outgoing *o)
+{
+    if (o->status == MIGRATION_ACTIVE) {
+        bool more = save_iterate(o->save, PIECE);
+
+        return outgoing_round(o, more);
+    }
+    save_complete(o->save, PIECE);
+    if (stream_ok(&o->save->st)) return true;
+    o->err = o->save->st.err;
+    outgoing_abandon(o, MIGRATION_FAILED);
+    return false;
+}
+
+static void outgoing_account(Outgoing *o, size_t n)
+{
+    int64_t now = host_ns(), elapsed = now - o->window_start;
+
+    o->window_bytes += n;
+    if (elapsed < WINDOW_MS * NS_PER_MS) return;
+    o->bandwidth = (double)o->window_bytes / (double)elapsed;
+    o->window_start = now;
+    o->window_bytes = 0;
+}
+
+/* A round may end before the first window does: what was seen so far has to do. */
+static void outgoing_estimate(Outgoing *o)
+{
+    int64_t elapsed = host_ns() - o->window_start;
+
+    if (o->bandwidth <= 0 && o->window_bytes && elapsed > 0)
+        o->bandwidth = (double)o->window_bytes / (double)elapsed;
+}
+
+static gboolean outgoing_pump(gint fd, GIOCondition cond, gpointer opaque);
+
+static gboolean outgoing_window_over(gpointer opaque)
+{
+    Outgoing *o = opaque;
+
+    source_drop(&o->window);
+    outgoing_account(o, 0);
+    o->io = g_unix_fd_source_new(o->ch.fd, G_IO_OUT);
+    g_source_set_priority(o->io, G_PRIORITY_DEFAULT_IDLE);
+    outgoing_attach(o, o->io, G_SOURCE_FUNC(outgoing_pump));
+    return G_SOURCE_REMOVE;
+}
+
+/* True where the window's share is used up: the pump rests until its end.  Once the guest stands,
+ * nothing is held back. */
+static bool outgoing_rest(Outgoing *o)
+{
+    uint64_t limit = migration_parameters(o->m)->max_bandwidth;
+    int64_t left_ms = WINDOW_MS - (host_ns() - o->window_start) / NS_PER_MS;
+
+    if (o->status != MIGRATION_ACTIVE || !limit) return false;
+    if (o->window_bytes < limit / 1000 * WINDOW_MS + limit % 1000 * WINDOW_MS / 1000) return false;
+    source_drop(&o->io);
+    o->window = g_timeout_source_new((guint)MAX_OF(left_ms, 1));
+    outgoing_attach(o, o->window, outgoing_window_over);
+    return true;
+}
+
+/* Writes what is there; false: the channel takes no more now, or the migration has ended. */
+static bool outgoing_drain(Outgoing *o)
+{
+    Stream *st = &o->save->st;
+
+    while (stream_left(st)) {
+        ssize_t n = write(o->ch.fd, st->data + st->pos, stream_left(st));
+
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) {
+            if (errno != EAGAIN) outgoing_write_failed(o, errno);
+            return false;
+        }
+        st->pos += (size_t)n;
+        outgoing_account(o, (size_t)n);
+    }
+    stream_discard(st, st->pos);
+    outgoing_estimate(o);
+    return true;
+}
+
+static gboolean outgoing_pump(gint fd, GIOCondition cond, gpointer opaque)
+{
+    Outgoing *o = opaque;
+    int64_t until = host_ns() + BURST_NS;
+
+    (void)fd;
+    (void)cond;
+    do {
+        if (!outgoing_drain(o)) break;
+        if (o->save->state == SAVE_DONE) {
+            outgoing_await_answer(o);
+            break;
+        }
+        if (outgoing_rest(o) || !outgoing_produce(o)) break;
+    } while (host_ns() < until);
+    return outgoing_under_way(o) && o->io ? G_SOURCE_CONTINUE : G_SOURCE_REMOVE;
+}
+
+static gboolean outgoing_connected(gint fd, GIOCondition cond, gpointer opaque)
+{
+    Outgoing *o = opaque;
+
+    (void)cond;
+    if (o->ch.pending && !socket_connect_result(fd, &o->err)) {
+        outgoing_abandon(o, MIGRATION_FAILED);
+        return G_SOURCE_REMOVE;
+    }
+    o->ch.pending = false;
+    source_drop(&o->io);
+    o->connected_ns = o->window_start = host_ns();
+    o->save = save_begin(o->m, true);
+    o->save->run_state = o->was_running ? RUN_RUNNING : RUN_PAUSED;
+    outgoing_set_status(o, MIGRATION_ACTIVE);
+    outgoing_window_over(o);
+    return G_SOURCE_REMOVE;
+}
+
+static bool outgoing_allowed(Outgoing *o, Error *err)
+{
+    if (outgoing_under_way(o)) return error_set(err, "There's a migration process in progress");
+    if (o->m->run_state == RUN_INMIGRATE)
+        return error_set(err, "Guest is waiting for an incoming migration");
+    if (o->m->run_state == RUN_POSTMIGRATE)
+        return error_set(err, "Can't migrate the vm that was paused due to previous migration");
+    return save_allowed(o->m, err);
+}
+
+static void outgoing_clear(Outgoing *o)
+{
+    Machine *m = o->m;
+
+    *o = (Outgoing){ .m = m, .ch = { .fd = -1 } };
+}
+
+bool outgoing_start(Machine *m, const char *uri, Sink *getfd, Sink *waiter, Error *err)
+{
+    Outgoing *o = outgoing_get(m);
+    const char *rest;
+    const ChannelClass *cls = channel_find(uri, &rest);
+
+    if (!outgoing_allowed(o, err)) return false;
+    if (!cls) return error_set(err, "Parameter 'uri' expects a valid migration protocol");
+    outgoing_clear(o);
+    o->start_ns = host_ns();
+    o->was_running = machine_running(m);
+    if (!cls->open_out(&o->ch, rest, getfd, &o->err)) {
+        o->status = MIGRATION_FAILED;
+        return error_set(err, "%s", o->err.msg);
+    }
+    o->waiter = waiter;
+    outgoing_set_status(o, MIGRATION_SETUP);
+    o->io = g_unix_fd_source_new(o->ch.fd, G_IO_OUT);
+    outgoing_attach(o, o->io, G_SOURCE_FUNC(outgoing_connected));
+    return true;
+}
+
+void outgoing_cancel(Machine *m)
+{
+    Outgoing *o = outgoing_get(m);
+
+    if (outgoing_under_way(o)) outgoing_abandon(o, MIGRATION_CANCELLED);
+}
+
+static void outgoing_destroy(void *slot)
+{
+    Outgoing *o = slot;
+
+    o->waiter = NULL;
+    if (outgoing_under_way(o)) outgoing_close(o);
+}
+
+static void outgoing_print_ram(const Outgoing *o, const RamStats *s, uint64_t remaining,
+    int64_t total_ms, Sink *out)
+{
+    double mbps = total_ms ? (double)s->transferred * 8 / 1000 / (double)total_ms : 0;
+    bool active = outgoing_under_way(o);
+    uint64_t pages = s->normal + s->duplicate;
+
+    sink_printf(out, "transferred ram: %" PRIu64 " kbytes\n", s->transferred / KiB);
+    sink_printf(out, "throughput: %0.2f mbps\n", mbps);
+    sink_printf(out, "remaining ram: %" PRIu64 " kbytes\n", remaining / KiB);
+    sink_printf(out, "total ram: %" PRIu64 " kbytes\n", s->total / KiB);
+    sink_printf(out, "duplicate: %" PRIu64 " pages\n", s->duplicate);
+    sink_printf(out, "skipped: 0 pages\n");
+    sink_printf(out, "normal: %" PRIu64 " pages\n", s->normal);
+    sink_printf(out, "normal bytes: %" PRIu64 " kbytes\n", s->normal * 4);
+    sink_printf(out, "dirty sync count: %" PRIu64 "\n", s->rounds);
+    sink_printf(out, "page size: %d kbytes\n", PAGE_SIZE / KiB);
+    sink_printf(out, "multifd bytes: 0 kbytes\n");
+    sink_printf(out, "pages-per-second: %" PRIu64 "\n",
+        active && total_ms ? pages * 1000 / (uint64_t)total_ms : 0);
+    sink_printf(out, "precopy ram: %" PRIu64 " kbytes\n", s->precopy / KiB);
+    if (s->downtime) sink_printf(out, "downtime ram: %" PRIu64 " kbytes\n", s->downtime / KiB);
+}
+
+void outgoing_print(Machine *m, Sink *out)
+{
+    Outgoing *o = outgoing_get(m);
+    int64_t end = outgoing_under_way(o) ? host_ns() : o->end_ns;
+    int64_t total_ms = (end - o->start_ns) / NS_PER_MS;
+    bool failed = o->status == MIGRATION_FAILED || o->status == MIGRATION_CANCELLED;
+
+    if (o->status == MIGRATION_NONE) return;
+    sink_printf(out, "Migration status: %s", migration_status_name(o->status));
+    if (o->status == MIGRATION_FAILED) sink_printf(out, " (%s)", o->err.msg);
+    sink_printf(out, "\ntotal time: %" PRId64 " ms\n", failed ? 0 : total_ms);
+    if (failed || o->status == MIGRATION_SETUP) return;
+    if (o->status == MIGRATION_COMPLETED)
+        sink_printf(out, "downtime: %" PRId64 " ms\n", (o->end_ns - o->stop_ns) / NS_PER_MS);
+    else
+        sink_printf(out, "expected downtime: %" PRIu64 " ms\n",
+            o->bandwidth > 0 ? o->expected_downtime_ms
+                             : migration_parameters(m)->downtime_limit);
+    sink_printf(out, "setup: %" PRId64 " ms\n", (o->connected_ns - o->start_ns) / NS_PER_MS);
+    if (o->save)
+        outgoing_print_ram(o, ram_save_stats(o->save), ram_save_remaining(o->save), total_ms, out);
+    else
+        outgoing_print_ram(o, &o->stats, o->remaining, total_ms, out);
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The side that a guest leaves.
+ *
+ *   none -> setup      outgoing_start: the channel is being opened
+ *   setup -> active    outgoing_connected: RAM goes out in rounds while the guest runs
+ *   active -> device   outgoing_switchover: guest stopped, disks given up, the rest goes out
+ *   device -> completed  outgoing_complete: all is written and the far side has it
+ *   any -> cancelled, failed   outgoing_abandon: the guest runs on here, with its disks
+ */
+#pragma once
+
+#include "core/command.h"
+#include "core/machine.h"
+
+typedef enum MigrationStatus {
+    MIGRATION_NONE,
+    MIGRATION_SETUP,
+    MIGRATION_ACTIVE,
+    MIGRATION_DEVICE,
+    MIGRATION_COMPLETED,
+    MIGRATION_FAILED,
+    MIGRATION_CANCELLED,
+} MigrationStatus;
+
+typedef struct Outgoing Outgoing;
+
+const char *migration_status_name(MigrationStatus s);
+MigrationStatus outgoing_status(Machine *m);
+
+/* waiter (may be NULL) gets sink_done when all is over. */
+bool outgoing_start(Machine *m, const char *uri, Sink *getfd, Sink *waiter, Error *err);
+void outgoing_cancel(Machine *m);
+/* What `info migrate` shows of this side. */
+void outgoing_print(Machine *m, Sink *out);
