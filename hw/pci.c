@@ -233,8 +233,8 @@ static void pci_map_bars(PciDev *pd)
 
 /* -- life -- */
 
-void pci_power_on(PciDev *pd, uint16_t vendor, uint16_t device, uint8_t revision, uint16_t class,
-    uint8_t pin)
+void pci_power_on(
+    PciDev *pd, uint16_t vendor, uint16_t device, uint8_t revision, uint16_t class, uint8_t pin)
 {
     uint8_t *config = pci_config(pd);
 
@@ -259,8 +259,7 @@ void pci_reset(PciDev *pd)
     s->config[0x0c] = 0;
     s->config[PCI_INTERRUPT_LINE] = 0;
     for (int n = 0; n <= PCI_ROM; n++)
-        if (pd->bars[n].size)
-            store_le32(s->config + pci_bar_offset(n), pci_bar_type(&pd->bars[n]));
+        if (pd->bars[n].size) store_le32(s->config + pci_bar_offset(n), pci_bar_type(&pd->bars[n]));
 }
 
 void pci_sync(PciDev *pd) { pci_map_bars(pd); }
@@ -316,7 +315,7 @@ void pci_config_write(PciDev *pd, unsigned off, uint32_t val, unsigned len)
         uint8_t w = pd->wmask[at];
 
         config[at] = (uint8_t)((config[at] & ~w) | (val & w));
-        config[at] &= (uint8_t)~(val & pd->w1cmask[at]);
+        config[at] &= (uint8_t) ~(val & pd->w1cmask[at]);
     }
     if (touches(off, len, PCI_COMMAND, 2) || touches(off, len, PCI_BAR0, 4 * PCI_BARS) ||
         touches(off, len, PCI_ROM_ADDRESS, 4))

@@ -227,8 +227,8 @@ static void print_device(Sink *out, PciDev *pd)
     print_class(out, load_le16(config + PCI_CLASS));
     sink_printf(out, "PCI device %04x:%04x\n", load_le16(config + PCI_VENDOR_ID),
         load_le16(config + PCI_DEVICE_ID));
-    sink_printf(out, "      PCI subsystem %04x:%04x\n",
-        load_le16(config + PCI_SUBSYSTEM_VENDOR_ID), load_le16(config + PCI_SUBSYSTEM_ID));
+    sink_printf(out, "      PCI subsystem %04x:%04x\n", load_le16(config + PCI_SUBSYSTEM_VENDOR_ID),
+        load_le16(config + PCI_SUBSYSTEM_ID));
     if (config[PCI_INTERRUPT_PIN])
         sink_printf(out, "      IRQ %d, pin %c\n", config[PCI_INTERRUPT_LINE],
             'A' + config[PCI_INTERRUPT_PIN] - 1);
