@@ -39,8 +39,5 @@ static bool debug_exit_realize(Device *dev, Error *err)
     return pio_map(dev, d->iobase, d->iosize, &debug_exit_io, 0, "isa-debug-exit", err);
 }
 
-static void debug_exit_unrealize(Device *dev) { pio_unmap(dev, 0, DEBUG_EXIT(dev)->iosize); }
-
 DEVICE_STATELESS(debug_exit, "port that ends the emulator", DebugExit, .name = "isa-debug-exit",
-    .bus = "isa", .user_creatable = true, .props = debug_exit_props, .realize = debug_exit_realize,
-    .unrealize = debug_exit_unrealize);
+    .bus = "isa", .user_creatable = true, .props = debug_exit_props, .realize = debug_exit_realize);

@@ -49,7 +49,6 @@ static bool debugcon_realize(Device *dev, Error *err)
 
 static void debugcon_unrealize(Device *dev)
 {
-    pio_unmap(dev, 0, 1);
     if (DEBUGCON(dev)->chardev) chardev_attach(DEBUGCON(dev)->chardev, NULL, NULL);
 }
 
