@@ -14,9 +14,9 @@
 
 enum { KiB = 1024, MiB = 1024 * 1024 };
 #define GiB (1024ull * 1024 * 1024)
-#define NS_PER_S 1000000000ll
-#define NS_PER_MS 1000000ll
-#define NS_PER_US 1000ll
+#define NS_PER_S ((int64_t)1000000000)
+#define NS_PER_MS ((int64_t)1000000)
+#define NS_PER_US ((int64_t)1000)
 
 static inline uint64_t align_up(uint64_t v, uint64_t to) { return (v + to - 1) / to * to; }
 static inline uint64_t align_down(uint64_t v, uint64_t to) { return v / to * to; }
