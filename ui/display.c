@@ -21,17 +21,6 @@ static GPtrArray *display_list(void)
     return all;
 }
 
-void display_help(FILE *to)
-{
-    GPtrArray *all = display_list();
-
-    fprintf(to, "Available display backend types:\n");
-    for (guint i = 0; i < all->len; i++) {
-        fprintf(to, "%s\n", ((const DisplayClass *)all->pdata[i])->name);
-    }
-    g_ptr_array_free(all, TRUE);
-}
-
 static const DisplayClass *display_default(void)
 {
     GPtrArray *all = display_list();

@@ -12,7 +12,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
 
 #include "core/machine.h"
 #include "util/error.h"
@@ -96,7 +95,5 @@ typedef struct DisplayClass {
 #define DISPLAY(d) SET_ADD(displays, d)
 SET_DECLARE(displays);
 
-/* Lists the displays, sorted ("-display help"). */
-void display_help(FILE *to);
 /* -display text; NULL: the default. */
 bool display_open(Machine *m, const char *text, Error *err);
