@@ -5,9 +5,11 @@ SRC ?= .
 BUILD ?= build
 VERSION := 0.1.0
 
+# What works before ./configure has run: these install what is missing and configure themselves.
+BOOTSTRAP := run check check-long bench deps clean distclean
 ifeq ($(wildcard config.mk),)
-ifeq ($(filter run check check-long bench clean distclean deps,$(MAKECMDGOALS)),)
-$(error run ./configure first)
+ifneq ($(filter-out $(BOOTSTRAP),$(or $(MAKECMDGOALS),all)),)
+$(error run ./configure first (or 'make run', 'make check', which do all that is needed))
 endif
 else
 include config.mk
@@ -29,16 +31,17 @@ ALL_CFLAGS = -std=gnu11 $(CFLAGS) $(WARN) -I$(SRC) -I$(BUILD)/gen $(LIB_CFLAGS) 
 	-DFIRMWARE_PATH='"$(FIRMWARE_PATH)"' -MMD -MP
 # The interpreter's handlers call one another at their ends: see cpu/dispatch.h.
 $(BUILD)/obj/cpu/%.o: ALL_CFLAGS += -fno-strict-aliasing -fomit-frame-pointer
+ALL_LIBS = $(LIBS) -lpthread -lm -lutil
 
 PROGRAMS := $(BUILD)/stasis $(BUILD)/stasis-img
 .PHONY: all
 all: $(PROGRAMS)
 
 $(BUILD)/stasis: $(OBJECTS)
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS) -lpthread -lm -lutil
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(ALL_LIBS)
 
 $(BUILD)/stasis-img: $(IMG_OBJECTS)
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS) -lpthread -lm -lutil
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(ALL_LIBS)
 
 $(BUILD)/obj/%.o: $(SRC)/%.c config.mk
 	@mkdir -p $(@D)
@@ -49,7 +52,90 @@ TEST_SOURCES := $(patsubst $(SRC)/%,%,$(wildcard $(SRC)/tests/*/*.c))
 TEST_PROGRAMS := $(TEST_SOURCES:%.c=$(BUILD)/%)
 $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(PRODUCT)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS) -lpthread -lm -lutil
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(ALL_LIBS) $(TEST_LIBS)
+
+.PHONY: tests
+tests: $(TEST_PROGRAMS)
+
+# -- everything from nothing ----------------------------------------------------------------------
+
+JOBS ?= $(shell nproc 2>/dev/null || echo 2)
+# -j of the outer make goes on; without one, all processors work.
+AGAIN = +$(MAKE) --no-print-directory $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(JOBS))
+
+# Installs what is missing, then configures where nobody has.
+.PHONY: deps deps-build deps-check
+deps: deps-check
+deps-build:
+	@$(SRC)/tools/deps.sh build
+	@[ -f config.mk ] || $(SRC)/configure
+deps-check:
+	@$(SRC)/tools/deps.sh build check
+	@[ -f config.mk ] || $(SRC)/configure
+
+.PHONY: run run-demo
+run: deps-build
+	$(AGAIN) all
+	$(AGAIN) run-demo
+
+DEMO := $(BUILD)/demo.qcow2
+$(DEMO): $(wildcard $(SRC)/demo/*) $(BUILD)/stasis-img
+	STASIS_IMG=$(abspath $(BUILD)/stasis-img) BUILD=$(abspath $(BUILD)) $(SRC)/demo/build.sh $@
+
+# A window shows the screen where there is a display; the monitor is on this terminal.
+run-demo: $(BUILD)/stasis $(DEMO)
+	@echo "The guest's serial port writes to $(BUILD)/demo.log; try 'help', 'savevm a', 'loadvm a', 'quit'."
+	@$(BUILD)/stasis -name demo -m 16 -hda $(DEMO) -serial file:$(BUILD)/demo.log -monitor stdio \
+		$(RUN_ARGS)
+
+# -- tests ----------------------------------------------------------------------------------------
+
+RUN_TESTS = $(SRC)/tests/run --src $(abspath $(SRC)) --build $(abspath $(BUILD))
+.PHONY: check check-long run-tests run-tests-long
+check: deps-check
+	$(AGAIN) all tests
+	@$(MAKE) --no-print-directory run-tests
+run-tests: # T=unit/parse runs one
+	@$(RUN_TESTS) $(T)
+
+check-long: deps-check
+	$(AGAIN) all tests
+	@$(MAKE) --no-print-directory run-tests-long
+run-tests-long:
+	@$(RUN_TESTS) --long $(T)
+
+.PHONY: bench
+bench: deps-check
+	$(AGAIN) all
+	@$(RUN_TESTS) --bench $(T)
+
+# -- the rest -------------------------------------------------------------------------------------
+
+BINDIR = $(DESTDIR)$(PREFIX)/bin
+DOCDIR = $(DESTDIR)$(PREFIX)/share/doc/stasis
+.PHONY: install uninstall clean distclean
+install: all
+	install -d $(BINDIR) $(DOCDIR)
+	install -m 755 $(PROGRAMS) $(BINDIR)
+	install -m 644 $(wildcard $(SRC)/LICENSE $(SRC)/README.md $(SRC)/docs/*.md) $(DOCDIR)
+uninstall:
+	rm -f $(patsubst $(BUILD)/%,$(BINDIR)/%,$(PROGRAMS))
+	rm -rf $(DOCDIR)
+
+clean:
+	rm -rf $(BUILD)/obj $(BUILD)/tests $(BUILD)/gen $(PROGRAMS) $(DEMO) compile_commands.json
+distclean: clean
+	rm -f config.mk
+	[ $(BUILD) = . ] || rm -rf $(BUILD)
+
+# For editors and analysers: how each file is compiled.
+compile_commands.json: config.mk Makefile
+	@{ echo '['; first=; \
+	for f in $(SOURCES) $(TEST_SOURCES) tools/stasis-img.c; do \
+		[ -z "$$first" ] || echo ','; first=no; \
+		printf '{"directory":"%s","file":"%s","command":"%s"}' '$(CURDIR)' "$(SRC)/$$f" \
+			"$$(echo '$(CC) $(subst ','\'',$(ALL_CFLAGS)) -c '"$(SRC)/$$f" | sed 's/["\\]/\\&/g')"; \
+	done; echo; echo ']'; } >$@
 
 .PRECIOUS: $(BUILD)/obj/%.o
 -include $(shell [ -d $(BUILD)/obj ] && find $(BUILD)/obj -name '*.d')

@@ -40,6 +40,7 @@ typedef struct BlockListing {
     CommandCall *call;
     const char *only; /* id, or NULL: all */
     bool verbose, found;
+    unsigned node;
 } BlockListing;
 
 static void block_list(void *ctx, const char *id, void *obj)
@@ -49,6 +50,7 @@ static void block_list(void *ctx, const char *id, void *obj)
     GString *inserted = g_string_new(NULL);
     Sink *out = l->call->out;
 
+    l->node++;
     if (l->only && strcmp(l->only, id)) {
         g_string_free(inserted, TRUE);
         return;
@@ -57,7 +59,7 @@ static void block_list(void *ctx, const char *id, void *obj)
     l->found = true;
     char *at = block_attached(l->call->m, bd);
     if (block_dev_inserted_info(bd, inserted, false)) {
-        sink_printf(out, "%s (#block%s): %s\n", id, id, inserted->str);
+        sink_printf(out, "%s (#block%03u): %s\n", id, l->node, inserted->str);
     } else {
         sink_printf(out, "%s: [not inserted]\n", id);
     }
