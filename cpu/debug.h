@@ -20,6 +20,9 @@ enum {
     DEBUG_PENDING = 1 << 4, /* a breakpoint has been met and waits for the instruction's end */
 };
 
+/* Of debug_pending, beside DR6's bits: this instruction loads SS, its traps wait for the next. */
+#define DEBUG_HOLD (1u << 31)
+
 /* Recomputes cpu->debug after a change of TF, DR7, CR4.DE or a load. */
 void cpu_debug_update(Cpu *cpu);
 /* Before the instruction at s.eip: raises #DB where a breakpoint waits and RF is clear. */
@@ -31,3 +34,5 @@ bool cpu_debug_page(const Cpu *cpu, uint64_t lin);
 /* ... which reports each access; the trap follows at the instruction's end. */
 void cpu_debug_data(Cpu *cpu, uint64_t lin, unsigned size, bool write);
 void cpu_debug_io(Cpu *cpu, uint32_t port, unsigned size);
+/* MOV and POP to SS: see DEBUG_HOLD. */
+void cpu_debug_hold(Cpu *cpu);

@@ -253,6 +253,7 @@ bool cpu_has_event(Cpu *cpu)
 
 static void interrupt_init(Cpu *cpu)
 {
+    cpu_get_eflags(cpu); /* none stay lazy */
     cpu_reset_state(cpu, false);
     cpu_tlb_flush(cpu, true);
     cpu_debug_update(cpu);

@@ -4,6 +4,7 @@
  * Source: Intel SDM volume 3, chapters 3 and 5; volume 2 for the instructions' pseudo code.
  * Not modelled: 64-bit mode.
  */
+#include "cpu/debug.h"
 #include "cpu/decode.h"
 #include "cpu/descriptor.h"
 
@@ -279,13 +280,20 @@ void stack_check_inner_ss(Cpu *cpu, uint16_t sel, unsigned cpl, uint32_t ext, De
 
 /* -- MOV, POP and LxS -- */
 
+/* After a load of SS neither interrupts nor debug traps come before the next instruction. */
+static void segment_shadow(Cpu *cpu)
+{
+    cpu->s.hflags |= HF_SHADOW;
+    cpu_debug_hold(cpu);
+}
+
 void op_mov_sreg_rm(Cpu *cpu, const Insn *in)
 {
     int seg = in->modrm >> 3 & 7;
 
     if (seg == R_CS || seg > R_GS) cpu_raise(cpu, EXC_UD, 0);
     cpu_load_seg(cpu, seg, (uint16_t)insn_read_rm(cpu, in, 2));
-    if (seg == R_SS) cpu->s.hflags |= HF_SHADOW;
+    if (seg == R_SS) segment_shadow(cpu);
 }
 
 void op_pop_sreg(Cpu *cpu, const Insn *in)
@@ -300,7 +308,7 @@ void op_pop_sreg(Cpu *cpu, const Insn *in)
     /* ESP moves by the old SS's size even where SS is what is loaded */
     cpu_load_seg(cpu, seg, (uint16_t)stack_peek(cpu, 0, in->opsize));
     cpu->s.regs[R_ESP] = (esp & ~mask) | ((esp + in->opsize) & mask);
-    if (seg == R_SS) cpu->s.hflags |= HF_SHADOW;
+    if (seg == R_SS) segment_shadow(cpu);
 }
 
 void op_load_far_ptr(Cpu *cpu, const Insn *in)

@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * CPU models and CPUID.  Source: Intel SDM volume 2 (CPUID) and Intel's application note 485.
+ *
+ * A model lists all that the real chip has; a guest is told of what works here.
+ */
+#include "cpu/models.h"
+
+#include <glib.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cpu/cpu.h"
+#include "cpu/decode.h"
+
+#define F(name) (1u << FEAT_##name)
+
+enum {
+    EDX_486 = F(FPU) | F(VME) | F(PSE),
+    EDX_PENTIUM = EDX_486 | F(DE) | F(TSC) | F(MSR) | F(MCE) | F(CX8) | F(MMX),
+    EDX_PENTIUM2 = EDX_PENTIUM | F(PAE) | F(SEP) | F(MTRR) | F(PGE) | F(MCA) | F(CMOV) | F(PAT)
+        | F(PSE36) | F(FXSR) | F(APIC),
+    EDX_PENTIUM3 = EDX_PENTIUM2 | F(SSE),
+    EDX_QEMU32 = F(FPU) | F(DE) | F(PSE) | F(TSC) | F(MSR) | F(MCE) | F(CX8) | F(PGE) | F(CMOV)
+        | F(PAT) | F(FXSR) | F(MMX) | F(SSE) | F(SSE2) | F(PAE) | F(SEP) | F(APIC),
+    EDX_MAX = EDX_QEMU32 | EDX_PENTIUM3,
+    ECX_SSE3 = 1,
+};
+
+/* What is built.  All else is masked in every model. */
+enum {
+    WORKS_EDX1 = F(FPU) | F(VME) | F(DE) | F(PSE) | F(TSC) | F(MSR) | F(CX8) | F(SEP) | F(PGE)
+        | F(CMOV) | F(MMX),
+    WORKS_ECX1 = 0,
+    WORKS_ECX80000001 = 0,
+    WORKS_EDX80000001 = 0,
+};
+
+static const CpuModel models[] = {
+    { .name = "486", .desc = "Intel 486 with CPUID", .vendor = "GenuineIntel", .level = 1,
+        .family = 4, .model = 8, .stepping = 0, .edx1 = EDX_486 },
+    { .name = "max", .desc = "Enables all features that work", .vendor = "GenuineIntel",
+        .brand = "Stasis Virtual CPU", .level = 2, .xlevel = 0x80000004, .family = 6, .model = 6,
+        .stepping = 3, .ecx1 = ECX_SSE3, .edx1 = EDX_MAX, .cache = 0x2c307d },
+    { .name = "pentium", .desc = "Intel Pentium with MMX", .vendor = "GenuineIntel", .level = 1,
+        .family = 5, .model = 4, .stepping = 3, .edx1 = EDX_PENTIUM },
+    { .name = "pentium2", .desc = "Intel Pentium II", .vendor = "GenuineIntel", .level = 2,
+        .family = 6, .model = 5, .stepping = 2, .edx1 = EDX_PENTIUM2, .cache = 0x0c0843 },
+    { .name = "pentium3", .desc = "Intel Pentium III", .vendor = "GenuineIntel", .level = 3,
+        .family = 6, .model = 7, .stepping = 3, .edx1 = EDX_PENTIUM3, .cache = 0x0c0843 },
+    { .name = "qemu32", .desc = "QEMU Virtual CPU version 2.5+", .vendor = "GenuineIntel",
+        .brand = "QEMU Virtual CPU version 2.5+", .level = 4, .xlevel = 0x80000004, .family = 6,
+        .model = 6, .stepping = 3, .ecx1 = ECX_SSE3, .edx1 = EDX_QEMU32, .cache = 0x2c307d },
+};
+
+typedef struct FeatureName {
+    const char *name;
+    uint8_t word; /* 0 ecx1, 1 edx1, 2 ecx80000001, 3 edx80000001 */
+    uint8_t bit;
+} FeatureName;
+
+static const FeatureName feature_names[] = {
+    { "fpu", 1, 0 }, { "vme", 1, 1 }, { "de", 1, 2 }, { "pse", 1, 3 }, { "tsc", 1, 4 },
+    { "msr", 1, 5 }, { "pae", 1, 6 }, { "mce", 1, 7 }, { "cx8", 1, 8 }, { "apic", 1, 9 },
+    { "sep", 1, 11 }, { "mtrr", 1, 12 }, { "pge", 1, 13 }, { "mca", 1, 14 }, { "cmov", 1, 15 },
+    { "pat", 1, 16 }, { "pse36", 1, 17 }, { "pn", 1, 18 }, { "clflush", 1, 19 }, { "ds", 1, 21 },
+    { "acpi", 1, 22 }, { "mmx", 1, 23 }, { "fxsr", 1, 24 }, { "sse", 1, 25 }, { "sse2", 1, 26 },
+    { "ss", 1, 27 }, { "ht", 1, 28 }, { "tm", 1, 29 }, { "pbe", 1, 31 },
+    { "pni", 0, 0 }, { "sse3", 0, 0 }, { "pclmulqdq", 0, 1 }, { "monitor", 0, 3 },
+    { "vmx", 0, 5 }, { "ssse3", 0, 9 }, { "cx16", 0, 13 }, { "sse4.1", 0, 19 },
+    { "sse4.2", 0, 20 }, { "x2apic", 0, 21 }, { "movbe", 0, 22 }, { "popcnt", 0, 23 },
+    { "aes", 0, 25 }, { "xsave", 0, 26 }, { "rdrand", 0, 30 }, { "hypervisor", 0, 31 },
+    { "lahf-lm", 2, 0 }, { "lahf_lm", 2, 0 }, { "svm", 2, 2 }, { "abm", 2, 5 },
+    { "syscall", 3, 11 }, { "nx", 3, 20 }, { "mmxext", 3, 22 }, { "pdpe1gb", 3, 26 },
+    { "rdtscp", 3, 27 }, { "lm", 3, 29 }, { "3dnowext", 3, 30 }, { "3dnow", 3, 31 },
+};
+
+uint32_t cpu_signature(const CpuModel *model)
+{
+    return (uint32_t)model->family << 8 | (uint32_t)model->model << 4 | model->stepping;
+}
+
+/* -- parsing -- */
+
+static bool model_set_feature(Cpu *cpu, const char *name, bool on)
+{
+    uint32_t *words[] = { &cpu->features.ecx1, &cpu->features.edx1, &cpu->features.ecx80000001,
+        &cpu->features.edx80000001 };
+
+    for (unsigned i = 0; i < ARRAY_SIZE(feature_names); i++) {
+        const FeatureName *f = &feature_names[i];
+
+        if (strcmp(f->name, name)) continue;
+        if (on) {
+            *words[f->word] |= 1u << f->bit;
+        } else {
+            *words[f->word] &= ~(1u << f->bit);
+        }
+        return true;
+    }
+    return false;
+}
+
+/* One item behind the model's name: "+sse", "-apic", "sse", "sse=on", "check". */
+static bool model_parse_item(Cpu *cpu, const char *item, Error *err)
+{
+    bool on = true, ok;
+    char *name, *value;
+
+    if (!strcmp(item, "check") || !strcmp(item, "enforce") || g_str_has_prefix(item, "enforce=")
+        || g_str_has_prefix(item, "check=")) {
+        return true;
+    }
+    if (*item == '+' || *item == '-') on = *item++ == '+';
+    name = g_strdup(item);
+    value = strchr(name, '=');
+    if (value) {
+        *value++ = 0;
+        ok = true;
+        if (!strcmp(value, "off") || !strcmp(value, "no") || !strcmp(value, "false")) {
+            on = false;
+        } else if (strcmp(value, "on") && strcmp(value, "yes") && strcmp(value, "true")) {
+            ok = error_set(err, "Property '%s' of a CPU is on or off, not '%s'", name, value);
+        }
+    } else {
+        ok = true;
+    }
+    if (ok && !model_set_feature(cpu, name, on)) {
+        ok = error_set(err, "Property '%s-x86_64-cpu.%s' not found", cpu->model->name, name);
+    }
+    g_free(name);
+    return ok;
+}
+
+bool cpu_model_parse(Cpu *cpu, const char *text, Error *err)
+{
+    char **items = g_strsplit(text, ",", 0);
+    bool ok = true;
+
+    for (unsigned i = 0; items[0] && i < ARRAY_SIZE(models); i++) {
+        if (!strcmp(models[i].name, items[0])) cpu->model = &models[i];
+    }
+    if (!cpu->model) {
+        ok = error_set(err, "unable to find CPU model '%s'", items[0] ? items[0] : "");
+    } else {
+        cpu->features = (struct CpuFeatures){ .ecx1 = cpu->model->ecx1,
+            .edx1 = cpu->model->edx1,
+            .ecx80000001 = cpu->model->ecx80000001,
+            .edx80000001 = cpu->model->edx80000001 };
+        for (char **it = items + 1; ok && *it; it++) ok = model_parse_item(cpu, *it, err);
+        cpu->features.ecx1 &= WORKS_ECX1;
+        cpu->features.edx1 &= WORKS_EDX1;
+        cpu->features.ecx80000001 &= WORKS_ECX80000001;
+        cpu->features.edx80000001 &= WORKS_EDX80000001;
+    }
+    g_strfreev(items);
+    return ok;
+}
+
+void cpu_models_help(void)
+{
+    puts("Available CPUs:");
+    for (unsigned i = 0; i < ARRAY_SIZE(models); i++) {
+        printf("x86 %-20s  %s\n", models[i].name, models[i].desc);
+    }
+    puts("\nRecognized CPUID flags:");
+    for (unsigned i = 0; i < ARRAY_SIZE(feature_names); i++) {
+        printf("%s%s%s", i % 12 ? "" : "  ", feature_names[i].name,
+            i % 12 == 11 || i + 1 == ARRAY_SIZE(feature_names) ? "\n" : " ");
+    }
+}
+
+/* -- CPUID -- */
+
+static void models_set(Cpu *cpu, uint32_t a, uint32_t b, uint32_t c, uint32_t d)
+{
+    cpu->s.regs[R_EAX] = a;
+    cpu->s.regs[R_EBX] = b;
+    cpu->s.regs[R_ECX] = c;
+    cpu->s.regs[R_EDX] = d;
+}
+
+static void models_set_vendor(Cpu *cpu, uint32_t eax)
+{
+    const char *v = cpu->model->vendor;
+
+    models_set(cpu, eax, load_le32(v), load_le32(v + 8), load_le32(v + 4));
+}
+
+static void models_set_brand(Cpu *cpu, unsigned part)
+{
+    char brand[48] = { 0 };
+    size_t len = cpu->model->brand ? strlen(cpu->model->brand) : 0;
+
+    memcpy(brand, cpu->model->brand ? cpu->model->brand : "", MIN_OF(len, sizeof(brand) - 1));
+    models_set(cpu, load_le32(brand + 16 * part), load_le32(brand + 16 * part + 4),
+        load_le32(brand + 16 * part + 8), load_le32(brand + 16 * part + 12));
+}
+
+void op_cpuid(Cpu *cpu, const Insn *in)
+{
+    const CpuModel *m = cpu->model;
+    uint32_t leaf = (uint32_t)cpu->s.regs[R_EAX];
+
+    (void)in;
+    if (leaf > (leaf & 0x80000000 ? m->xlevel : m->level)) leaf = m->level;
+    switch (leaf) {
+    case 0: models_set_vendor(cpu, m->level); break;
+    case 1:
+        models_set(cpu, cpu_signature(m), cpu->index << 24, cpu->features.ecx1,
+            cpu->features.edx1);
+        break;
+    case 2: models_set(cpu, 1, 0, 0, m->cache); break;
+    case 0x80000000: models_set_vendor(cpu, m->xlevel); break;
+    case 0x80000001:
+        models_set(
+            cpu, cpu_signature(m), 0, cpu->features.ecx80000001, cpu->features.edx80000001);
+        break;
+    case 0x80000002:
+    case 0x80000003:
+    case 0x80000004: models_set_brand(cpu, leaf - 0x80000002); break;
+    default: models_set(cpu, 0, 0, 0, 0); break; /* serial number, cache details: none */
+    }
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/* CPU models: what CPUID tells. */
+#pragma once
+
+#include "cpu/state.h"
+
+/* Bit numbers of CPUID leaf 1, EDX. */
+enum {
+    FEAT_FPU = 0, FEAT_VME = 1, FEAT_DE = 2, FEAT_PSE = 3, FEAT_TSC = 4, FEAT_MSR = 5,
+    FEAT_PAE = 6, FEAT_MCE = 7, FEAT_CX8 = 8, FEAT_APIC = 9, FEAT_SEP = 11, FEAT_MTRR = 12,
+    FEAT_PGE = 13, FEAT_MCA = 14, FEAT_CMOV = 15, FEAT_PAT = 16, FEAT_PSE36 = 17, FEAT_MMX = 23,
+    FEAT_FXSR = 24, FEAT_SSE = 25, FEAT_SSE2 = 26,
+};
+
+typedef struct CpuModel {
+    const char *name, *desc, *vendor, *brand; /* brand: leaves 80000002h to 4, or NULL */
+    uint32_t level, xlevel;
+    uint8_t family, model, stepping;
+    uint32_t ecx1, edx1, ecx80000001, edx80000001;
+    uint32_t cache; /* EDX of leaf 2 */
+} CpuModel;
+
+static inline bool cpu_has(const Cpu *cpu, unsigned feature)
+{
+    return cpu->features.edx1 >> feature & 1;
+}
+static inline unsigned cpu_family(const Cpu *cpu) { return cpu->model->family; }
+
+/* CPUID leaf 1, EAX; EDX after a reset. */
+uint32_t cpu_signature(const CpuModel *model);
+/* Parses "pentium3,-apic,+sse,mmx=off" into cpu->model and features. */
+bool cpu_model_parse(Cpu *cpu, const char *text, Error *err);

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Model-specific registers and the time stamp counter.  Source: Intel SDM volume 3 appendix B,
+ * volume 2 (RDMSR, WRMSR, RDTSC, RDPMC).
+ * Not modelled: performance counters (they stand still at zero), machine check, MTRR, PAT, APIC;
+ * registers of what CPUID does not tell of raise #GP, as do unknown ones.
+ */
+#include "cpu/decode.h"
+#include "cpu/models.h"
+
+enum {
+    MSR_TSC = 0x10, MSR_PLATFORM_ID = 0x17, MSR_POWERON = 0x2a, MSR_UCODE_WRITE = 0x79,
+    MSR_UCODE_REV = 0x8b, MSR_PERFCTR0 = 0xc1, MSR_PERFCTR1 = 0xc2, MSR_BBL_CTL = 0x119,
+    MSR_SYSENTER_CS = 0x174, MSR_SYSENTER_ESP = 0x175, MSR_SYSENTER_EIP = 0x176,
+    MSR_EVNTSEL0 = 0x186, MSR_EVNTSEL1 = 0x187, MSR_DEBUGCTL = 0x1d9, MSR_LBR_FROM = 0x1db,
+    MSR_LBR_INT_TO = 0x1de,
+};
+
+static uint64_t msr_tsc(const Cpu *cpu)
+{
+    return clock_tsc(&cpu->dev.m->clock) + cpu->s.tsc_offset;
+}
+
+static bool msr_is_p6(const Cpu *cpu) { return cpu_family(cpu) == 6; }
+
+static void msr_need(Cpu *cpu, bool has)
+{
+    if (!has) cpu_raise(cpu, EXC_GP, 0);
+}
+
+/* Registers of the P6 family that read as zero and take no notice of writes. */
+static bool msr_is_inert(const Cpu *cpu, uint32_t n)
+{
+    if (!msr_is_p6(cpu)) return false;
+    switch (n) {
+    case MSR_PLATFORM_ID:
+    case MSR_POWERON:
+    case MSR_UCODE_WRITE:
+    case MSR_UCODE_REV:
+    case MSR_PERFCTR0:
+    case MSR_PERFCTR1:
+    case MSR_BBL_CTL:
+    case MSR_EVNTSEL0:
+    case MSR_EVNTSEL1:
+    case MSR_DEBUGCTL: return true;
+    default: return n >= MSR_LBR_FROM && n <= MSR_LBR_INT_TO;
+    }
+}
+
+static uint64_t msr_read(Cpu *cpu, uint32_t n)
+{
+    switch (n) {
+    case MSR_TSC: msr_need(cpu, cpu_has(cpu, FEAT_TSC)); return msr_tsc(cpu);
+    case MSR_SYSENTER_CS: msr_need(cpu, cpu_has(cpu, FEAT_SEP)); return cpu->s.sysenter_cs;
+    case MSR_SYSENTER_ESP: msr_need(cpu, cpu_has(cpu, FEAT_SEP)); return cpu->s.sysenter_esp;
+    case MSR_SYSENTER_EIP: msr_need(cpu, cpu_has(cpu, FEAT_SEP)); return cpu->s.sysenter_eip;
+    default: msr_need(cpu, msr_is_inert(cpu, n)); return 0;
+    }
+}
+
+static void msr_write(Cpu *cpu, uint32_t n, uint64_t val)
+{
+    switch (n) {
+    case MSR_TSC:
+        msr_need(cpu, cpu_has(cpu, FEAT_TSC));
+        cpu->s.tsc_offset += val - msr_tsc(cpu);
+        break;
+    case MSR_SYSENTER_CS:
+        msr_need(cpu, cpu_has(cpu, FEAT_SEP));
+        cpu->s.sysenter_cs = (uint16_t)val;
+        break;
+    case MSR_SYSENTER_ESP:
+        msr_need(cpu, cpu_has(cpu, FEAT_SEP));
+        cpu->s.sysenter_esp = (uint32_t)val;
+        break;
+    case MSR_SYSENTER_EIP:
+        msr_need(cpu, cpu_has(cpu, FEAT_SEP));
+        cpu->s.sysenter_eip = (uint32_t)val;
+        break;
+    default: msr_need(cpu, msr_is_inert(cpu, n)); break;
+    }
+}
+
+static void msr_set_edx_eax(Cpu *cpu, uint64_t val)
+{
+    cpu->s.regs[R_EAX] = (uint32_t)val;
+    cpu->s.regs[R_EDX] = val >> 32;
+}
+
+static void msr_check(Cpu *cpu)
+{
+    if (!cpu_has(cpu, FEAT_MSR)) cpu_raise(cpu, EXC_UD, 0);
+    if (cpu_cpl(cpu)) cpu_raise(cpu, EXC_GP, 0);
+}
+
+void op_rdmsr(Cpu *cpu, const Insn *in)
+{
+    (void)in;
+    msr_check(cpu);
+    msr_set_edx_eax(cpu, msr_read(cpu, (uint32_t)cpu->s.regs[R_ECX]));
+}
+
+void op_wrmsr(Cpu *cpu, const Insn *in)
+{
+    (void)in;
+    msr_check(cpu);
+    msr_write(cpu, (uint32_t)cpu->s.regs[R_ECX],
+        (uint32_t)cpu->s.regs[R_EAX] | cpu->s.regs[R_EDX] << 32);
+}
+
+void op_rdtsc(Cpu *cpu, const Insn *in)
+{
+    (void)in;
+    if (!cpu_has(cpu, FEAT_TSC)) cpu_raise(cpu, EXC_UD, 0);
+    if (cpu->s.cr[4] & CR4_TSD && cpu_cpl(cpu)) cpu_raise(cpu, EXC_GP, 0);
+    msr_set_edx_eax(cpu, msr_tsc(cpu));
+}
+
+void op_rdpmc(Cpu *cpu, const Insn *in)
+{
+    (void)in;
+    if (!cpu_has(cpu, FEAT_MMX)) cpu_raise(cpu, EXC_UD, 0);
+    if (cpu_cpl(cpu) && !(cpu->s.cr[4] & CR4_PCE)) cpu_raise(cpu, EXC_GP, 0);
+    if (cpu->s.regs[R_ECX] > 1) cpu_raise(cpu, EXC_GP, 0);
+    msr_set_edx_eax(cpu, 0);
+}
