@@ -202,7 +202,8 @@ void vga_graphics_draw(Vga *vga, const VgaMode *mode)
     unsigned drawn_pan = 0, top = mode->height, bottom = 0;
 
     for (unsigned y = 0; y < mode->height; y++) {
-        uint32_t at = scan_address(&sc, mode) & vga->vram_mask, len = mode->fetch + 4;
+        uint32_t at = scan_address(&sc, mode) & vga->vram_mask,
+                 len = mode->fetch + (sc.pan ? 4 : 0);
 
         if (vga->draw_all || line_dirty(vga, at, len)) {
             uint32_t *dst = console_row(vga->console, y);

@@ -75,6 +75,7 @@ void console_damage(Console *c, unsigned x, unsigned y, unsigned w, unsigned h)
     if (!c->damage.x1) {
         c->damage.x0 = x;
         c->damage.y0 = y;
+        c->damage.y1 = 0;
     }
     c->damage.x0 = MIN_OF(c->damage.x0, x);
     c->damage.y0 = MIN_OF(c->damage.y0, y);
