@@ -32,6 +32,10 @@ void interrupt_taken(Cpu *cpu)
     s->halted = 0;
     s->hflags &= ~(uint32_t)HF_SHADOW;
     s->interrupt_injected = -1;
+    if (s->debug_pending) { /* of an instruction that has faulted after all */
+        s->debug_pending = 0;
+        cpu_debug_update(cpu);
+    }
     if (s->nmi_injected) {
         s->nmi_injected = 0;
         s->hflags2 |= HF2_NMI;

@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the monitor shows of a CPU: registers, page tables, guest-virtual memory.  Nothing here
+ * changes any state, accessed bits included.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "core/command.h"
+#include "cpu/cpu.h"
+#include "cpu/state.h"
+
+enum { PTE_P = 1, PTE_W = 2, PTE_U = 4, PTE_PWT = 8, PTE_PCD = 16, PTE_A = 32, PTE_D = 64,
+    PTE_PS = 128, PTE_G = 256 };
+
+static Cpu *info_cpu(Machine *m, unsigned index)
+{
+    for EACH_DEVICE (dev, m) {
+        if (!strcmp(dev->cls->name, "x86-cpu") && CPU(dev)->index == index) return CPU(dev);
+    }
+    return NULL;
+}
+
+/* -- info registers -- */
+
+static void info_segment(const Cpu *cpu, Sink *out, const char *name, const SegReg *seg)
+{
+    static const char *const system_types[] = { "Reserved", "TSS16-avl", "LDT", "TSS16-busy",
+        "CallGate16", "TaskGate", "IntGate16", "TrapGate16", "Reserved", "TSS32-avl", "Reserved",
+        "TSS32-busy", "CallGate32", "Reserved", "IntGate32", "TrapGate32" };
+    uint32_t f = seg->flags;
+
+    sink_printf(out, "%-3s=%04x %08x %08x %08x", name, seg->selector, (uint32_t)seg->base,
+        seg->limit, f & 0x00ffff00);
+    if (cpu_protected(cpu) && f & SEGF_P) {
+        sink_printf(out, " DPL=%u ", f >> SEGF_DPL_SHIFT & 3);
+        if (!(f & SEGF_S)) {
+            sink_printf(out, "%s", system_types[f >> SEGF_TYPE_SHIFT & 15]);
+        } else if (f & SEGF_CODE) {
+            sink_printf(out, "CS%s [%c%c%c]", f & SEGF_DB ? "32" : "16", f & SEGF_EC ? 'C' : '-',
+                f & SEGF_RW ? 'R' : '-', f & SEGF_A ? 'A' : '-');
+        } else {
+            sink_printf(out, "DS%s [%c%c%c]", f & SEGF_DB ? "  " : "16", f & SEGF_EC ? 'E' : '-',
+                f & SEGF_RW ? 'W' : '-', f & SEGF_A ? 'A' : '-');
+        }
+    }
+    sink_printf(out, "\n");
+}
+
+static void info_general(const Cpu *cpu, Sink *out)
+{
+    static const char letters[] = "DOSZAPC";
+    static const uint16_t bits[] = { FLAG_DF, FLAG_OF, FLAG_SF, FLAG_ZF, FLAG_AF, FLAG_PF,
+        FLAG_CF };
+    const struct CpuState *s = &cpu->s;
+    uint32_t r[8];
+    char flags[8] = { 0 };
+
+    for (unsigned i = 0; i < 8; i++) r[i] = (uint32_t)s->regs[i];
+    for (unsigned i = 0; i < ARRAY_SIZE(bits); i++) {
+        flags[i] = s->eflags & bits[i] ? letters[i] : '-';
+    }
+    sink_printf(out, "EAX=%08x EBX=%08x ECX=%08x EDX=%08x\n", r[R_EAX], r[R_EBX], r[R_ECX],
+        r[R_EDX]);
+    sink_printf(out, "ESI=%08x EDI=%08x EBP=%08x ESP=%08x\n", r[R_ESI], r[R_EDI], r[R_EBP],
+        r[R_ESP]);
+    sink_printf(out, "EIP=%08x EFL=%08x [%s] CPL=%u II=%d A20=%d SMM=%d HLT=%u\n",
+        (uint32_t)s->eip, (uint32_t)s->eflags, flags, cpu_cpl(cpu), !!(s->hflags & HF_SHADOW),
+        s->a20_mask >> 20 & 1, !!(s->hflags & HF_SMM), s->halted);
+}
+
+static void info_system(const Cpu *cpu, Sink *out)
+{
+    static const char *const names[] = { "ES ", "CS ", "SS ", "DS ", "FS ", "GS " };
+    const struct CpuState *s = &cpu->s;
+
+    for (unsigned i = 0; i < 6; i++) info_segment(cpu, out, names[i], &s->segs[i]);
+    info_segment(cpu, out, "LDT", &s->ldt);
+    info_segment(cpu, out, "TR", &s->tr);
+    sink_printf(out, "GDT=     %08x %08x\n", (uint32_t)s->gdt.base, s->gdt.limit);
+    sink_printf(out, "IDT=     %08x %08x\n", (uint32_t)s->idt.base, s->idt.limit);
+    sink_printf(out, "CR0=%08x CR2=%08x CR3=%08x CR4=%08x\n", (uint32_t)s->cr[0],
+        (uint32_t)s->cr[2], (uint32_t)s->cr[3], (uint32_t)s->cr[4]);
+    for (unsigned i = 0; i < 4; i++) sink_printf(out, "DR%u=%08x ", i, (uint32_t)s->dr[i]);
+    sink_printf(out, "\nDR6=%08x DR7=%08x\n", (uint32_t)s->dr[6], (uint32_t)s->dr[7]);
+    sink_printf(out, "EFER=%016llx\n", (unsigned long long)s->efer);
+}
+
+static void info_fpu(const Cpu *cpu, Sink *out)
+{
+    const struct CpuState *s = &cpu->s;
+
+    sink_printf(out, "FCW=%04x FSW=%04x [ST=%d] FTW=%02x MXCSR=%08x\n", s->fpuc,
+        s->fpus_vmstate, s->fpstt, s->fptags, s->mxcsr);
+    for (unsigned i = 0; i < 8; i++) {
+        sink_printf(out, "FPR%u=%016llx %04x%c", i, (unsigned long long)s->fpregs[i].mant,
+            s->fpregs[i].exp, i & 1 ? '\n' : ' ');
+    }
+    for (unsigned i = 0; i < 8; i++) {
+        sink_printf(out, "XMM%02u=%016llx %016llx%c", i, (unsigned long long)s->xmm[i].q[1],
+            (unsigned long long)s->xmm[i].q[0], i & 1 ? '\n' : ' ');
+    }
+}
+
+static void info_registers(CommandCall *call, Error *err)
+{
+    Cpu *cpu = info_cpu(call->m, 0);
+
+    if (!cpu) {
+        error_set(err, "No CPU");
+        return;
+    }
+    device_settle(&cpu->dev);
+    sink_printf(call->out, "\nCPU#%u\n", cpu->index);
+    info_general(cpu, call->out);
+    info_system(cpu, call->out);
+    info_fpu(cpu, call->out);
+}
+COMMAND(info_registers, .name = "info registers", .args = "cpustate_all:-a",
+    .usage = "[-a|vcpu]", .help = "show the cpu registers (-a: show register info for all cpus)",
+    .run = info_registers);
+
+/* -- page tables -- */
+
+static uint32_t info_phys_u32(const Cpu *cpu, uint64_t gpa)
+{
+    MemAttrs attrs = { .cpu = (Device *)&cpu->dev };
+
+    return (uint32_t)mem_load(cpu->dev.m, attrs, gpa & (uint32_t)cpu->s.a20_mask, 4);
+}
+
+static bool info_large(const Cpu *cpu, uint32_t pde)
+{
+    return pde & PTE_PS && cpu->s.cr[4] & CR4_PSE;
+}
+
+/* The entry that maps lin, access rights of both levels combined; 0 where nothing is mapped. */
+static uint32_t info_pte(const Cpu *cpu, uint32_t lin, uint32_t *page_size)
+{
+    uint32_t rights = PTE_U | PTE_W;
+    uint32_t pde = info_phys_u32(cpu, (cpu->s.cr[3] & 0xfffff000) + (lin >> 22) * 4), pte;
+
+    *page_size = 4 * MiB;
+    if (!(pde & PTE_P) || info_large(cpu, pde)) return pde & PTE_P ? pde & ~0x3fe000u : 0;
+    *page_size = PAGE_SIZE;
+    pte = info_phys_u32(cpu, (pde & 0xfffff000) + (lin >> 12 & 0x3ff) * 4);
+    return pte & PTE_P ? pte & (pde | ~rights) : 0;
+}
+
+static bool info_paging_on(CommandCall *call, const Cpu *cpu)
+{
+    if (cpu && cpu->s.cr[0] & CR0_PG) return true;
+    sink_printf(call->out, "PG disabled\n");
+    return false;
+}
+
+static void info_mem_range(Sink *out, uint64_t start, uint64_t end, uint32_t rights)
+{
+    if (!rights) return;
+    sink_printf(out, "%016llx-%016llx %016llx %c%c%c\n", (unsigned long long)start,
+        (unsigned long long)end, (unsigned long long)(end - start), rights & PTE_U ? 'u' : '-',
+        'r', rights & PTE_W ? 'w' : '-');
+}
+
+static void info_mem(CommandCall *call, Error *err)
+{
+    const Cpu *cpu = info_cpu(call->m, 0);
+    uint64_t start = 0, lin = 0;
+    uint32_t last = 0, size;
+
+    (void)err;
+    if (!info_paging_on(call, cpu)) return;
+    for (; lin < 4 * GiB; lin += size) {
+        uint32_t rights = info_pte(cpu, (uint32_t)lin, &size) & (PTE_P | PTE_U | PTE_W);
+
+        if (rights == last) continue;
+        info_mem_range(call->out, start, lin, last);
+        start = lin;
+        last = rights;
+    }
+    info_mem_range(call->out, start, lin, last);
+}
+COMMAND(info_mem, .name = "info mem", .usage = "", .help = "show the active virtual memory mappings",
+    .run = info_mem);
+
+static void info_tlb(CommandCall *call, Error *err)
+{
+    const Cpu *cpu = info_cpu(call->m, 0);
+    uint32_t size;
+
+    (void)err;
+    if (!info_paging_on(call, cpu)) return;
+    for (uint64_t lin = 0; lin < 4 * GiB; lin += size) {
+        uint32_t pte = info_pte(cpu, (uint32_t)lin, &size);
+        bool large = size != PAGE_SIZE;
+
+        if (!pte) continue;
+        if (!large) { /* its own bits, not the combined ones */
+            uint32_t pde = info_phys_u32(cpu, (cpu->s.cr[3] & 0xfffff000) + (lin >> 22) * 4);
+
+            pte = info_phys_u32(cpu, (pde & 0xfffff000) + (lin >> 12 & 0x3ff) * 4);
+        }
+        sink_printf(call->out, "%016llx: %016llx -%c%c%c%c%c%c%c%c\n", (unsigned long long)lin,
+            (unsigned long long)(pte & 0xfffff000), pte & PTE_G ? 'G' : '-', large ? 'P' : '-',
+            pte & PTE_D ? 'D' : '-', pte & PTE_A ? 'A' : '-', pte & PTE_PCD ? 'C' : '-',
+            pte & PTE_PWT ? 'T' : '-', pte & PTE_U ? 'U' : '-', pte & PTE_W ? 'W' : '-');
+    }
+}
+COMMAND(info_tlb, .name = "info tlb", .usage = "", .help = "show virtual to physical memory mappings",
+    .run = info_tlb);
+
+bool cpu_translate(Machine *m, uint64_t gva, uint64_t *gpa)
+{
+    const Cpu *cpu = info_cpu(m, 0);
+    uint32_t pte, size;
+
+    if (!cpu) return false;
+    if (!(cpu->s.cr[0] & CR0_PG)) {
+        *gpa = (uint32_t)gva & (uint32_t)cpu->s.a20_mask;
+        return true;
+    }
+    pte = info_pte(cpu, (uint32_t)gva, &size);
+    if (!pte) return false;
+    *gpa = ((pte & ~(size - 1)) | (gva & (size - 1))) & (uint32_t)cpu->s.a20_mask;
+    return true;
+}
+
+bool cpu_read_virtual(Machine *m, uint64_t gva, void *buf, uint64_t len)
+{
+    Cpu *cpu = info_cpu(m, 0);
+    uint8_t *to = buf;
+    uint64_t gpa;
+
+    while (len) {
+        uint64_t n = MIN_OF(len, PAGE_SIZE - (gva & PAGE_MASK));
+
+        if (!cpu || !cpu_translate(m, gva, &gpa)) return false;
+        mem_read(m, (MemAttrs){ .cpu = &cpu->dev }, gpa, to, n);
+        gva += n;
+        to += n;
+        len -= n;
+    }
+    return true;
+}
+
+/* -- $register -- */
+
+static bool info_segment_register(const Cpu *cpu, const char *name, uint64_t *val)
+{
+    static const char names[][3] = { "es", "cs", "ss", "ds", "fs", "gs" };
+
+    for (unsigned i = 0; i < 6; i++) {
+        const SegReg *seg = &cpu->s.segs[i];
+
+        if (strncmp(name, names[i], 2)) continue;
+        if (!name[2]) {
+            *val = seg->selector;
+        } else if (!strcmp(name + 2, ".base")) {
+            *val = seg->base;
+        } else if (!strcmp(name + 2, ".limit")) {
+            *val = seg->limit;
+        } else {
+            return false;
+        }
+        return true;
+    }
+    return false;
+}
+
+bool cpu_register(Machine *m, const char *name, uint64_t *val)
+{
+    static const char *const regs[] = { "eax", "ecx", "edx", "ebx", "esp", "ebp", "esi", "edi" };
+    static const struct {
+        const char *name;
+        uint8_t reg;
+    } aliases[] = { { "sp", R_ESP }, { "fp", R_EBP } };
+    Cpu *cpu = info_cpu(m, 0);
+
+    if (!cpu) return false;
+    for (unsigned i = 0; i < 8; i++) {
+        if (!strcmp(name, regs[i])) return *val = cpu->s.regs[i], true;
+    }
+    for (unsigned i = 0; i < ARRAY_SIZE(aliases); i++) {
+        if (!strcmp(name, aliases[i].name)) return *val = cpu->s.regs[aliases[i].reg], true;
+    }
+    if (!strcmp(name, "eip") || !strcmp(name, "pc")) return *val = cpu->s.eip, true;
+    if (!strcmp(name, "eflags")) return *val = cpu_get_eflags(cpu), true;
+    if (!strncmp(name, "cr", 2) && name[2] >= '0' && name[2] <= '4' && !name[3]) {
+        return *val = cpu->s.cr[name[2] - '0'], true;
+    }
+    return info_segment_register(cpu, name, val);
+}
