@@ -3,6 +3,7 @@
  * Monitor lines: arguments, expressions, complaints, completion, and a whole monitor on a socket.
  * The machine is an empty board; the commands are this test's own.
  */
+#include <fcntl.h>
 #include <glib.h>
 #include <glib/gstdio.h>
 #include <string.h>
@@ -376,6 +377,47 @@ static void test_fds(void)
     talk_end(&t);
 }
 
+/* On a terminal lines are edited: completion, history, cursor keys. */
+static void test_terminal(void)
+{
+    Error err = ERROR_INIT;
+    Talk t = { .m = board_new() };
+
+    g_setenv("TERM", "vt100", TRUE);
+    Chardev *chr = chardev_from_text(t.m->ctx, "mon0", "pty", &err);
+    g_assert_cmpstr(err.msg, ==, "");
+    machine_object_add(t.m, "chardev", "mon0", chr, (void (*)(void *))chardev_free, &err);
+    g_assert_true(monitor_new(t.m, chr, &err));
+    t.fd = open(strchr(chr->filename, '/'), O_RDWR | O_NOCTTY | O_NONBLOCK);
+    g_assert_cmpint(t.fd, >=, 0);
+    char *got = talk_read(&t, 1);
+    g_assert_nonnull(strstr(got, "type 'help'"));
+    g_free(got);
+    static const struct {
+        const char *keys, *answer;
+    } tries[] = {
+        { "t_wor\taa\r", "a=<aa> b=-\r\n" },          /* the rest of the name, and a space */
+        { "\033[A\b\bcc\r", "a=<cc> b=-\r\n" },       /* the last line again, changed */
+        { "t_words xz\033[Dy\r", "a=<xyz> b=-\r\n" }, /* one to the left */
+        { "garbage\025t_fail\r", "Error: it cannot be\r\n" },
+        { "t_later 20\rt_words q\r", "a=<q> b=-\r\n" },
+    };
+    for (unsigned i = 0; i < ARRAY_SIZE(tries); i++) {
+        g_assert_cmpint(write(t.fd, tries[i].keys, strlen(tries[i].keys)), >, 0);
+        GString *all = g_string_new(NULL);
+        for (int k = 0; k < 20 && !strstr(all->str, tries[i].answer); k++) {
+            got = talk_read(&t, 1);
+            g_string_append(all, got);
+            g_free(got);
+        }
+        if (!strstr(all->str, tries[i].answer))
+            g_error("no '%s' in '%s'", tries[i].answer, all->str);
+        g_string_free(all, TRUE);
+    }
+    close(t.fd);
+    machine_free(t.m);
+}
+
 /* The far side goes while a command runs: nothing is told to the next one. */
 static void test_hangup(void)
 {
@@ -407,6 +449,7 @@ int main(int argc, char **argv)
     g_test_add_func("/parse/completion", test_completion);
     g_test_add_func("/hmp/socket", test_socket);
     g_test_add_func("/hmp/fds", test_fds);
+    g_test_add_func("/hmp/terminal", test_terminal);
     g_test_add_func("/hmp/hangup", test_hangup);
     return g_test_run();
 }
