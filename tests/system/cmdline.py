@@ -1,0 +1,165 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""The built program's command line: what it answers, refuses, and leaves behind."""
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from tap import Tap
+from vm import STASIS, Monitor, Vm, image, run
+
+tap = Tap()
+TMP = tempfile.mkdtemp(prefix="cmd-")
+
+
+def answers():
+    for option, pattern in [
+            ("-version", r"Stasis emulator version \d+\.\d+\.\d+\n"),
+            ("--version", r"Stasis emulator version \d+\.\d+\.\d+\n"),
+            ("-h", r"Stasis emulator version .*usage: stasis \[options\] \[disk_image\].*"),
+            ("-help", r".*-drive file=.*"),
+            ("-M help", r"Supported machines are:\n.*isapc .*pc-i440fx-7\.2 .*"),
+            ("-machine ?", r"Supported machines are:\n.*"),
+            ("-cpu help", r".*486 .*pentium3.*qemu32.*"),
+            ("-device help", r".*name \"ne2k_pci\", bus PCI.*"),
+            ("-device ne2k_isa,help", r"ne2k_isa options:\n.*iobase=.*"),
+            ("-netdev help", r".*\nuser .*"),
+            ("-nic help", r".*\nuser .*"),
+            ("-nic model=help", r"Supported NIC models:\nne2k_isa.*ne2k_pci.*"),
+            ("-chardev help", r".*  stdio .*"),
+            ("-display help", r".*\nnone .*"),
+            ("-vga help", r".*std .*"),
+            ("-d help", r".*\nguest_errors .*"),
+            ("-object help", r".*filter-dump\n"),
+            ("-accel help", r".*\ntcg\n")]:
+        status, out, err = run(*option.split())
+        tap.check(status == 0 and not err and re.fullmatch(pattern, out, re.S), option,
+                  f"{status}\n{out}{err}")
+
+
+def refuses():
+    raw = os.path.join(TMP, "raw.img")
+    with open(raw, "wb") as f:
+        f.truncate(1 << 20)
+    for option, text in [
+            ("-serail x", "-serail: invalid option (did you mean '-serial'?)"),
+            ("-m", "-m: requires an argument"),
+            ("-M pcc", "-M pcc: unsupported machine type 'pcc'; did you mean 'pc'?"),
+            ("-cpu 586x", None),
+            ("-hda /nosuch", "-hda /nosuch: Could not open '/nosuch': No such file or directory"),
+            ("-drive file=/nosuch,format=raw", None),
+            ("-drive if=scsi", "-drive if=scsi: unsupported bus type 'scsi'; if=ide or if=none"),
+            (f"-hda {raw} -drive file={raw},index=0", None),
+            (f"-hda {raw} -hdb {raw}", None),  # one image, two writers
+            ("-device nosuch", None),
+            ("-device ne2k_isa,nosuch=1", None),
+            ("-netdev nosuch,id=a", None),
+            ("-netdev user", None),
+            ("-netdev user,id=a -netdev user,id=a", None),
+            ("-serial nosuch", None),
+            ("-serial chardev:nosuch", "-serial chardev:nosuch: Character device 'nosuch' not found"),
+            ("-chardev stdio", None),
+            ("-mon nosuch", None),
+            ("-object filter-dump,id=f,netdev=nosuch,file=/tmp/x", None),
+            ("-display nosuch", None),
+            ("-incoming nosuch:x", None),
+            ("-loadvm x", None),
+            ("-bios /nosuch", None),
+            ("-kernel /nosuch", None),
+            ("-pidfile /nosuch/dir", None),
+            ("-D /nosuch/log", None),
+            ("-uuid x", "-uuid x: failed to parse UUID string: wrong format")]:
+        status, out, err = run("-display", "none", "-monitor", "none", *option.split(), timeout=20)
+        lines = err.splitlines()
+        good = status == 1 and not out and len(lines) == 1 and lines[0].startswith("stasis: ")
+        if text:
+            good = good and lines[0] == "stasis: " + text
+        else:
+            good = good and option.split()[-2 if len(option.split()) > 1 else -1] in lines[0]
+        tap.check(good, option.replace(TMP, ""), f"{status}\n{out}{err}")
+
+
+def pidfile():
+    path = os.path.join(TMP, "pid")
+    with Vm("-M", "isapc", "-S", "-pidfile", path) as vm:
+        with open(path) as f:
+            tap.equal(int(f.read()), vm.process.pid, "-pidfile")
+        status, _, err = run("-M", "isapc", "-S", "-pidfile", path, "-display", "none")
+        tap.check(status == 1 and "lock" in err, "a pidfile that is held", err)
+        vm.monitor.send("quit")
+        vm.wait()
+    tap.check(not os.path.exists(path), "the pidfile goes with the process")
+
+
+def daemonize():
+    path, pid = os.path.join(TMP, "dmon"), os.path.join(TMP, "dpid")
+    status, out, err = run("-M", "isapc", "-S", "-nodefaults", "-daemonize", "-pidfile", pid,
+                           "-monitor", f"unix:{path},server=on,wait=off")
+    tap.check(status == 0 and not out + err, "-daemonize returns", out + err)
+    monitor = Monitor(path)
+    tap.equal(monitor.cmd("info status"), "VM status: paused (prelaunch)\n", "and works")
+    with open(pid) as f:
+        number = int(f.read())
+    monitor.send("quit")
+    end = time.monotonic() + 10
+    while os.path.exists(pid) and time.monotonic() < end:
+        time.sleep(0.02)
+    tap.check(not os.path.exists(pid), "it ends when told")
+    try:
+        os.kill(number, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+    status, _, err = run("-M", "isapc", "-daemonize", "-hda", "/nosuch")
+    tap.check(status == 1 and "/nosuch" in err, "a failure is the parent's status", err)
+
+
+def stdio():
+    """The monitor on standard input, as a user without a window has it."""
+    for args, prefix in [((), ""), (("-nographic",), "\x01c")]:
+        p = subprocess.run([STASIS, "-M", "isapc", "-S", "-display", "none", *args], text=True,
+                           input=prefix + "info status\nquit\n", capture_output=True, timeout=20,
+                           check=False)
+        tap.check(p.returncode == 0 and "VM status: paused (prelaunch)" in p.stdout and
+                  "monitor - type 'help'" in p.stdout, "monitor on stdio " + " ".join(args),
+                  p.stdout + p.stderr)
+    p = subprocess.run([STASIS, "-M", "isapc", "-S", "-nographic"], input="\x01x", text=True,
+                       capture_output=True, timeout=20, check=False)
+    tap.equal(p.returncode, 0, "Ctrl-A x leaves")
+
+
+def exit_codes():
+    """isa-debug-exit decides the exit status; the monitor writes its port."""
+    with Vm("-M", "isapc", "-S", "-device", "isa-debug-exit,iobase=0xf4,iosize=0x04") as vm:
+        vm.monitor.send("o /w 0xf4 0x10")
+        tap.equal(vm.wait(10), 33, "isa-debug-exit")
+
+
+def drives():
+    disks = [image(os.path.join(TMP, f"d{i}.qcow2"), "1M") for i in range(4)]
+    with Vm("-M", "pc", "-S", "-hda", disks[0], "-hdb", disks[1], "-drive",
+            f"file={disks[2]},if=ide,index=3", "-drive", f"file={disks[3]},if=none,id=spare",
+            "-drive", "media=cdrom") as vm:
+        ids = re.findall(r"^([^ :]+)[: ]", vm.cmd("info block"), re.M)
+        tap.equal(sorted(ids), ["ide0-hd0", "ide0-hd1", "ide1-cd0", "ide1-hd1", "spare"],
+                  "default names")
+
+
+def snapshot_mode():
+    disk = image(os.path.join(TMP, "s.qcow2"), "1M")
+    with open(disk, "rb") as f:
+        before = f.read()
+    with Vm("-M", "isapc", "-S", "-hda", disk, "-snapshot") as vm:
+        tap.equal(vm.cmd("savevm x"), "", "savevm under -snapshot")
+        vm.monitor.send("quit")
+        vm.wait()
+    with open(disk, "rb") as f:
+        tap.check(f.read() == before, "-snapshot leaves the image as it was")
+
+
+tap.run(answers, refuses, pidfile, daemonize, stdio, exit_codes, drives, snapshot_mode)
+tap.finish()
