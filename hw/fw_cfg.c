@@ -35,8 +35,8 @@ typedef struct FwCfg {
         uint32_t cur_offset;
         uint64_t dma_addr;
         uint64_t table_mr_size, linker_mr_size,
-            rsdp_mr_size; /* of ACPI tables, which no board has */
-        bool dma_waits;   /* for pages that have not arrived */
+            rsdp_mr_size;  /* of ACPI tables, which no board has */
+        uint8_t dma_waits; /* for pages that have not arrived */
     } s;
 } FwCfg;
 #define FW_CFG(d) ((FwCfg *)(d))
@@ -252,7 +252,7 @@ static void fw_cfg_run_dma(Device *dev)
     len = load_be32(d + 4);
     gpa = load_be64(d + 8);
     if (!fw_cfg_dma_present(f, control, gpa, len)) return;
-    f->s.dma_waits = false;
+    f->s.dma_waits = 0;
     f->s.dma_addr = 0;
     if (control & DMA_SELECT) fw_cfg_select(f, (uint16_t)(control >> 16));
     while (len && control & (DMA_READ | DMA_SKIP)) {
@@ -292,7 +292,7 @@ static void fw_cfg_dma_reg_write(Device *dev, uint32_t reg, uint32_t val, unsign
         return;
     }
     f->s.dma_addr |= load_be32(bytes);
-    f->s.dma_waits = true;
+    f->s.dma_waits = 1;
     fw_cfg_run_dma(dev);
 }
 

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A bare machine for device tests: RAM, a clock that stands still until it is told, and probes in
+ * place of CPU and interrupt controller ("cpu0" and "pic", for wires), which remember levels and
+ * count edges.
+ */
+#pragma once
+
+#include <glib.h>
+#include <string.h>
+
+#include "core/machine.h"
+#include "core/wires.h"
+#include "util/bits.h"
+
+enum { PROBE_LINES = 32, BARE_RAM = 1 * MiB };
+
+typedef struct Probe {
+    Device dev;
+    bool level[PROBE_LINES];
+    unsigned rises[PROBE_LINES];
+} Probe;
+
+static void probe_irq_in(Device *dev, int line, bool level)
+{
+    Probe *p = (Probe *)dev;
+
+    g_assert_cmpint(line, <, PROBE_LINES);
+    p->rises[line] += level && !p->level[line];
+    p->level[line] = level;
+}
+
+static const DeviceClass probe_class = {
+    .name = "test-probe", .desc = "wires", .size = sizeof(Probe), .irq_in = probe_irq_in
+};
+SET_ADD(devices, probe_class);
+
+/* machine_slot of the bare machine: its RAM's place in the map. */
+typedef struct BareMap {
+    MemRegion ram;
+} BareMap;
+
+static bool bare_init(Machine *m, Error *err)
+{
+    BareMap *map = machine_slot(m, "bare", sizeof(BareMap), NULL);
+    RamBlock *ram = ram_block_new(m, "pc.ram", BARE_RAM, err);
+
+    if (!ram) return false;
+    map->ram = (MemRegion){ .name = "ram", .size = BARE_RAM, .enabled = true, .ram = ram };
+    mem_region_add(m, &map->ram);
+    return device_create(m, "test-probe", "cpu0", err, NULL) &&
+           device_create(m, "test-probe", "pic", err, NULL);
+}
+
+static const MachineClass bare_machine = {
+    .name = "bare", .desc = "for tests", .init = bare_init, .default_ram = BARE_RAM
+};
+SET_ADD(machines, bare_machine);
+
+/* Virtual time is what the test says; the RTC starts on 2024-02-28 23:59:00 UTC. */
+static inline Machine *bare_new(void)
+{
+    Error err = ERROR_INIT;
+    Machine *m = machine_new("bare", NULL, &err);
+
+    g_assert_nonnull(m);
+    m->config.rtc_base = 1709164740;
+    m->config.ram_size = BARE_RAM;
+    clock_set_icount(&m->clock, 0, false);
+    if (!machine_init(m, &err)) g_error("%s", err.msg);
+    return m;
+}
+
+static inline int64_t bare_now(Machine *m) { return clock_now(&m->clock); }
+
+/* Lets virtual time pass, firing every timer at its instant. */
+static inline void bare_run(Machine *m, int64_t ns)
+{
+    int64_t until = clock_now(&m->clock) + ns;
+
+    while (clock_deadline(&m->clock) <= until) {
+        clock_warp(&m->clock);
+        clock_run_timers(&m->clock);
+    }
+    m->clock.warp_ns += until - clock_now(&m->clock);
+}
+
+static inline Probe *bare_probe(Machine *m, const char *id) { return (Probe *)device_find(m, id); }
+static inline bool bare_irq(Machine *m, int line) { return bare_probe(m, "pic")->level[line]; }
+static inline unsigned bare_rises(Machine *m, int line)
+{
+    return bare_probe(m, "pic")->rises[line];
+}
+
+static inline uint8_t in8(Machine *m, uint32_t port) { return (uint8_t)pio_read(m, port, 1); }
+static inline void out8(Machine *m, uint32_t port, unsigned v) { pio_write(m, port, v & 0xff, 1); }
+
+/* -- saving and loading -- */
+
+/* What a load puts behind a section: enough to show that no subsection follows. */
+enum { BARE_FOOTER = 0x7e };
+
+static inline void bare_save_section(Stream *st, Section *sec)
+{
+    if (sec->vmsd)
+        vmstate_save(st, sec->vmsd, sec->state);
+    else if (sec->ops)
+        sec->ops->save(st, sec->opaque);
+}
+
+static inline void bare_settle(Machine *m)
+{
+    for
+        EACH_DEVICE (dev, m) device_settle(dev);
+}
+
+/* Copies the state of every device of one machine into its twin by way of the wire, and what only
+ * exactness needs directly; then RAM, clock and the CPU's own lines. */
+static inline void bare_copy(Machine *to, Machine *from)
+{
+    Device *a = device_first(from), *b = device_first(to);
+
+    bare_settle(from);
+    for (; a; a = a->next, b = b->next) {
+        size_t size = a->cls->state_size;
+        uint8_t *buf = g_malloc0(size + 1);
+
+        g_assert_true(a->cls == b->cls);
+        device_initial_state(b, buf);
+        for (Section *s = from->sections; s; s = s->next) {
+            Stream st;
+
+            if (s->dev != a || !s->vmsd) continue;
+            stream_init(&st);
+            bare_save_section(&st, s);
+            stream_put_u8(&st, BARE_FOOTER);
+            if (!vmstate_load(&st, s->vmsd, buf, s->version))
+                g_error("%s: %s", s->idstr, st.starved ? "starved" : st.err.msg);
+            g_assert_cmpuint(stream_left(&st), ==, 1);
+            stream_free(&st);
+        }
+        for (const VmField *f = a->cls->exact; f && f->name; f++)
+            memcpy(buf + f->offset, (char *)device_state(a) + f->offset, f->count * f->stride);
+        memcpy(device_state(b), buf, size);
+        g_free(buf);
+    }
+    for (RamBlock *r = ram_block_first(from); r; r = r->next)
+        ram_block_write(ram_block_find(to, r->idstr), 0, r->host, r->size);
+    clock_set(&to->clock, clock_now(&from->clock));
+    bare_probe(to, "cpu0")->level[CPU_WIRE_A20] = bare_probe(from, "cpu0")->level[CPU_WIRE_A20];
+    bare_probe(to, "cpu0")->level[CPU_WIRE_IGNNE] = bare_probe(from, "cpu0")->level[CPU_WIRE_IGNNE];
+    machine_sync(to);
+}

@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What holds for every device, checked without naming one: its tables cover its state, a load
+ * brings back what was saved, a cut stream fails without harm, and a twin made by saving and
+ * loading answers alike to whatever is done to both.
+ */
+#include "tests/device/bare.h"
+
+enum { ROUNDS = 12, ACCESSES = 400, PORTS_MAX = 512, RANGES_MAX = 16 };
+
+/* Classes that cannot stand alone on a bare machine, and why. */
+static const struct {
+    const char *cls, *why;
+} skipped[] = {
+    { "test-probe", "is the test's own" },
+};
+
+static const char *skip_reason(const DeviceClass *cls)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(skipped); i++)
+        if (!strcmp(skipped[i].cls, cls->name)) return skipped[i].why;
+    return NULL;
+}
+
+/* A PCI bus stands on the machine for devices of it, and for what names it in a property. */
+static bool needs_pci(const DeviceClass *cls)
+{
+    for (const Prop *p = cls->props; p && p->name; p++)
+        if (p->type == PROP_DEVICE && p->fallback && !strcmp(p->fallback, "pci.0")) return true;
+    return cls->bus && !strcmp(cls->bus, "pci");
+}
+
+/* A machine with the device under test, and children of it behind. */
+static Machine *machine_with(const DeviceClass *cls)
+{
+    Error err = ERROR_INIT;
+    Machine *m = bare_new();
+
+    if (needs_pci(cls) && !device_create(m, "PCIBUS", "pci.0", &err, NULL)) g_error("%s", err.msg);
+    if (cls->bus && !strcmp(cls->bus, "pci") && !device_create(m, "PCIHost", NULL, &err, NULL))
+        g_error("%s", err.msg);
+    if (!device_create(m, cls->name, "dut", &err, NULL)) g_error("%s: %s", cls->name, err.msg);
+    machine_reset(m);
+    return m;
+}
+
+/* -- what can be accessed -- */
+
+typedef struct Targets {
+    uint32_t ports[PORTS_MAX];
+    unsigned nports;
+    struct {
+        uint64_t gpa, size;
+    } ranges[RANGES_MAX];
+    unsigned nranges;
+} Targets;
+
+static void targets_add_ports(
+    void *opaque, uint32_t first, uint32_t last, Device *dev, const char *name)
+{
+    Targets *t = opaque;
+
+    (void)dev, (void)name;
+    for (uint32_t p = first; p <= last && t->nports < PORTS_MAX; p++) t->ports[t->nports++] = p;
+}
+
+static void targets_find(Targets *t, Machine *m)
+{
+    const FlatRange *r;
+    size_t n;
+
+    *t = (Targets){ .nports = 0 };
+    pio_each(m, targets_add_ports, t);
+    r = mem_ranges(m, false, &n);
+    for (size_t i = 0; i < n && t->nranges < RANGES_MAX; i++) {
+        if (!r[i].region->ops) continue;
+        t->ranges[t->nranges].gpa = r[i].gpa;
+        t->ranges[t->nranges++].size = r[i].size;
+    }
+}
+
+/* -- one random step, from a seeded generator so that both twins take the same one -- */
+
+typedef struct Step {
+    enum { STEP_IN, STEP_OUT, STEP_LOAD, STEP_STORE, STEP_TIME, STEP_CONFIG, STEP_WIRE } kind;
+    uint64_t addr;
+    unsigned size;
+    uint32_t val;
+    int64_t ns;
+} Step;
+
+static Step step_random(GRand *r, const Targets *t, bool pci)
+{
+    static const uint32_t likely[] = { 0, 1, 0x80, 0xff, 0x11, 0x36, 0xffff, 0x20 };
+    Step s = { .kind = STEP_TIME, .size = 1u << g_rand_int_range(r, 0, 3) };
+    int dice = g_rand_int_range(r, 0, 100);
+
+    s.val = g_rand_boolean(r) ? g_rand_int(r) : likely[g_rand_int_range(r, 0, 8)];
+    s.ns = (int64_t)g_rand_int_range(r, 0, 1 << g_rand_int_range(r, 1, 28));
+    s.addr = g_rand_int(r);
+    if (g_rand_int_range(r, 0, 4)) s.size = 1;
+    if (dice < 70 && t->nports) {
+        s.kind = dice < 30 ? STEP_IN : STEP_OUT;
+        s.addr = t->ports[g_rand_int_range(r, 0, (int)t->nports)];
+    } else if (dice < 88 && t->nranges) {
+        unsigned i = (unsigned)g_rand_int_range(r, 0, (int)t->nranges);
+
+        s.kind = dice < 79 ? STEP_LOAD : STEP_STORE;
+        s.addr = t->ranges[i].gpa + (s.addr % t->ranges[i].size & ~7ull);
+    } else if (dice < 92 && pci) {
+        s.kind = STEP_CONFIG;
+    } else if (dice < 95) {
+        s.kind = STEP_WIRE;
+    }
+    return s;
+}
+
+/* Writes a random configuration register; enables what it decodes. */
+static void step_config(Machine *m, const Step *s)
+{
+    uint32_t addr = 0x80000000u | ((uint32_t)s->addr >> 8 & 3) << 11 | (s->addr & 0x3c);
+
+    pio_write(m, 0xcf8, addr, 4);
+    pio_write(m, 0xcfc, (s->addr & 0x3c) == 4 ? s->val | 7 : s->val, 4);
+}
+
+/* Moves an input wire of the device under test. */
+static void step_wire(Machine *m, const Step *s)
+{
+    Device *dut = device_find(m, "dut");
+
+    if (dut->cls->irq_in) dut->cls->irq_in(dut, (int)(s->addr % 2), s->val & 1);
+}
+
+static uint64_t step_do(Machine *m, const Step *s)
+{
+    MemAttrs attrs = { .cpu = NULL };
+    uint64_t seen = 0;
+
+    switch (s->kind) {
+    case STEP_IN: seen = pio_read(m, (uint32_t)s->addr, s->size); break;
+    case STEP_OUT: pio_write(m, (uint32_t)s->addr, s->val, s->size); break;
+    case STEP_LOAD: seen = mem_load(m, attrs, s->addr, s->size); break;
+    case STEP_STORE: mem_store(m, attrs, s->addr, s->val, s->size); break;
+    case STEP_TIME: bare_run(m, s->ns); break;
+    case STEP_CONFIG: step_config(m, s); break;
+    case STEP_WIRE: step_wire(m, s); break;
+    }
+    clock_run_timers(&m->clock);
+    if (m->reset_requested) {
+        m->reset_requested = false;
+        machine_reset(m);
+        seen ^= 1ull << 40;
+    }
+    m->shutdown_requested = m->quit = false;
+    return seen;
+}
+
+/* -- the checks -- */
+
+/* (1) Bytes of `s` that no table names can only be padding: they end where something aligned
+ * starts, and are fewer than its alignment. */
+static void check_coverage(const DeviceClass *cls)
+{
+    uint8_t *map = g_malloc0(cls->state_size + 1);
+    size_t i = 0;
+
+    for (const VmState *const *v = cls->vmstates; v && *v; v++)
+        vmstate_cover(*v, map, 0, cls->state_size);
+    for (const VmField *f = cls->exact; f && f->name; f++)
+        memset(map + f->offset, 1, f->count * f->stride);
+    while (i < cls->state_size) {
+        size_t start = i;
+
+        while (i < cls->state_size && !map[i]) i++;
+        if (i > start && !(i - start < 8 && (i % 8 == 0 || (i % 4 == 0 && i - start < 4) ||
+                                                (i % 2 == 0 && i - start < 2))))
+            g_error("%s: bytes %zu to %zu of its state are in no table", cls->name, start, i - 1);
+        i += i == start;
+    }
+    g_free(map);
+}
+
+static void save_all(Stream *st, Machine *m)
+{
+    bare_settle(m);
+    for (Section *s = m->sections; s; s = s->next)
+        if (s->vmsd) bare_save_section(st, s);
+}
+
+/* (2) */
+static void check_round_trip(const DeviceClass *cls, Machine *m)
+{
+    Machine *twin = machine_with(cls);
+    Stream a, b;
+
+    stream_init(&a);
+    stream_init(&b);
+    bare_copy(twin, m);
+    save_all(&a, m);
+    save_all(&b, twin);
+    g_assert_cmpmem(a.data, a.size, b.data, b.size);
+    stream_free(&a);
+    stream_free(&b);
+    machine_free(twin);
+}
+
+/* (3) Every byte near the ends, a sample of the middle of a long section. */
+static void check_truncation(Machine *m)
+{
+    for (Section *s = m->sections; s; s = s->next) {
+        uint8_t *live, *copy;
+        Stream st;
+
+        if (!s->vmsd || !s->dev) continue;
+        live = g_memdup2(s->state, s->state_size);
+        copy = g_malloc(s->state_size + 1);
+        stream_init(&st);
+        bare_save_section(&st, s);
+        for (size_t n = 0; n < st.size; n += n < 1024 || n + 1024 > st.size ? 1 : 509) {
+            Stream cut;
+
+            stream_init(&cut);
+            stream_put(&cut, st.data, n);
+            device_initial_state(s->dev, copy);
+            g_assert_false(vmstate_load(&cut, s->vmsd, copy, s->version));
+            g_assert_false(stream_ok(&cut));
+            stream_free(&cut);
+        }
+        g_assert_cmpmem(live, s->state_size, s->state, s->state_size);
+        stream_free(&st);
+        g_free(live);
+        g_free(copy);
+    }
+}
+
+static void check_same_wires(Machine *a, Machine *b, const char *what)
+{
+    static const char *const ids[] = { "cpu0", "pic" };
+
+    for (size_t i = 0; i < ARRAY_SIZE(ids); i++) {
+        const Probe *p = bare_probe(a, ids[i]), *q = bare_probe(b, ids[i]);
+
+        for (int line = 0; line < PROBE_LINES; line++)
+            if (p->level[line] != q->level[line])
+                g_error("%s: wire %s.%d differs", what, ids[i], line);
+    }
+}
+
+static void check_same_ram(Machine *a, Machine *b)
+{
+    for (RamBlock *r = ram_block_first(a); r; r = r->next)
+        g_assert_cmpint(memcmp(r->host, ram_block_find(b, r->idstr)->host, r->size), ==, 0);
+}
+
+/* (4) */
+static void check_twins(const DeviceClass *cls, uint32_t seed)
+{
+    Machine *a = machine_with(cls), *b = machine_with(cls);
+    bool pci = cls->bus && !strcmp(cls->bus, "pci");
+    GRand *r = g_rand_new_with_seed(seed);
+    Targets t;
+    Step s;
+
+    for (int i = 0; i < ACCESSES; i++) {
+        targets_find(&t, a);
+        s = step_random(r, &t, pci);
+        step_do(a, &s);
+    }
+    check_round_trip(cls, a);
+    if (seed == 1) check_truncation(a);
+    bare_copy(b, a);
+    check_same_wires(a, b, cls->name);
+    for (int i = 0; i < ACCESSES; i++) {
+        uint64_t x, y;
+
+        targets_find(&t, a);
+        s = step_random(r, &t, pci);
+        x = step_do(a, &s);
+        y = step_do(b, &s);
+        if (x != y)
+            g_error("%s: seed %u, access %d (kind %d at %#" G_GINT64_MODIFIER
+                    "x, %u bytes): %#" G_GINT64_MODIFIER "x here, %#" G_GINT64_MODIFIER
+                    "x in the twin",
+                cls->name, seed, i, s.kind, s.addr, s.size, x, y);
+        check_same_wires(a, b, cls->name);
+    }
+    check_same_ram(a, b);
+    g_rand_free(r);
+    machine_free(a);
+    machine_free(b);
+}
+
+static void test_class(gconstpointer data)
+{
+    const DeviceClass *cls = data;
+
+    check_coverage(cls);
+    for (uint32_t seed = 1; seed <= ROUNDS; seed++) check_twins(cls, seed);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_assert_cmpuint(SET_SIZE(devices), >, 1);
+    for
+        SET_EACH (DeviceClass, cls, devices) {
+            char *path = g_strdup_printf("/device/generic/%s", cls->name);
+
+            if (!skip_reason(cls)) g_test_add_data_func(path, cls, test_class);
+            g_free(path);
+        }
+    return g_test_run();
+}
