@@ -28,6 +28,7 @@ enum {
     IMAGE_NO_BACKING = 1 << 2, /* do not open the backing chain */
     IMAGE_SNAPSHOT = 1 << 3,   /* writes go to a temporary overlay that dies with the image */
     IMAGE_CHECK = 1 << 4,      /* opened to be checked: do not refuse a dirty or corrupt image */
+    IMAGE_UNSAFE = 1 << 5,     /* never flush to the host's disk (cache=unsafe, convert) */
 };
 
 /* format NULL: probed.  Errors name the file and what to do. */
@@ -85,6 +86,61 @@ bool image_digest(BlockImage *img, GChecksum *sum, Error *err);
 
 /* A text as `info block -v` and `stasis-img info` print it. */
 void image_describe(BlockImage *img, GString *out);
+
+/* -- for tools -- */
+
+typedef struct ImageOption {
+    const char *name, *type, *help;
+} ImageOption;
+
+/* Creates an image and reads its options from opts (backing_file, backing_fmt, cluster_size ...).
+ * With a backing file, size UINT64_MAX means the backing file's. */
+bool image_create(const char *filename, const char *format, uint64_t size, Options *opts,
+    Error *err);
+/* The creation options of a format, ended by a NULL name; NULL where it cannot create. */
+const ImageOption *image_create_options(const char *format);
+bool image_resize(BlockImage *img, uint64_t size, Error *err);
+
+typedef struct ImageCheck {
+    bool fix_leaks, fix_errors; /* in */
+    uint64_t leaks, corruptions, check_errors, leaks_fixed, corruptions_fixed;
+    uint64_t total_clusters, allocated, fragmented, compressed, image_end;
+    GString *messages; /* a line per finding; owned by the caller */
+} ImageCheck;
+
+/* False (err set) where the check could not be done at all. */
+bool image_can_check(const BlockImage *img);
+bool image_check(BlockImage *img, ImageCheck *check, Error *err);
+
+typedef struct ImageExtent {
+    uint64_t len;
+    bool data, zero;      /* has a place in a file; reads as zeroes */
+    bool present;         /* some layer of the chain decides, not the absence of all */
+    bool compressed;
+    unsigned depth;       /* layers below the top */
+    bool has_offset;
+    uint64_t offset;      /* in filename */
+    const char *filename; /* of the layer */
+} ImageExtent;
+
+/* What lies at off: a run of one kind, at most len bytes. */
+int image_extent(BlockImage *img, uint64_t off, uint64_t len, ImageExtent *ext);
+/* Writes one cluster (or the shorter last one) compressed; -ENOTSUP where the format cannot. */
+int image_write_compressed(BlockImage *img, uint64_t off, const void *buf, size_t len);
+uint64_t image_cluster_size(const BlockImage *img); /* 0: the format has none */
+/* Forgets everything that the top layer holds: the backing file shows through. */
+bool image_make_empty(BlockImage *img, Error *err);
+/* The backing file's name as stored and its format (NULL: not stored). */
+const char *image_backing_format(const BlockImage *img);
+char *image_backing_path(const BlockImage *img); /* resolved; owned by the caller; NULL: none */
+BlockImage *image_backing(const BlockImage *img);
+uint64_t image_allocated_bytes(BlockImage *img); /* on the host's disk */
+/* Names and values of the format's own properties, as `info` shows them. */
+typedef void ImageProperty(void *opaque, const char *name, const char *value, bool is_text);
+void image_properties(const BlockImage *img, ImageProperty *fn, void *opaque);
+bool image_is_dirty(const BlockImage *img);
+/* Where the n-th snapshot's line is appended as in every listing; n == -1: the heading. */
+void image_snapshot_line(const BlockImage *img, int n, GString *out);
 
 /* -- drives of a machine -- */
 
@@ -148,6 +204,11 @@ typedef struct BlockMediaOps {
 void block_dev_attach(BlockDev *bd, const BlockMediaOps *ops, void *opaque);
 const BlockMediaOps *block_dev_media_ops(BlockDev *bd, void **opaque);
 
-/* For listings. */
+/* For listings.  Not verbose: appends "FILE (FORMAT[, read-only])", or "[not inserted]" and returns
+ * false.  Verbose: appends the "Images:" part of `info block -v`. */
 bool block_dev_inserted_info(BlockDev *bd, GString *out, bool verbose);
+const char *block_dev_cache_mode(const BlockDev *bd); /* "writeback" ... */
+/* An option that the drive was given and that its device obeys ("serial", "werror", "rerror",
+ * "media", "if", "index", "bus", "unit"), or NULL. */
+const char *block_dev_option(const BlockDev *bd, const char *key);
 void block_formats_help(void);
