@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -24,27 +25,41 @@ struct ChardevFd {
     const ChardevFdOps *ops;
     int in_fd, out_fd;
     gpointer in_tag, out_tag; /* NULL while not polled */
+    GIOCondition in_cond;     /* what in_tag polls for */
     bool want_write;
+    bool leftover; /* the far side has gone, but what it sent has not been read */
 };
 
-static void chardev_fd_poll(GSource *source, gpointer *tag, int fd, GIOCondition cond, bool on)
+static void chardev_fd_poll(GSource *source, gpointer *tag, int fd, GIOCondition cond)
 {
-    if (on && !*tag) {
-        *tag = g_source_add_unix_fd(source, fd, cond);
-    } else if (!on && *tag) {
-        g_source_remove_unix_fd(source, *tag);
-        *tag = NULL;
+    if (*tag) g_source_remove_unix_fd(source, *tag);
+    *tag = cond ? g_source_add_unix_fd(source, fd, cond) : NULL;
+}
+
+/* Without room only the end of a connection is of interest. */
+static GIOCondition chardev_fd_in_cond(ChardevFd *src)
+{
+    if (src->in_fd < 0) return 0;
+    if (chardev_can_receive(src->chr)) {
+        src->leftover = false;
+        return G_IO_IN | G_IO_HUP | G_IO_ERR;
     }
+    if (!src->ops || !src->ops->hangup || src->leftover) return 0;
+    return G_IO_HUP | G_IO_ERR | (GIOCondition)POLLRDHUP; /* passed on to poll() as it is */
 }
 
 static gboolean chardev_fd_prepare(GSource *source, gint *timeout)
 {
     ChardevFd *src = (ChardevFd *)source;
-    bool in = src->in_fd >= 0 && chardev_can_receive(src->chr);
+    GIOCondition in = chardev_fd_in_cond(src);
 
     *timeout = -1;
-    chardev_fd_poll(source, &src->in_tag, src->in_fd, G_IO_IN | G_IO_HUP | G_IO_ERR, in);
-    chardev_fd_poll(source, &src->out_tag, src->out_fd, G_IO_OUT | G_IO_ERR, src->want_write);
+    if (in != src->in_cond) chardev_fd_poll(source, &src->in_tag, src->in_fd, in);
+    src->in_cond = in;
+    if (src->want_write != !!src->out_tag) {
+        chardev_fd_poll(
+            source, &src->out_tag, src->out_fd, src->want_write ? G_IO_OUT | G_IO_ERR : 0);
+    }
     return FALSE;
 }
 
@@ -70,29 +85,46 @@ static bool chardev_fd_read(ChardevFd *src, size_t room)
     return n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR));
 }
 
+/* The far side has gone while there is no room. */
+static void chardev_fd_hung_up(ChardevFd *src)
+{
+    uint8_t byte;
+
+    if (recv(src->in_fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0) {
+        src->leftover = true;
+    } else {
+        src->ops->hangup(src->chr);
+    }
+}
+
+static void chardev_fd_input(ChardevFd *src)
+{
+    size_t room = chardev_can_receive(src->chr);
+    bool more;
+
+    if (!(src->in_cond & G_IO_IN)) {
+        chardev_fd_hung_up(src);
+        return;
+    }
+    if (!room) return;
+    more = src->ops ? src->ops->readable(src->chr, room) : chardev_fd_read(src, room);
+    if (!more && !g_source_is_destroyed(&src->source)) src->in_fd = -1;
+}
+
 static gboolean chardev_fd_dispatch(GSource *source, GSourceFunc func, gpointer data)
 {
     ChardevFd *src = (ChardevFd *)source;
-    size_t room;
 
     (void)func;
     (void)data;
     if (chardev_fd_ready(source, src->out_tag)) {
         src->want_write = false;
         chardev_flush(src->chr);
-        if (g_source_is_destroyed(source)) return G_SOURCE_REMOVE;
     }
-    room = chardev_fd_ready(source, src->in_tag) ? chardev_can_receive(src->chr) : 0;
-    if (room) {
-        bool more = src->ops ? src->ops->readable(src->chr, room) : chardev_fd_read(src, room);
-
-        if (g_source_is_destroyed(source)) return G_SOURCE_REMOVE;
-        if (!more) {
-            chardev_fd_poll(source, &src->in_tag, src->in_fd, 0, false);
-            src->in_fd = -1;
-        }
+    if (!g_source_is_destroyed(source) && chardev_fd_ready(source, src->in_tag)) {
+        chardev_fd_input(src);
     }
-    return G_SOURCE_CONTINUE;
+    return G_SOURCE_CONTINUE; /* where it was destroyed meanwhile, that holds */
 }
 
 static const GSourceFuncs chardev_fd_funcs = {

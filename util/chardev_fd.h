@@ -9,10 +9,13 @@
 
 typedef struct ChardevFd ChardevFd; /* a GSource */
 
-/* Told instead of the read that follows by default; returns false to end the reading. */
+/* What a back end does instead of the plain reading. */
 typedef struct ChardevFdOps {
-    /* Bytes are there and the front end has room for so many. */
+    /* Bytes are there and the front end has room for so many; returns false to end the reading. */
     bool (*readable)(Chardev *chr, size_t room);
+    /* The far side has gone, and nothing of what it sent is left to be read; NULL: found out by
+     * reading, once there is room. */
+    void (*hangup)(Chardev *chr);
 } ChardevFdOps;
 
 /* Watches fd (-1: nothing) for reading, out_fd (may be the same, or -1) for writing.  The owner

@@ -144,7 +144,12 @@ static bool socket_chardev_readable(Chardev *chr, size_t room)
     return true;
 }
 
-static const ChardevFdOps socket_chardev_ops = { .readable = socket_chardev_readable };
+static void socket_chardev_hangup(Chardev *chr) { socket_chardev_disconnect(SOCKET_CHARDEV(chr)); }
+
+static const ChardevFdOps socket_chardev_ops = {
+    .readable = socket_chardev_readable,
+    .hangup = socket_chardev_hangup,
+};
 
 static void socket_chardev_connected(SocketChardev *s, int fd)
 {
