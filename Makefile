@@ -33,26 +33,34 @@ ALL_CFLAGS = -std=gnu11 $(CFLAGS) $(WARN) -I$(SRC) -I$(BUILD)/gen $(LIB_CFLAGS) 
 $(BUILD)/obj/cpu/%.o: ALL_CFLAGS += -fno-strict-aliasing -fomit-frame-pointer
 ALL_LIBS = $(LIBS) -lpthread -lm -lutil
 
+# make V=1 shows whole commands.
+Q := $(if $(V),,@)
+SAY = @$(if $(V),:,echo "  $(1)	$(patsubst $(BUILD)/%,%,$(2))")
+
 PROGRAMS := $(BUILD)/stasis $(BUILD)/stasis-img
 .PHONY: all
 all: $(PROGRAMS)
 
 $(BUILD)/stasis: $(OBJECTS)
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(ALL_LIBS)
+	$(call SAY,LINK,$@)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(ALL_LIBS)
 
 $(BUILD)/stasis-img: $(IMG_OBJECTS)
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(ALL_LIBS)
+	$(call SAY,LINK,$@)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(ALL_LIBS)
 
 $(BUILD)/obj/%.o: $(SRC)/%.c config.mk
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -c -o $@ $<
+	$(call SAY,CC,$<)
+	$(Q)$(CC) $(ALL_CFLAGS) -c -o $@ $<
 
 # Tests in C: tests/FOLDER/x.c becomes build/tests/FOLDER/x.
 TEST_SOURCES := $(patsubst $(SRC)/%,%,$(wildcard $(SRC)/tests/*/*.c))
 TEST_PROGRAMS := $(TEST_SOURCES:%.c=$(BUILD)/%)
 $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(PRODUCT)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(ALL_LIBS) $(TEST_LIBS)
+	$(call SAY,LINK,$@)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(ALL_LIBS) $(TEST_LIBS)
 
 .PHONY: tests
 tests: $(TEST_PROGRAMS)
