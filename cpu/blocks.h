@@ -16,9 +16,11 @@
 #include "cpu/decode.h"
 
 enum {
-    BLOCK_MAX = 32,        /* instructions */
-    BLOCK_BYTES = 240,     /* Insn.off is a byte */
-    JUMP_CACHE = 4096,     /* entries by linear address */
+    BLOCK_MAX = 32,    /* instructions */
+    BLOCK_BYTES = 240, /* Insn.off is a byte */
+    JUMP_CACHE = 4096, /* entries by linear address */
+    BLOCK_HASH = 32768,
+    PAGE_HASH = 4096,
     BLOCK_DEAD = INT32_MAX /* Block.n of a dead one: never fits a budget */
 };
 
@@ -42,12 +44,23 @@ typedef struct JumpEntry {
     Block *block;
 } JumpEntry;
 
+/* A page of RAM that holds decoded code. */
 typedef struct CodePage CodePage;
+struct CodePage {
+    uint8_t *host;
+    RamBlock *ram;
+    uint64_t page;     /* of ram */
+    uint32_t granules; /* of 128 bytes, with code */
+    uint32_t hits;     /* writes that killed blocks */
+    uint32_t cool;     /* lookups during which it is run uncached */
+    Block *blocks;
+    CodePage *next;
+};
 
 typedef struct BlockCache {
     JumpEntry jump[JUMP_CACHE];
-    Block **hash;
-    CodePage **pages;
+    Block *hash[BLOCK_HASH];    /* by host address */
+    CodePage *pages[PAGE_HASH]; /* by host page */
     uint8_t *arena;
     size_t used;
     Block *single;       /* a copied or uncached block: cut short, or one instruction ... */

@@ -40,7 +40,23 @@ struct Insn {
     uint16_t sel;      /* far pointers: selector; ENTER: level */
 };
 enum { REG_NONE = 0xff };
-enum { INSN_LOCK = 1, INSN_LAST = 2, INSN_SLOW = 4, INSN_REX = 8, INSN_66 = 16 };
+enum {
+    INSN_LOCK = 1,
+    INSN_LAST = 2, /* ends its block: may do I/O */
+    INSN_SLOW = 4,
+    INSN_REX = 8,
+    INSN_66 = 16,
+    INSN_END = 32, /* its handler is a terminator */
+    INSN_REL = 64, /* a relative jump: disp is the target */
+    INSN_MID = 128 /* called by op_mid */
+};
+
+/* Decodes one instruction from avail bytes; out->off is kept.  An invalid one is DECODE_OK with a
+ * handler that raises #UD. */
+enum DecodeResult { DECODE_OK, DECODE_MORE /* than avail bytes */, DECODE_LONG /* than 15 */ };
+enum DecodeResult insn_decode(
+    const Cpu *cpu, uint32_t mode, const uint8_t *code, unsigned avail, Insn *out);
+enum { INSN_MAX = 15 };
 
 /* Offset part of a memory operand, wrapped to the address size. */
 uint64_t insn_ea(const Cpu *cpu, const Insn *in);

@@ -21,7 +21,7 @@
 #define DISPATCH_LOOP 1
 #endif
 #endif
-#if !defined(__OPTIMIZE__) || defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) ||    \
+#if !defined(__OPTIMIZE__) || defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) ||     \
     defined(STASIS_DISPATCH_LOOP)
 #define DISPATCH_LOOP 1
 #endif
@@ -87,4 +87,4 @@ InsnFn dispatch_continue;
 void dispatch_run(Cpu *cpu, Block *b);
 
 /* What stands in blocks beside real instructions. */
-InsnFn op_slow, op_mid, op_end, op_leave, op_stop, op_ud, op_ud_lock;
+InsnFn op_slow, op_mid, op_end, op_leave, op_stop, op_ud;

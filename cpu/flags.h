@@ -13,10 +13,14 @@
 /* ADC, SBB and INC, DEC come in pairs: the second is "with carry" (in; kept). */
 enum CcKind {
     CC_EFLAGS, /* s.eflags is up to date */
-    CC_ADD, CC_ADC,
-    CC_SUB, CC_SBB,
-    CC_INC, CC_INC_CF,
-    CC_DEC, CC_DEC_CF,
+    CC_ADD,
+    CC_ADC,
+    CC_SUB,
+    CC_SBB,
+    CC_INC,
+    CC_INC_CF,
+    CC_DEC,
+    CC_DEC_CF,
     CC_LOGIC,  /* CF, OF, AF clear */
     CC_RESULT, /* SF, ZF, PF by the result; CF is cc_op1, OF and AF stand in cc_op2 */
 };
@@ -63,13 +67,11 @@ static inline bool cc_of(const Cpu *cpu)
     case CC_ADD:
     case CC_ADC:
     case CC_INC:
-    case CC_INC_CF:
-        return (int64_t)((cpu->cc_op1 ^ cpu->cc_res) & (cpu->cc_op2 ^ cpu->cc_res)) < 0;
+    case CC_INC_CF: return (int64_t)((cpu->cc_op1 ^ cpu->cc_res) & (cpu->cc_op2 ^ cpu->cc_res)) < 0;
     case CC_SUB:
     case CC_SBB:
     case CC_DEC:
-    case CC_DEC_CF:
-        return (int64_t)((cpu->cc_op1 ^ cpu->cc_op2) & (cpu->cc_op1 ^ cpu->cc_res)) < 0;
+    case CC_DEC_CF: return (int64_t)((cpu->cc_op1 ^ cpu->cc_op2) & (cpu->cc_op1 ^ cpu->cc_res)) < 0;
     case CC_RESULT: return cpu->cc_op2 & CC_OP2_OF;
     default: return false;
     }
@@ -113,9 +115,7 @@ static inline __attribute__((always_inline)) bool cc_test(const Cpu *cpu, unsign
     case 3: r = sub ? cpu->cc_op1 <= cpu->cc_op2 : cc_cf(cpu) || cc_zf(cpu); break;
     case 4: r = cc_sf(cpu); break;
     case 5: r = cc_pf(cpu); break;
-    case 6:
-        r = sub ? (int64_t)cpu->cc_op1 < (int64_t)cpu->cc_op2 : cc_sf(cpu) != cc_of(cpu);
-        break;
+    case 6: r = sub ? (int64_t)cpu->cc_op1 < (int64_t)cpu->cc_op2 : cc_sf(cpu) != cc_of(cpu); break;
     default:
         r = sub ? (int64_t)cpu->cc_op1 <= (int64_t)cpu->cc_op2
                 : cc_zf(cpu) || cc_sf(cpu) != cc_of(cpu);
@@ -128,7 +128,7 @@ static inline void cc_put_cf_of(Cpu *cpu, bool cf, bool of)
 {
     if (cpu->cc_kind == CC_EFLAGS) {
         cpu->s.eflags = (cpu->s.eflags & ~(uint64_t)(FLAG_CF | FLAG_OF)) | (cf ? FLAG_CF : 0) |
-            (of ? FLAG_OF : 0);
+                        (of ? FLAG_OF : 0);
     } else {
         bool af = cc_af(cpu);
 

@@ -188,6 +188,7 @@ struct Cpu {
     struct BlockCache *blocks;
     struct FaultFrame *fault_frame; /* cpu/fault.c */
     MemListener listener;
+    uint8_t x87_host;    /* exception flags that stand in the host's x87: cpu/x87.h */
     uint8_t debug; /* DEBUG_* of cpu/debug.h: what TF and DR7 demand of the run loop */
     Irq ferr;      /* property: FERR, to IRQ 13 */
     struct CpuState s;

@@ -14,16 +14,17 @@
 enum { TLB_PAGES = 1 << 20, TLB_CAP = 8192 };
 
 struct Tlb {
-    uint64_t *table[2][2];      /* [user][write] */
-    uint32_t *list[2];          /* [global]: page << 2 | user << 1 | write */
+    uint64_t *table[2][2]; /* [user][write] */
+    uint32_t *list[2];     /* [global]: page << 2 | user << 1 | write */
     unsigned n[2];
     uint64_t gen;
-    uint32_t large[1024 / 32];  /* 4 MiB regions of which a large page has filled entries */
+    uint32_t large[1024 / 32]; /* 4 MiB regions of which a large page has filled entries */
 };
 
 bool tlb_init(Cpu *cpu, Error *err);
 void tlb_free(Cpu *cpu);
-void tlb_fill(Cpu *cpu, uint32_t lin, uint8_t *host, bool user, bool write, bool global, bool large);
+void tlb_fill(
+    Cpu *cpu, uint32_t lin, uint8_t *host, bool user, bool write, bool global, bool large);
 /* Takes pages of a RAM block out of the write tables, absent ones out of the read tables too. */
 void tlb_drop_ram(Cpu *cpu, RamBlock *b, uint64_t first_page, uint64_t pages);
 

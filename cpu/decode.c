@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The decoder.  Source: Intel SDM volume 2, chapter 2 (instruction formats).  It reads the opcode
+ * table and picks handlers by operand size and kind of operand.  Not modelled: REX and what only
+ * long mode has.
+ */
+#include <assert.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "cpu/dispatch.h"
+#include "cpu/opcodes.h"
+
+enum { CPUID_CX8 = 1 << 8, CPUID_CMOV = 1 << 15 };
+
+typedef struct Decoder {
+    const uint8_t *code;
+    unsigned n, avail;
+    bool more, too_long; /* than avail bytes; than the architecture allows */
+    uint32_t mode;
+    bool lock;
+    int seg; /* prefix, or SEG_NONE */
+    Insn *in;
+} Decoder;
+
+static uint32_t decode_byte(Decoder *d)
+{
+    if (d->n >= INSN_MAX) {
+        d->too_long = true;
+        return 0;
+    }
+    if (d->n >= d->avail) {
+        d->more = true;
+        return 0;
+    }
+    return d->code[d->n++];
+}
+
+static uint32_t decode_bytes(Decoder *d, unsigned n)
+{
+    uint32_t v = 0;
+
+    for (unsigned i = 0; i < n; i++) v |= decode_byte(d) << (8 * i);
+    return v;
+}
+
+/* Prefixes; returns the first opcode byte. */
+static uint8_t decode_prefixes(Decoder *d)
+{
+    Insn *in = d->in;
+    bool big = d->mode & MODE_CS32, ad67 = false;
+
+    for (;;) {
+        uint8_t b = (uint8_t)decode_byte(d);
+
+        if (d->more || d->too_long) return 0;
+        switch (b) {
+        case 0x26: d->seg = R_ES; break;
+        case 0x2e: d->seg = R_CS; break;
+        case 0x36: d->seg = R_SS; break;
+        case 0x3e: d->seg = R_DS; break;
+        case 0x64: d->seg = R_FS; break;
+        case 0x65: d->seg = R_GS; break;
+        case 0x66: in->flags |= INSN_66; break;
+        case 0x67: ad67 = true; break;
+        case 0xf0: d->lock = true; break;
+        case 0xf2:
+        case 0xf3: in->rep = b; break;
+        default:
+            in->opsize = big != !!(in->flags & INSN_66) ? 4 : 2;
+            in->adsize = big != ad67 ? 4 : 2;
+            return b;
+        }
+    }
+}
+
+static void decode_ea16(Decoder *d, unsigned mod, unsigned rm)
+{
+    static const uint8_t base[8] = { R_EBX, R_EBX, R_EBP, R_EBP, R_ESI, R_EDI, R_EBP, R_EBX };
+    static const uint8_t index[8] = { R_ESI, R_EDI, R_ESI, R_EDI, REG_NONE, REG_NONE, REG_NONE,
+        REG_NONE };
+    Insn *in = d->in;
+
+    in->base = base[rm];
+    in->index = index[rm];
+    if (mod == 0 && rm == 6) {
+        in->base = REG_NONE;
+        in->disp = (int32_t)decode_bytes(d, 2);
+    } else if (mod == 1) {
+        in->disp = (int8_t)decode_byte(d);
+    } else if (mod == 2) {
+        in->disp = (int16_t)decode_bytes(d, 2);
+    }
+    in->seg = in->base == R_EBP ? R_SS : R_DS;
+}
+
+static void decode_ea32(Decoder *d, unsigned mod, unsigned rm)
+{
+    Insn *in = d->in;
+
+    in->base = (uint8_t)rm;
+    if (rm == 4) {
+        uint8_t sib = (uint8_t)decode_byte(d);
+
+        in->base = sib & 7;
+        in->index = sib >> 3 & 7;
+        in->scale = sib >> 6;
+        if (in->index == 4) {
+            in->index = REG_NONE;
+            in->scale = 0;
+        }
+    }
+    if (mod == 0 && in->base == 5) {
+        in->base = REG_NONE;
+        in->disp = (int32_t)decode_bytes(d, 4);
+    } else if (mod == 1) {
+        in->disp = (int8_t)decode_byte(d);
+    } else if (mod == 2) {
+        in->disp = (int32_t)decode_bytes(d, 4);
+    }
+    in->seg = in->base == R_ESP || in->base == R_EBP ? R_SS : R_DS;
+}
+
+static void decode_modrm(Decoder *d)
+{
+    Insn *in = d->in;
+
+    in->reg = in->modrm >> 3 & 7;
+    in->rm = in->modrm & 7;
+    if (in->modrm >= 0xc0) return;
+    if (in->adsize == 2)
+        decode_ea16(d, in->modrm >> 6, in->rm);
+    else
+        decode_ea32(d, in->modrm >> 6, in->rm);
+}
+
+static void decode_imm(Decoder *d, unsigned imm)
+{
+    Insn *in = d->in;
+
+    switch (imm) {
+    case IMM_8: in->imm = decode_byte(d); break;
+    case IMM_8S: in->imm = (uint64_t)(int64_t)(int8_t)decode_byte(d); break;
+    case IMM_16: in->imm = decode_bytes(d, 2); break;
+    case IMM_Z:
+        if (in->opsize == 2)
+            in->imm = (uint64_t)(int64_t)(int16_t)decode_bytes(d, 2);
+        else
+            in->imm = (uint64_t)(int64_t)(int32_t)decode_bytes(d, 4);
+        break;
+    case IMM_16_8:
+        in->imm = decode_bytes(d, 2);
+        in->sel = (uint16_t)decode_byte(d);
+        break;
+    case IMM_FAR:
+        in->imm = decode_bytes(d, in->opsize);
+        in->sel = (uint16_t)decode_bytes(d, 2);
+        break;
+    }
+}
+
+static uint8_t decode_reg_at(unsigned reg, unsigned size)
+{
+    if (size == 1 && reg >= 4) return (uint8_t)((reg - 4) * 8 + 1);
+    return (uint8_t)(reg * 8);
+}
+
+static uint16_t decode_addr_at(unsigned reg)
+{
+    if (reg == REG_NONE) return offsetof(Cpu, zero);
+    return (uint16_t)(offsetof(Cpu, s.regs) + reg * 8);
+}
+
+static enum OpKind decode_kind(const Decoder *d, const OpRow *row, uint32_t flags)
+{
+    const Insn *in = d->in;
+    uint32_t flat_code = MODE_CS32 | MODE_FLAT << R_CS, flat_stack = MODE_SS32 | MODE_FLAT << R_SS;
+
+    if (flags & (OP_CODE | OP_STACK)) {
+        if ((flags & OP_CODE) && (~d->mode & flat_code)) return KIND_SEG;
+        if ((flags & OP_STACK) && ((~d->mode & flat_stack) || (d->mode & MODE_AC))) return KIND_SEG;
+        return KIND_REG;
+    }
+    if (row->form == FORM_STR) return in->rep ? KIND_BASE : KIND_REG;
+    if (row->form != FORM_MODRM && row->form != FORM_MOFFS) return KIND_REG;
+    if (in->modrm >= 0xc0) return KIND_REG;
+    if (in->adsize != 4 || in->seg == R_CS || (d->mode & MODE_AC) ||
+        !(d->mode & MODE_FLAT << in->seg))
+        return KIND_SEG;
+    return in->index == REG_NONE ? KIND_BASE : KIND_SIB;
+}
+
+static bool decode_valid(const Decoder *d, const Cpu *cpu, const OpRow *row, uint32_t flags)
+{
+    const Insn *in = d->in;
+    bool reg_form = in->modrm >= 0xc0;
+
+    if (!row->name) return false;
+    if (d->lock && (!(flags & OP_LOCK) || (reg_form && row->form == FORM_MODRM))) return false;
+    if ((flags & OP_MEM) && reg_form) return false;
+    if ((flags & OP_REG) && !reg_form) return false;
+    if ((flags & OP_PROT) && (!(d->mode & MODE_PE) || (d->mode & MODE_VM))) return false;
+    if ((flags & OP_CMOV) && !(cpu->features.edx1 & CPUID_CMOV)) return false;
+    if ((flags & OP_CX8) && !(cpu->features.edx1 & CPUID_CX8)) return false;
+    if ((flags & OP_NP) && (in->rep || (in->flags & INSN_66))) return false;
+    if ((flags & OP_SEGREG) && in->reg > R_GS) return false;
+    return !((flags & OP_NOCS) && in->reg == R_CS);
+}
+
+/* Everything that hangs on the row's sizes: register offsets, address registers, handler. */
+static void decode_choose(Decoder *d, const OpRow *row, uint32_t flags, const OpFns *fns)
+{
+    static const uint8_t size_index[9] = { [1] = 0, [2] = 1, [4] = 2, [8] = 3 };
+    Insn *in = d->in;
+    unsigned rm_size = flags & OP_RM8 ? 1 : in->opsize;
+
+    if (d->seg != SEG_NONE) in->seg = (uint8_t)d->seg;
+    in->reg_at = decode_reg_at(in->reg, in->opsize);
+    in->rm_at = decode_reg_at(in->rm, rm_size);
+    in->base_at = decode_addr_at(in->base);
+    in->index_at = decode_addr_at(in->index);
+    if (d->lock) in->flags |= INSN_LOCK;
+    if (flags & OP_REL) in->flags |= INSN_REL;
+    if (flags & OP_SLOW) {
+        in->flags |= INSN_SLOW | INSN_END;
+        in->fn = op_slow;
+    } else if (flags & OP_MID) {
+        in->flags |= INSN_MID;
+        in->fn = op_mid;
+    } else {
+        in->fn = fns->f[size_index[in->opsize]][decode_kind(d, row, flags)];
+        if ((flags & OP_END) || (row->form == FORM_STR && in->rep && fns != &xlat_fns))
+            in->flags |= INSN_END;
+        assert(in->fn);
+    }
+}
+
+static void decode_invalid(Insn *in)
+{
+    in->fn = op_ud;
+    in->flags |= INSN_END;
+}
+
+enum DecodeResult insn_decode(
+    const Cpu *cpu, uint32_t mode, const uint8_t *code, unsigned avail, Insn *in)
+{
+    uint8_t off = in->off;
+    Decoder d = { .code = code, .avail = avail, .mode = mode, .seg = SEG_NONE, .in = in };
+    const OpRow *row, *member;
+    unsigned opcode;
+    uint32_t flags;
+
+    memset(in, 0, sizeof(*in));
+    in->off = off;
+    in->base = in->index = REG_NONE;
+    in->seg = R_DS;
+    opcode = decode_prefixes(&d);
+    if (opcode == 0x0f) opcode = 0x100 | decode_byte(&d);
+    in->op = (uint8_t)opcode;
+    member = row = &opcodes[opcode];
+    if (row->form == FORM_MODRM) in->modrm = (uint8_t)decode_byte(&d);
+    if (d.more || d.too_long) return d.too_long ? DECODE_LONG : DECODE_MORE;
+    if (row->group) member = &row->group[in->modrm >> 3 & 7];
+    flags = row->flags | member->flags;
+    switch (row->size) {
+    case SIZE_B: in->opsize = 1; break;
+    case SIZE_W: in->opsize = 2; break;
+    case SIZE_D: in->opsize = 4; break;
+    case SIZE_Q: in->opsize = 8; break;
+    }
+    if (flags & OP_CRDR) in->modrm |= 0xc0;
+    if (row->form == FORM_MODRM) decode_modrm(&d);
+    if (row->form == FORM_OPREG) in->rm = opcode & 7;
+    if (row->form == FORM_OPREG || row->form == FORM_ACC) in->modrm = 0xc0 | in->rm;
+    if (row->form == FORM_MOFFS) in->disp = (int32_t)decode_bytes(&d, in->adsize);
+    decode_imm(&d, row->imm ? row->imm : member->imm);
+    if (d.more || d.too_long) return d.too_long ? DECODE_LONG : DECODE_MORE;
+    in->len = (uint8_t)d.n;
+    in->slow = member->slow ? member->slow : row->slow;
+    if (decode_valid(&d, cpu, member->name ? row : member, flags))
+        decode_choose(&d, row, flags, member->fns ? member->fns : row->fns);
+    else
+        decode_invalid(in);
+    return DECODE_OK;
+}

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Faults: how an instruction is left in its midst, and how exceptions nest.  Source: Intel SDM
+ * volume 3, chapter 5 (conditions for a double fault).
+ *
+ * Invariant: a fault finds `s` as it was before the instruction.  The only thing to be put right is
+ * s.eip, which inside a block stands at the block's start, and the budget, from which the whole
+ * block was taken on entry.
+ */
+#include "cpu/fault.h"
+
+#include <assert.h>
+
+#include "cpu/blocks.h"
+
+FaultKind fault_guard(Cpu *cpu, FaultFrame *f, void (*body)(Cpu *cpu, void *arg), void *arg)
+{
+    int kind;
+
+    f->outer = cpu->fault_frame;
+    cpu->fault_frame = f;
+    kind = _setjmp(f->env);
+    if (!kind) body(cpu, arg);
+    cpu->fault_frame = f->outer;
+    return (FaultKind)kind;
+}
+
+/* Brings EIP and budget to the instruction that is left; done: it counts as executed. */
+static void fault_settle(Cpu *cpu, bool done)
+{
+    const Insn *in = cpu->cur;
+
+    if (in) {
+        Block *b = cpu->block;
+
+        if (!cpu->cur_synced) cpu->s.eip = (uint32_t)(cpu->s.eip + in->off);
+        cpu->slice_left += b->count - (in - b->insns) - 1;
+    }
+    cpu->cur = NULL;
+    cpu->cur_synced = false;
+    if (!done) cpu->slice_left++;
+}
+
+static _Noreturn void fault_leave(Cpu *cpu, FaultKind kind)
+{
+    assert(cpu->fault_frame);
+    _longjmp(cpu->fault_frame->env, kind);
+}
+
+void cpu_raise(Cpu *cpu, int vector, uint32_t code)
+{
+    fault_settle(cpu, true);
+    cpu->fault_frame->vector = vector;
+    cpu->fault_frame->code = code;
+    fault_leave(cpu, FAULT_EXCEPTION);
+}
+
+void cpu_page_fault(Cpu *cpu, uint64_t lin, uint32_t code)
+{
+    cpu->fault_frame->cr2 = lin;
+    cpu_raise(cpu, EXC_PF, code);
+}
+
+void cpu_blocked(Cpu *cpu)
+{
+    fault_settle(cpu, false);
+    fault_leave(cpu, FAULT_BLOCKED);
+}
+
+void fault_cut(Cpu *cpu)
+{
+    const Insn *in = cpu->cur;
+    Block *b = cpu->block;
+
+    fault_settle(cpu, false);
+    blocks_cut(cpu, b, in);
+    fault_leave(cpu, FAULT_CUT);
+}
+
+/* -- delivery -- */
+
+static bool fault_contributory(int vector)
+{
+    return vector == EXC_DE || (vector >= EXC_TS && vector <= EXC_GP);
+}
+
+static bool fault_has_code(int vector)
+{
+    return vector == EXC_DF || (vector >= EXC_TS && vector <= EXC_PF) || vector == EXC_AC;
+}
+
+static bool fault_doubles(int first, int second)
+{
+    if (first == EXC_PF) return second == EXC_PF || fault_contributory(second);
+    return fault_contributory(first) && fault_contributory(second);
+}
+
+static void fault_body(Cpu *cpu, void *arg)
+{
+    const FaultFrame *f = arg;
+
+    cpu_deliver(cpu, f->vector, INT_EXCEPTION, fault_has_code(f->vector), f->code);
+}
+
+static void fault_log(Cpu *cpu, const FaultFrame *f)
+{
+    Log *log = &cpu->dev.m->log;
+
+    if (!log_on(log, LOG_INT)) return;
+    log_printf(log, "exception %02x e=%04x cpl=%u IP=%04x:%08x SP=%04x:%08x CR2=%08x\n", f->vector,
+        fault_has_code(f->vector) ? f->code : 0, cpu_cpl(cpu), cpu->s.segs[R_CS].selector,
+        (uint32_t)cpu->s.eip, cpu->s.segs[R_SS].selector, (uint32_t)cpu->s.regs[R_ESP],
+        (uint32_t)(f->vector == EXC_PF ? f->cr2 : cpu->s.cr[2]));
+}
+
+FaultKind fault_deliver(Cpu *cpu, const FaultFrame *f)
+{
+    FaultFrame now = *f, next;
+
+    for (;;) {
+        FaultKind kind;
+
+        fault_log(cpu, &now);
+        if (now.vector == EXC_PF) cpu->s.cr[2] = now.cr2;
+        kind = fault_guard(cpu, &next, fault_body, &now);
+        if (kind != FAULT_EXCEPTION) return kind;
+        if (now.vector == EXC_DF) {
+            if (log_on(&cpu->dev.m->log, LOG_INT | LOG_CPU_RESET))
+                log_printf(&cpu->dev.m->log, "Triple fault\n");
+            machine_request_reset(cpu->dev.m, RESET_GUEST);
+            return FAULT_EXCEPTION;
+        }
+        if (fault_doubles(now.vector, next.vector)) {
+            next.vector = EXC_DF;
+            next.code = 0;
+        }
+        now = next;
+    }
+}

@@ -1,0 +1,392 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Memory management: page walks and the slow path of every access.  Source: Intel SDM volume 3,
+ * chapter 3 (two-level paging with 4 MiB pages, PGE, WP).  Not modelled: PAE and long mode (masked
+ * in CPUID); reserved bits are ignored, as on what has no PAT and no PSE-36.
+ *
+ * An access first translates and checks every page it touches, then acts.  Accesses to registers
+ * (and to nothing) have side effects, so only the last instruction of a block may make them: any
+ * other leaves by fault_cut and comes back as a last one.
+ */
+#include <string.h>
+
+#include "cpu/blocks.h"
+#include "cpu/cpu.h"
+#include "cpu/debug.h"
+#include "cpu/fault.h"
+#include "cpu/tlb.h"
+
+enum {
+    PTE_P = 1 << 0,
+    PTE_W = 1 << 1,
+    PTE_U = 1 << 2,
+    PTE_A = 1 << 5,
+    PTE_D = 1 << 6,
+    PTE_PS = 1 << 7,
+    PTE_G = 1 << 8,
+};
+enum { PF_P = 1 << 0, PF_W = 1 << 1, PF_U = 1 << 2 };
+
+/* A page as one access sees it. */
+typedef struct MmuPage {
+    uint64_t gpa;    /* of the access's first byte */
+    RamBlock *block; /* RAM or ROM, or NULL */
+    uint64_t off;
+    bool readonly;
+} MmuPage;
+
+/* The outcome of a walk. */
+typedef struct MmuWalk {
+    uint64_t gpa; /* of the page */
+    bool global, large;
+    bool writable; /* may be entered in the write table: permitted and dirty */
+} MmuWalk;
+
+static MemAttrs mmu_attrs(Cpu *cpu)
+{
+    return (MemAttrs){ .cpu = &cpu->dev, .smm = cpu->s.hflags & HF_SMM };
+}
+
+static void mmu_resume(Device *dev)
+{
+    CPU(dev)->exit_pending = true;
+    machine_kick(dev->m);
+}
+
+/* Where a physical address leads; waits for an absent page. */
+static MmuPage mmu_physical(Cpu *cpu, uint64_t gpa)
+{
+    const FlatRange *r = mem_find(cpu->dev.m, mmu_attrs(cpu), gpa);
+    MmuPage p = { .gpa = gpa };
+
+    if (!r || !r->region->ram) return p;
+    p.block = r->region->ram;
+    p.off = r->region->ram_off + r->region_off + (gpa - r->gpa);
+    p.readonly = r->region->readonly;
+    if (UNLIKELY(p.block->watch[p.off >> PAGE_BITS] & WATCH_ABSENT) &&
+        !dma_probe(&cpu->dev, gpa, 1, mmu_resume))
+        cpu_blocked(cpu);
+    return p;
+}
+
+/* -- page walks -- */
+
+static uint32_t mmu_read_entry(Cpu *cpu, uint64_t gpa)
+{
+    MmuPage p = mmu_physical(cpu, gpa & (uint32_t)cpu->s.a20_mask);
+
+    if (p.block) return *(const Mem32 *)(p.block->host + p.off);
+    return (uint32_t)mem_load(cpu->dev.m, mmu_attrs(cpu), p.gpa, 4);
+}
+
+static void mmu_write_entry(Cpu *cpu, uint64_t gpa, uint32_t val)
+{
+    mem_store(cpu->dev.m, mmu_attrs(cpu), gpa & (uint32_t)cpu->s.a20_mask, val, 4);
+}
+
+static bool mmu_permits(const Cpu *cpu, uint32_t rights, bool write, bool user)
+{
+    if (user && !(rights & PTE_U)) return false;
+    if (!write || (rights & PTE_W)) return true;
+    return !user && !(cpu->s.cr[0] & CR0_WP);
+}
+
+/* Walks the tables for one access.  Returns -1, or the page fault's error code.  With marks false
+ * nothing is written: accessed and dirty bits stay, for lookups by the monitor. */
+static int mmu_walk(Cpu *cpu, uint32_t lin, bool write, bool user, bool marks, MmuWalk *w)
+{
+    uint64_t pde_at = (cpu->s.cr[3] & ~(uint64_t)PAGE_MASK) + (lin >> 22) * 4, pte_at;
+    uint32_t pde, pte, rights, mark;
+    int code = (write ? PF_W : 0) | (user ? PF_U : 0);
+
+    *w = (MmuWalk){ .gpa = lin & ~(uint32_t)PAGE_MASK, .writable = true };
+    if (!(cpu->s.cr[0] & CR0_PG)) return -1;
+    pde = mmu_read_entry(cpu, pde_at);
+    if (!(pde & PTE_P)) return code;
+    if ((pde & PTE_PS) && (cpu->s.cr[4] & CR4_PSE)) {
+        w->large = true;
+        w->gpa = (pde & 0xffc00000) | (lin & 0x3ff000);
+        pte = rights = pde;
+        pte_at = pde_at;
+    } else {
+        pte_at = (pde & ~(uint32_t)PAGE_MASK) + (lin >> 12 & 0x3ff) * 4;
+        pte = mmu_read_entry(cpu, pte_at);
+        if (!(pte & PTE_P)) return code;
+        rights = pde & pte;
+        w->gpa = pte & ~(uint32_t)PAGE_MASK;
+    }
+    if (!mmu_permits(cpu, rights, write, user)) return code | PF_P;
+    mark = pte | PTE_A | (write ? PTE_D : 0);
+    if (marks && !(pde & PTE_A) && !w->large) mmu_write_entry(cpu, pde_at, pde | PTE_A);
+    if (marks && mark != pte) mmu_write_entry(cpu, pte_at, mark);
+    w->global = (pte & PTE_G) && (cpu->s.cr[4] & CR4_PGE);
+    w->writable = (mark & PTE_D) && mmu_permits(cpu, rights, true, user);
+    return -1;
+}
+
+/* Translates for one access inside a page, raises its page fault, fills the TLB. */
+static MmuPage mmu_page(Cpu *cpu, uint32_t lin, bool write, bool user)
+{
+    MmuWalk w;
+    MmuPage p;
+    int code = mmu_walk(cpu, lin, write, user, true, &w);
+    uint32_t off = lin & PAGE_MASK;
+    uint8_t *host;
+
+    if (code >= 0) cpu_page_fault(cpu, lin, (uint32_t)code);
+    p = mmu_physical(cpu, (w.gpa & (uint32_t)cpu->s.a20_mask) | off);
+    if (!p.block || ((cpu->debug & DEBUG_DATA) && cpu_debug_page(cpu, lin))) return p;
+    host = p.block->host + (p.off - off);
+    if (!cpu->tlb->table[user][0][lin >> PAGE_BITS])
+        tlb_fill(cpu, lin, host, user, false, w.global, w.large);
+    if (write && w.writable && !p.readonly && !p.block->watch[p.off >> PAGE_BITS])
+        tlb_fill(cpu, lin, host, user, true, w.global, w.large);
+    return p;
+}
+
+/* -- accesses inside one page, translated -- */
+
+/* Before an access with side effects.  What it may bring about is looked at after the instruction. */
+static void mmu_io(Cpu *cpu)
+{
+    if (cpu->cur && !(cpu->cur->flags & INSN_LAST)) fault_cut(cpu);
+    cpu->exit_pending = true;
+}
+
+static uint64_t mmu_get(Cpu *cpu, const MmuPage *p, unsigned size)
+{
+    uint64_t v = 0;
+
+    if (p->block)
+        memcpy(&v, p->block->host + p->off, size);
+    else if (is_pow2(size))
+        return mem_load(cpu->dev.m, mmu_attrs(cpu), p->gpa, size);
+    else
+        mem_read(cpu->dev.m, mmu_attrs(cpu), p->gpa, &v, size);
+    return v;
+}
+
+static void mmu_put(Cpu *cpu, const MmuPage *p, uint64_t val, unsigned size)
+{
+    if (p->block && !p->readonly) {
+        if (p->block->watch[p->off >> PAGE_BITS]) ram_written(p->block, p->off, size);
+        memcpy(p->block->host + p->off, &val, size);
+    } else if (is_pow2(size)) {
+        mem_store(cpu->dev.m, mmu_attrs(cpu), p->gpa, val, size);
+    } else {
+        mem_write(cpu->dev.m, mmu_attrs(cpu), p->gpa, &val, size);
+    }
+}
+
+/* -- any access -- */
+
+/* Splits an access at the page boundary: bytes in the first page. */
+static unsigned mmu_first(uint32_t lin, unsigned size)
+{
+    unsigned room = PAGE_SIZE - (lin & PAGE_MASK);
+
+    return MIN_OF(room, size);
+}
+
+static uint64_t mmu_read(Cpu *cpu, uint32_t lin, unsigned size, bool user, bool for_write)
+{
+    unsigned n = mmu_first(lin, size);
+    MmuPage p = mmu_page(cpu, lin, for_write, user), q = { 0 };
+    uint64_t v;
+
+    if (n < size) q = mmu_page(cpu, lin + n, for_write, user);
+    if (!p.block || (n < size && !q.block) || (for_write && p.readonly)) mmu_io(cpu);
+    if (UNLIKELY(cpu->debug & DEBUG_DATA)) {
+        mmu_io(cpu);
+        cpu_debug_data(cpu, lin, size, false);
+    }
+    v = mmu_get(cpu, &p, n);
+    if (n < size) v |= mmu_get(cpu, &q, size - n) << (8 * n);
+    return v;
+}
+
+static void mmu_write(Cpu *cpu, uint32_t lin, uint64_t val, unsigned size, bool user)
+{
+    unsigned n = mmu_first(lin, size);
+    MmuPage p = mmu_page(cpu, lin, true, user), q = { 0 };
+
+    if (n < size) q = mmu_page(cpu, lin + n, true, user);
+    if (!p.block || p.readonly || (n < size && (!q.block || q.readonly))) mmu_io(cpu);
+    if (UNLIKELY(cpu->debug & DEBUG_DATA)) {
+        mmu_io(cpu);
+        cpu_debug_data(cpu, lin, size, true);
+    }
+    mmu_put(cpu, &p, val, n);
+    if (n < size) mmu_put(cpu, &q, val >> (8 * n), size - n);
+}
+
+static bool mmu_user(const Cpu *cpu) { return cpu_cpl(cpu) == 3; }
+
+uint64_t mmu_load(Cpu *cpu, const Insn *in, uint32_t lin, unsigned size)
+{
+    cpu->cur = in;
+    return mmu_read(cpu, lin, size, mmu_user(cpu), false);
+}
+
+void mmu_store(Cpu *cpu, const Insn *in, uint32_t lin, uint64_t val, unsigned size)
+{
+    cpu->cur = in;
+    mmu_write(cpu, lin, val, size, mmu_user(cpu));
+}
+
+uint64_t mmu_load_rmw(Cpu *cpu, const Insn *in, uint32_t lin, unsigned size)
+{
+    cpu->cur = in;
+    return mmu_read(cpu, lin, size, mmu_user(cpu), true);
+}
+
+/* The fast path of a table, for callers that have no instruction at hand. */
+static uint8_t *mmu_fast(const uint64_t *table, uint32_t lin, unsigned size)
+{
+    uint64_t e = table[lin >> PAGE_BITS];
+
+    return e && (lin & PAGE_MASK) <= PAGE_SIZE - size ? (uint8_t *)(e + lin) : NULL;
+}
+
+static uint64_t mmu_peek(const uint8_t *p, unsigned size)
+{
+    switch (size) {
+    case 1: return *p;
+    case 2: return *(const Mem16 *)p;
+    case 4: return *(const Mem32 *)p;
+    default: return *(const Mem64 *)p;
+    }
+}
+
+static void mmu_poke(uint8_t *p, uint64_t val, unsigned size)
+{
+    switch (size) {
+    case 1: *p = (uint8_t)val; break;
+    case 2: *(Mem16 *)p = (uint16_t)val; break;
+    case 4: *(Mem32 *)p = (uint32_t)val; break;
+    default: *(Mem64 *)p = val;
+    }
+}
+
+uint64_t cpu_load(Cpu *cpu, uint64_t lin, unsigned size)
+{
+    uint8_t *p = mmu_fast(cpu->rd, (uint32_t)lin, size);
+
+    return p ? mmu_peek(p, size) : mmu_read(cpu, (uint32_t)lin, size, mmu_user(cpu), false);
+}
+
+void cpu_store(Cpu *cpu, uint64_t lin, uint64_t val, unsigned size)
+{
+    uint8_t *p = mmu_fast(cpu->wr, (uint32_t)lin, size);
+
+    if (p)
+        mmu_poke(p, val, size);
+    else
+        mmu_write(cpu, (uint32_t)lin, val, size, mmu_user(cpu));
+}
+
+uint64_t cpu_load_sys(Cpu *cpu, uint64_t lin, unsigned size)
+{
+    uint8_t *p = mmu_fast(cpu->tlb->table[0][0], (uint32_t)lin, size);
+
+    return p ? mmu_peek(p, size) : mmu_read(cpu, (uint32_t)lin, size, false, false);
+}
+
+void cpu_store_sys(Cpu *cpu, uint64_t lin, uint64_t val, unsigned size)
+{
+    uint8_t *p = mmu_fast(cpu->tlb->table[0][1], (uint32_t)lin, size);
+
+    if (p)
+        mmu_poke(p, val, size);
+    else
+        mmu_write(cpu, (uint32_t)lin, val, size, false);
+}
+
+void cpu_probe(Cpu *cpu, uint64_t lin, unsigned len, bool write, bool sys)
+{
+    bool user = !sys && mmu_user(cpu);
+    const uint64_t *table = cpu->tlb->table[user][write];
+    uint32_t first = (uint32_t)lin, last = first + (len ? len - 1 : 0);
+
+    if (!table[first >> PAGE_BITS]) mmu_page(cpu, first, write, user);
+    for (uint32_t page = first >> PAGE_BITS; page != last >> PAGE_BITS;) {
+        page = (page + 1) & (TLB_PAGES - 1);
+        if (!table[page]) mmu_page(cpu, page << PAGE_BITS, write, user);
+    }
+}
+
+/* -- code -- */
+
+uint8_t *mmu_fetch(Cpu *cpu, uint32_t lin)
+{
+    uint64_t e = cpu->rd[lin >> PAGE_BITS];
+    MmuPage p;
+
+    if (e) return (uint8_t *)(e + lin);
+    p = mmu_page(cpu, lin, false, mmu_user(cpu));
+    return p.block ? p.block->host + p.off : NULL;
+}
+
+uint8_t mmu_fetch_byte(Cpu *cpu, uint32_t lin)
+{
+    MmuPage p = mmu_page(cpu, lin, false, mmu_user(cpu));
+
+    return (uint8_t)mmu_get(cpu, &p, 1);
+}
+
+/* -- for the monitor -- */
+
+bool cpu_translate(Machine *m, uint64_t gva, uint64_t *gpa)
+{
+    Device *dev = device_find(m, "cpu0");
+    MmuWalk w;
+
+    if (!dev || mmu_walk(CPU(dev), (uint32_t)gva, false, false, false, &w) >= 0) return false;
+    *gpa = (w.gpa & (uint32_t)CPU(dev)->s.a20_mask) | (gva & PAGE_MASK);
+    return true;
+}
+
+bool cpu_read_virtual(Machine *m, uint64_t gva, void *buf, uint64_t len)
+{
+    uint8_t *to = buf;
+
+    while (len) {
+        uint64_t gpa, n = MIN_OF(len, PAGE_SIZE - (gva & PAGE_MASK));
+
+        if (!cpu_translate(m, gva, &gpa)) return false;
+        mem_read(m, (MemAttrs){ 0 }, gpa, to, n);
+        to += n;
+        gva += n;
+        len -= n;
+    }
+    return true;
+}
+
+/* -- mode -- */
+
+static bool mode_flat(const SegReg *sr, bool code)
+{
+    uint32_t want = SEGF_P | SEGF_S | SEGF_RW | (code ? SEGF_CODE : 0);
+    uint32_t mask = SEGF_P | SEGF_S | SEGF_RW | SEGF_CODE | (code ? 0 : SEGF_EC);
+
+    return !sr->base && sr->limit == UINT32_MAX && (sr->flags & mask) == want;
+}
+
+void cpu_mode_changed(Cpu *cpu)
+{
+    const CpuState *s = &cpu->s;
+    bool user = mmu_user(cpu);
+    uint32_t mode = 0;
+
+    if (s->segs[R_CS].flags & SEGF_DB) mode |= MODE_CS32;
+    if (s->segs[R_SS].flags & SEGF_DB) mode |= MODE_SS32;
+    if (s->cr[0] & CR0_PE) mode |= MODE_PE;
+    if (s->eflags & FLAG_VM) mode |= MODE_VM;
+    if (user) mode |= MODE_USER;
+    if (user && (s->cr[0] & CR0_AM) && (s->eflags & FLAG_AC)) mode |= MODE_AC;
+    for (int i = R_ES; i <= R_GS; i++)
+        if (mode_flat(&s->segs[i], i == R_CS)) mode |= MODE_FLAT << i;
+    cpu->mode = mode;
+    cpu->rd = cpu->tlb->table[user][0];
+    cpu->wr = cpu->tlb->table[user][1];
+}

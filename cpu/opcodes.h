@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: MIT */
+/* The opcode table's rows, and the families of handlers that they name. */
+#pragma once
+
+#include "cpu/decode.h"
+
+/* The handlers of one operation by operand size (1, 2, 4, 8 bytes) and by kind of operand. */
+enum OpKind {
+    KIND_REG,  /* register; without ModRM: flat code or stack segment, 32 bits */
+    KIND_BASE, /* memory: flat, base + displacement; string instructions: repeated */
+    KIND_SIB,  /* memory: flat, with an index */
+    KIND_SEG   /* memory: anything else; without ModRM: any segment and size */
+};
+typedef struct OpFns {
+    InsnFn *f[4][4];
+} OpFns;
+
+enum OpForm {
+    FORM_NONE,  /* no operand byte */
+    FORM_MODRM,
+    FORM_OPREG, /* the register in the opcode's low bits stands for ModRM.rm */
+    FORM_ACC,   /* the accumulator stands for ModRM.rm */
+    FORM_MOFFS, /* accumulator as ModRM.reg, absolute address */
+    FORM_STR,   /* string instruction */
+};
+enum OpSize {
+    SIZE_V, /* 2 or 4 by mode and 66 */
+    SIZE_B,
+    SIZE_W,
+    SIZE_D,
+    SIZE_Q,
+};
+enum OpImm {
+    IMM_NONE,
+    IMM_8,    /* zero-extended */
+    IMM_8S,   /* sign-extended */
+    IMM_Z,    /* 2 or 4 by operand size */
+    IMM_16,
+    IMM_16_8, /* ENTER */
+    IMM_FAR,
+};
+enum {
+    OP_LOCK = 1 << 0,  /* may be locked where its destination is memory */
+    OP_SLOW = 1 << 1,  /* ends the block; called by op_slow */
+    OP_MID = 1 << 2,   /* called by op_mid */
+    OP_END = 1 << 3,   /* a terminator */
+    OP_REL = 1 << 4,   /* imm is relative to the next instruction */
+    OP_CODE = 1 << 5,  /* the kind depends on CS being flat and 32 bits wide ... */
+    OP_STACK = 1 << 6, /* ... on SS */
+    OP_MEM = 1 << 7,   /* #UD in the register form */
+    OP_REG = 1 << 8,   /* #UD in the memory form */
+    OP_PROT = 1 << 9,  /* #UD in real and v86 mode */
+    OP_RM8 = 1 << 10,  /* ModRM.rm is a byte ... */
+    OP_RM16 = 1 << 11, /* ... a word, whatever the operand size */
+    OP_CRDR = 1 << 12, /* ModRM.mod is ignored: a register */
+    OP_CMOV = 1 << 13, /* #UD without the CPUID bit */
+    OP_CX8 = 1 << 14,
+    OP_NP = 1 << 15,   /* #UD with 66, F2 or F3 */
+    OP_SEGREG = 1 << 16, /* ModRM.reg is a segment register: 0 to 5 ... */
+    OP_NOCS = 1 << 17,   /* ... but not CS */
+};
+
+typedef struct OpRow {
+    const char *name; /* NULL: #UD */
+    uint8_t form, size, imm;
+    uint32_t flags;
+    const OpFns *fns;
+    InsnFn *slow;
+    const struct OpRow *group; /* 8 rows by ModRM.reg; form, size, imm and flags are added */
+} OpRow;
+
+extern const OpRow opcodes[512]; /* 0F xx behind the one-byte ones */
+
+/* Arithmetic in the order of the opcode map: ADD OR ADC SBB AND SUB XOR CMP. */
+extern const OpFns alu_mr[8], alu_rm[8], alu_mi[8];
+extern const OpFns test_mr, test_mi, inc_m, dec_m, neg_m, not_m;
+/* ROL ROR RCL RCR SHL SHR SAL SAR. */
+extern const OpFns shift_imm[8], shift_cl[8], shift_1[8];
+extern const OpFns shld_imm, shld_cl, shrd_imm, shrd_cl;
+extern const OpFns mul_m, imul_m, div_m, idiv_m, imul_rm, imul_rmi;
+/* BT BTS BTR BTC. */
+extern const OpFns bt_mr[4], bt_mi[4];
+extern const OpFns bsf_rm, bsr_rm, bswap_r, cmpxchg_mr, cmpxchg8b_m, xadd_mr;
+extern const OpFns mov_mr, mov_rm, mov_mi, lea_rm, xchg_mr, movzx8, movzx16, movsx8, movsx16;
+extern const OpFns mov_m_sreg, cmov_rm[16], setcc_m[16], xlat_fns, nop_fns, ud_fns;
+extern const OpFns push_r, push_m, push_i, push_sreg, pop_r, pop_m, pusha_fns, popa_fns;
+extern const OpFns enter_fns, leave_fns;
+extern const OpFns jcc_rel[16], jmp_rel, call_rel, ret_fns, ret_imm, jmp_m, call_m;
+extern const OpFns loop_fns, loope_fns, loopne_fns, jcxz_fns;
+extern const OpFns movs_fns, stos_fns, lods_fns, scas_fns, cmps_fns, ins_fns, outs_fns;
+extern const OpFns cbw_fns, cwd_fns, lahf_fns, sahf_fns, salc_fns, cmc_fns, clc_fns, stc_fns;
+extern const OpFns cld_fns, std_fns, daa_fns, das_fns, aaa_fns, aas_fns, aam_fns, aad_fns;
+
+#define OP_SAME(fn)                                                                                \
+    {                                                                                              \
+        {                                                                                          \
+            { fn, fn, fn, fn }, { fn, fn, fn, fn }, { fn, fn, fn, fn }, { fn, fn, fn, fn },        \
+        }                                                                                          \
+    }

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MIT */
+/* What handlers are made of: registers, addresses, and the forms of a family. */
+#pragma once
+
+#include "cpu/dispatch.h"
+#include "cpu/flags.h"
+#include "cpu/opcodes.h"
+
+/* -- registers by their byte offset in s.regs -- */
+
+#define REG_AT(cpu, type, at) (*(type *)((char *)(cpu)->s.regs + (at)))
+#define RD_8(cpu, at) REG_AT(cpu, Mem8, at)
+#define RD_16(cpu, at) REG_AT(cpu, Mem16, at)
+#define RD_32(cpu, at) REG_AT(cpu, Mem32, at)
+#define WR_8(cpu, at, v) (REG_AT(cpu, Mem8, at) = (v))
+#define WR_16(cpu, at, v) (REG_AT(cpu, Mem16, at) = (v))
+#define WR_32(cpu, at, v) (REG_AT(cpu, Mem64, at) = (uint32_t)(v))
+
+#define EAX(cpu) ((uint32_t)(cpu)->s.regs[R_EAX])
+#define AL_AT 0
+#define AH_AT 1
+#define REG_OFFSET(r) ((r)*8)
+
+/* -- linear addresses by kind of memory operand -- */
+
+static inline uint32_t ea_base(const Cpu *cpu, const Insn *in)
+{
+    return *(const Mem32 *)((const char *)cpu + in->base_at) + (uint32_t)in->disp;
+}
+
+static inline uint32_t ea_sib(const Cpu *cpu, const Insn *in)
+{
+    return ea_base(cpu, in) + (*(const Mem32 *)((const char *)cpu + in->index_at) << in->scale);
+}
+
+/* With segment, limit and alignment checks; whatever faults later counts for this instruction. */
+uint32_t ea_checked(Cpu *cpu, const Insn *in, unsigned size, bool write);
+
+#define LIN_base(cpu, in, size, write) ea_base(cpu, in)
+#define LIN_sib(cpu, in, size, write) ea_sib(cpu, in)
+#define LIN_seg(cpu, in, size, write) ea_checked(cpu, in, size, write)
+
+/* The r/m operand of an instruction that pushes afterwards (cpu/stack.c). */
+uint32_t stack_read_before_push(Cpu *cpu, const Insn *in);
+
+/* -- families -- */
+
+#define HANDLER(name) static void name(Cpu *cpu, const Insn *in)
+/* M(kind, ...) for the three kinds of memory operand. */
+#define EACH_MEM(M, ...) M(base, __VA_ARGS__) M(sib, __VA_ARGS__) M(seg, __VA_ARGS__)
+/* The table of a family whose handlers are called name_bits_kind. */
+#define FNS_ROW(name, bits)                                                                        \
+    {                                                                                              \
+        name##_##bits##_reg, name##_##bits##_base, name##_##bits##_sib, name##_##bits##_seg        \
+    }
+#define FNS(name)                                                                                  \
+    {                                                                                              \
+        {                                                                                          \
+            FNS_ROW(name, 8), FNS_ROW(name, 16), FNS_ROW(name, 32)                                 \
+        }                                                                                          \
+    }
+/* The same without byte forms. */
+#define FNS_V(name)                                                                                \
+    {                                                                                              \
+        {                                                                                          \
+            { 0 }, FNS_ROW(name, 16), FNS_ROW(name, 32)                                            \
+        }                                                                                          \
+    }
+
+/* Raises a fault from a fast handler. */
+#define RAISE(cpu, in, vector, code)                                                               \
+    do {                                                                                           \
+        (cpu)->cur = (in);                                                                         \
+        cpu_raise(cpu, vector, code);                                                              \
+    } while (0)
