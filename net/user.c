@@ -150,14 +150,19 @@ static void user_load_into(Slirp *slirp, Stream *st, int version)
 static void user_probe(Stream *st, void *opaque, int version)
 {
     UserNet *u = opaque;
-    UserNet spare = { .m = u->m, .port = u->port, .timers = g_ptr_array_new() };
+    UserNet spare = { .m = u->m, .port = u->port };
     SlirpConfig cfg = { .version = 4, .in_enabled = true };
 
+    if (stream_peek(st, 0) > 0 && !u->forwards->len) {
+        stream_fail(st, "slirp: the state has a forwarded connection, and there is no guestfwd=");
+        return;
+    }
     cfg.vnetwork = u->net;
     cfg.vnetmask = u->mask;
     cfg.vhost.s_addr = u->net.s_addr | htonl(2);
     cfg.vdhcp_start.s_addr = u->net.s_addr | htonl(15);
     cfg.vnameserver.s_addr = u->net.s_addr | htonl(3);
+    spare.timers = g_ptr_array_new();
     if (slirp_new(&cfg, &user_callbacks, &spare)) {
         user_forwards_copy(u, spare.slirp);
         user_load_into(spare.slirp, st, version);
