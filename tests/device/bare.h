@@ -12,6 +12,7 @@
 #include "core/machine.h"
 #include "core/wires.h"
 #include "util/bits.h"
+#include "util/chardev.h"
 
 enum { PROBE_LINES = 32, BARE_RAM = 1 * MiB };
 
@@ -35,6 +36,58 @@ static const DeviceClass probe_class = {
 };
 SET_ADD(devices, probe_class);
 
+/* A character device that remembers what was written to it. */
+typedef struct Tape {
+    Chardev chr;
+    GByteArray *written;
+} Tape;
+
+static bool tape_open(Chardev *chr, Options *opts, Error *err)
+{
+    (void)opts, (void)err;
+    ((Tape *)chr)->written = g_byte_array_new();
+    chardev_set_connected(chr, true);
+    return true;
+}
+
+static size_t tape_write(Chardev *chr, const uint8_t *buf, size_t len)
+{
+    g_byte_array_append(((Tape *)chr)->written, buf, (guint)len);
+    return len;
+}
+
+static void tape_close(Chardev *chr) { g_byte_array_free(((Tape *)chr)->written, TRUE); }
+
+static const ChardevClass tape_class = { .name = "tape",
+    .desc = "for tests",
+    .size = sizeof(Tape),
+    .open = tape_open,
+    .write = tape_write,
+    .close = tape_close };
+CHARDEV(tape_class);
+
+static void tape_free(void *chr) { chardev_free(chr); }
+
+/* The tape of this id, made on first use. */
+static inline Tape *bare_tape(Machine *m, const char *id)
+{
+    Chardev *chr = machine_object(m, "chardev", id);
+    Error err = ERROR_INIT;
+
+    if (!chr) {
+        chr = chardev_from_text(m->ctx, id, "tape", &err);
+        if (!chr || !machine_object_add(m, "chardev", id, chr, tape_free, &err))
+            g_error("%s", err.msg);
+    }
+    return (Tape *)chr;
+}
+
+/* Bytes from the far side, as many as the device takes. */
+static inline void tape_feed(Tape *t, const void *bytes, size_t len)
+{
+    chardev_receive(&t->chr, bytes, MIN_OF(len, chardev_can_receive(&t->chr)));
+}
+
 /* machine_slot of the bare machine: its RAM's place in the map. */
 typedef struct BareMap {
     MemRegion ram;
@@ -57,7 +110,7 @@ static const MachineClass bare_machine = {
 };
 SET_ADD(machines, bare_machine);
 
-/* Virtual time is what the test says; the RTC starts on 2024-02-28 23:59:00 UTC. */
+/* It counts as running, for input; virtual time is what the test says; the RTC starts on 2024-02-28 23:59:00 UTC. */
 static inline Machine *bare_new(void)
 {
     Error err = ERROR_INIT;
@@ -68,8 +121,19 @@ static inline Machine *bare_new(void)
     m->config.ram_size = BARE_RAM;
     clock_set_icount(&m->clock, 0, false);
     if (!machine_init(m, &err)) g_error("%s", err.msg);
+    machine_set_run_state(m, RUN_RUNNING);
     return m;
 }
+
+/* bare_add(m, class, id, "property", "text", ...): a device, reset; a failure ends the test. */
+#define bare_add(m, cls, id, ...)                                                                  \
+    ({                                                                                             \
+        Error err_ = ERROR_INIT;                                                                   \
+        Device *dev_ = device_create((m), (cls), (id), &err_, ##__VA_ARGS__, NULL);                \
+        if (!dev_) g_error("%s", err_.msg);                                                        \
+        machine_reset(m);                                                                          \
+        dev_;                                                                                      \
+    })
 
 static inline int64_t bare_now(Machine *m) { return clock_now(&m->clock); }
 

@@ -5,6 +5,7 @@
  * loading answers alike to whatever is done to both.
  */
 #include "tests/device/bare.h"
+#include "ui/ui.h"
 
 enum { ROUNDS = 12, ACCESSES = 400, PORTS_MAX = 512, RANGES_MAX = 16 };
 
@@ -35,11 +36,18 @@ static Machine *machine_with(const DeviceClass *cls)
 {
     Error err = ERROR_INIT;
     Machine *m = bare_new();
+    Device *dut;
 
     if (needs_pci(cls) && !device_create(m, "PCIBUS", "pci.0", &err, NULL)) g_error("%s", err.msg);
     if (cls->bus && !strcmp(cls->bus, "pci") && !device_create(m, "PCIHost", NULL, &err, NULL))
         g_error("%s", err.msg);
-    if (!device_create(m, cls->name, "dut", &err, NULL)) g_error("%s: %s", cls->name, err.msg);
+    dut = device_new(m, cls->name, "dut", &err);
+    for (const Prop *p = cls->props; dut && p && p->name; p++) {
+        if (p->type != PROP_CHARDEV) continue;
+        bare_tape(m, "tape");
+        device_set(dut, p->name, "tape", &err);
+    }
+    if (!dut || !device_realize(dut, &err)) g_error("%s: %s", cls->name, err.msg);
     machine_reset(m);
     return m;
 }
@@ -82,7 +90,18 @@ static void targets_find(Targets *t, Machine *m)
 /* -- one random step, from a seeded generator so that both twins take the same one -- */
 
 typedef struct Step {
-    enum { STEP_IN, STEP_OUT, STEP_LOAD, STEP_STORE, STEP_TIME, STEP_CONFIG, STEP_WIRE } kind;
+    enum {
+        STEP_IN,
+        STEP_OUT,
+        STEP_LOAD,
+        STEP_STORE,
+        STEP_TIME,
+        STEP_CONFIG,
+        STEP_WIRE,
+        STEP_KEY,
+        STEP_MOUSE,
+        STEP_TAPE,
+    } kind;
     uint64_t addr;
     unsigned size;
     uint32_t val;
@@ -109,8 +128,8 @@ static Step step_random(GRand *r, const Targets *t, bool pci)
         s.addr = t->ranges[i].gpa + (s.addr % t->ranges[i].size & ~7ull);
     } else if (dice < 92 && pci) {
         s.kind = STEP_CONFIG;
-    } else if (dice < 95) {
-        s.kind = STEP_WIRE;
+    } else if (dice < 97) {
+        s.kind = STEP_WIRE + (unsigned)g_rand_int_range(r, 0, 4);
     }
     return s;
 }
@@ -132,6 +151,11 @@ static void step_wire(Machine *m, const Step *s)
     if (dut->cls->irq_in) dut->cls->irq_in(dut, (int)(s->addr % 2), s->val & 1);
 }
 
+static void step_tape(Machine *m, const Step *s)
+{
+    if (machine_object(m, "chardev", "tape")) tape_feed(bare_tape(m, "tape"), &s->val, s->size);
+}
+
 static uint64_t step_do(Machine *m, const Step *s)
 {
     MemAttrs attrs = { .cpu = NULL };
@@ -145,6 +169,9 @@ static uint64_t step_do(Machine *m, const Step *s)
     case STEP_TIME: bare_run(m, s->ns); break;
     case STEP_CONFIG: step_config(m, s); break;
     case STEP_WIRE: step_wire(m, s); break;
+    case STEP_KEY: input_key(m, (int)(s->addr & 0xff), s->val & 1); break;
+    case STEP_MOUSE: input_mouse(m, (int8_t)s->val, (int8_t)s->addr, s->val >> 9 & 3, 1); break;
+    case STEP_TAPE: step_tape(m, s); break;
     }
     clock_run_timers(&m->clock);
     if (m->reset_requested) {
@@ -247,6 +274,22 @@ static void check_same_wires(Machine *a, Machine *b, const char *what)
     }
 }
 
+/* What both wrote since the copy. */
+static void check_same_tape(Machine *a, Machine *b, unsigned a_start)
+{
+    GByteArray *x, *y;
+
+    if (!machine_object(a, "chardev", "tape")) return;
+    x = bare_tape(a, "tape")->written;
+    y = bare_tape(b, "tape")->written;
+    g_assert_cmpmem(x->data + a_start, x->len - a_start, y->data, y->len);
+}
+
+static unsigned tape_length(Machine *m)
+{
+    return machine_object(m, "chardev", "tape") ? bare_tape(m, "tape")->written->len : 0;
+}
+
 static void check_same_ram(Machine *a, Machine *b)
 {
     for (RamBlock *r = ram_block_first(a); r; r = r->next)
@@ -259,6 +302,7 @@ static void check_twins(const DeviceClass *cls, uint32_t seed)
     Machine *a = machine_with(cls), *b = machine_with(cls);
     bool pci = cls->bus && !strcmp(cls->bus, "pci");
     GRand *r = g_rand_new_with_seed(seed);
+    unsigned written;
     Targets t;
     Step s;
 
@@ -270,6 +314,7 @@ static void check_twins(const DeviceClass *cls, uint32_t seed)
     check_round_trip(cls, a);
     if (seed == 1) check_truncation(a);
     bare_copy(b, a);
+    written = tape_length(a);
     check_same_wires(a, b, cls->name);
     for (int i = 0; i < ACCESSES; i++) {
         uint64_t x, y;
@@ -286,6 +331,7 @@ static void check_twins(const DeviceClass *cls, uint32_t seed)
         check_same_wires(a, b, cls->name);
     }
     check_same_ram(a, b);
+    check_same_tape(a, b, written);
     g_rand_free(r);
     machine_free(a);
     machine_free(b);
