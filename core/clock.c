@@ -19,7 +19,28 @@ static int64_t clock_read_host(clockid_t id)
 int64_t host_ns(void) { return clock_read_host(CLOCK_MONOTONIC); }
 int64_t host_wall_ns(void) { return clock_read_host(CLOCK_REALTIME); }
 
-void clock_init(Clock *c) { *c = (Clock){ .tsc_hz = 1000000000, .rtc_source = RTC_CLOCK_HOST }; }
+/* The host's TSC rate, to the next MHz, so that two processes on one host agree; 1 GHz where the
+ * host has none. */
+static uint64_t clock_measure_tsc(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    int64_t start = host_ns(), elapsed;
+    uint64_t tsc = __builtin_ia32_rdtsc();
+
+    do {
+        elapsed = host_ns() - start;
+    } while (elapsed < 5 * NS_PER_MS);
+    tsc = __builtin_ia32_rdtsc() - tsc;
+    return (tsc * 1000 + (uint64_t)elapsed / 2) / (uint64_t)elapsed * 1000000;
+#else
+    return 1000000000;
+#endif
+}
+
+void clock_init(Clock *c)
+{
+    *c = (Clock){ .tsc_hz = clock_measure_tsc(), .rtc_source = RTC_CLOCK_HOST };
+}
 
 void clock_set_icount(Clock *c, unsigned shift, bool sleep)
 {
