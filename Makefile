@@ -24,7 +24,7 @@ OBJECTS := $(SOURCES:%.c=$(BUILD)/obj/%.o)
 PRODUCT := $(filter-out $(BUILD)/obj/system/main.o,$(OBJECTS))
 # stasis-img: the block layer and util.
 IMG_OBJECTS := $(filter $(BUILD)/obj/util/% $(BUILD)/obj/block/%,$(OBJECTS)) \
-	$(BUILD)/obj/tools/stasis-img.o
+	$(patsubst $(SRC)/%.c,$(BUILD)/obj/%.o,$(wildcard $(SRC)/tools/stasis-img*.c))
 
 ALL_CFLAGS = -std=gnu11 $(CFLAGS) $(WARN) -I$(SRC) -I$(BUILD)/gen $(LIB_CFLAGS) $(DEFINES) \
 	-D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DSTASIS_VERSION='"$(VERSION)"' \
@@ -139,7 +139,7 @@ distclean: clean
 # For editors and analysers: how each file is compiled.
 compile_commands.json: config.mk Makefile
 	@{ echo '['; first=; \
-	for f in $(SOURCES) $(TEST_SOURCES) tools/stasis-img.c; do \
+	for f in $(SOURCES) $(TEST_SOURCES) $(patsubst $(SRC)/%,%,$(wildcard $(SRC)/tools/*.c)); do \
 		[ -z "$$first" ] || echo ','; first=no; \
 		printf '{"directory":"%s","file":"%s","command":"%s"}' '$(CURDIR)' "$(SRC)/$$f" \
 			"$$(echo '$(CC) $(subst ','\'',$(ALL_CFLAGS)) -c '"$(SRC)/$$f" | sed 's/["\\]/\\&/g')"; \

@@ -130,6 +130,8 @@ int image_write_compressed(BlockImage *img, uint64_t off, const void *buf, size_
 uint64_t image_cluster_size(const BlockImage *img); /* 0: the format has none */
 /* Forgets everything that the top layer holds: the backing file shows through. */
 bool image_make_empty(BlockImage *img, Error *err);
+/* The disk as snapshot n holds it; inside that snapshot's disk_size (asserted). */
+int image_snapshot_read(BlockImage *img, unsigned n, uint64_t off, void *buf, size_t len);
 /* The backing file's name as stored and its format (NULL: not stored). */
 const char *image_backing_format(const BlockImage *img);
 char *image_backing_path(const BlockImage *img); /* resolved; owned by the caller; NULL: none */

@@ -71,6 +71,7 @@ typedef struct ImageSnapshotOps {
     bool (*create)(BlockImage *img, SnapshotInfo *info, Error *err);
     bool (*go)(BlockImage *img, unsigned n, bool dry, Error *err);
     bool (*del)(BlockImage *img, unsigned n, Error *err);
+    int (*read)(BlockImage *img, unsigned n, uint64_t off, void *buf, size_t len); /* its disk */
     int (*vmstate_write)(BlockImage *img, uint64_t off, const void *buf, size_t len);
     int (*vmstate_read)(BlockImage *img, unsigned n, uint64_t off, void *buf, size_t len);
     bool (*vmstate_discard)(BlockImage *img, Error *err);

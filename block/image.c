@@ -265,11 +265,11 @@ int image_extent(BlockImage *img, uint64_t off, uint64_t len, ImageExtent *ext)
         if (ext->present || !img->backing) break;
         len = ext->len;
         img = img->backing;
-        depth++;
         if (off >= img->size) {
             *ext = (ImageExtent){ .len = len, .zero = true, .depth = depth };
             return 0;
         }
+        depth++;
         len = MIN_OF(len, img->size - off);
     }
     return 0;
@@ -375,6 +375,13 @@ int image_vmstate_read(BlockImage *img, unsigned n, uint64_t off, void *buf, siz
 {
     if (!img->fmt->snapshots) return -ENOTSUP;
     return len ? img->fmt->snapshots->vmstate_read(img, n, off, buf, len) : 0;
+}
+
+int image_snapshot_read(BlockImage *img, unsigned n, uint64_t off, void *buf, size_t len)
+{
+    assert(off <= image_snapshot(img, n)->disk_size);
+    assert(len <= image_snapshot(img, n)->disk_size - off);
+    return len ? img->fmt->snapshots->read(img, n, off, buf, len) : 0;
 }
 
 bool image_vmstate_discard(BlockImage *img, Error *err)

@@ -250,6 +250,7 @@ Qcow2Snapshot *qcow2_snapshot_new(const SnapshotInfo *info, uint64_t l1_offset, 
 void qcow2_snapshot_free(void *p);
 /* Writes a table of these snapshots to newly allocated clusters; *offset 0 where it is empty. */
 int qcow2_snapshots_write(Qcow2 *q, GPtrArray *snapshots, uint64_t *offset, uint64_t *bytes);
+int qcow2_snapshot_tables(Qcow2 *q, Qcow2Snapshot *s); /* loads s->l1 */
 int qcow2_vmstate_write(BlockImage *img, uint64_t off, const void *buf, size_t len);
 int qcow2_vmstate_read(BlockImage *img, unsigned n, uint64_t off, void *buf, size_t len);
 bool qcow2_vmstate_discard(BlockImage *img, Error *err);

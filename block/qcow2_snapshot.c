@@ -366,6 +366,16 @@ static bool snapshot_delete(BlockImage *img, unsigned n, Error *err)
     return true;
 }
 
+static int snapshot_read(BlockImage *img, unsigned n, uint64_t off, void *buf, size_t len)
+{
+    Qcow2 *q = QCOW2(img);
+    Qcow2Snapshot *s = g_ptr_array_index(q->snapshots, n);
+    int ret = qcow2_snapshot_tables(q, s);
+
+    qcow2_tables_limit(q);
+    return ret ? ret : qcow2_read_via(q, s->l1, s->l1_size, off, buf, len, true);
+}
+
 static unsigned snapshot_count(const BlockImage *img) { return QCOW2(img)->snapshots->len; }
 
 static const SnapshotInfo *snapshot_get(const BlockImage *img, unsigned n)
@@ -379,6 +389,7 @@ const ImageSnapshotOps qcow2_snapshot_ops = {
     .create = snapshot_create,
     .go = snapshot_go,
     .del = snapshot_delete,
+    .read = snapshot_read,
     .vmstate_write = qcow2_vmstate_write,
     .vmstate_read = qcow2_vmstate_read,
     .vmstate_discard = qcow2_vmstate_discard,

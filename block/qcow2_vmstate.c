@@ -29,6 +29,13 @@ int qcow2_vmstate_write(BlockImage *img, uint64_t off, const void *buf, size_t l
     return qcow2_write_at(q, qcow2_vmstate_base(q, q->size) + off, buf, len);
 }
 
+int qcow2_snapshot_tables(Qcow2 *q, Qcow2Snapshot *s)
+{
+    if (s->l1) return 0;
+    if (s->l1_size > Q2_MAX_L1 / 8 || s->l1_offset & (q->cluster_size - 1)) return -EIO;
+    return qcow2_l1_load(q, s->l1_offset, s->l1_size, &s->l1);
+}
+
 int qcow2_vmstate_read(BlockImage *img, unsigned n, uint64_t off, void *buf, size_t len)
 {
     Qcow2 *q = QCOW2(img);
@@ -37,11 +44,9 @@ int qcow2_vmstate_read(BlockImage *img, unsigned n, uint64_t off, void *buf, siz
 
     if (n >= q->snapshots->len) return -ENOENT;
     s = g_ptr_array_index(q->snapshots, n);
-    if (!s->l1) {
-        if (s->l1_size > Q2_MAX_L1 / 8 || s->l1_offset & (q->cluster_size - 1)) return -EIO;
-        ret = qcow2_l1_load(q, s->l1_offset, s->l1_size, &s->l1);
-        if (ret) return ret;
-    }
+    ret = qcow2_snapshot_tables(q, s);
+    if (ret) return ret;
+    if (off > (uint64_t)INT64_MAX / 4) return -EFBIG;
     qcow2_tables_limit(q);
     off += qcow2_vmstate_base(q, s->info.disk_size);
     return qcow2_read_via(q, s->l1, s->l1_size, off, buf, len, false);
