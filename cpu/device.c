@@ -5,6 +5,7 @@
 #include "cpu/flags.h"
 #include "cpu/models.h"
 #include "cpu/vmstate.h"
+#include "cpu/x87.h"
 
 enum { FERR_IRQ = 13 };
 
@@ -34,6 +35,7 @@ static void cpu_sync(Device *dev)
     Cpu *cpu = CPU(dev);
 
     cpu->cc_kind = CC_EFLAGS;
+    cpu->x87_host = X87_HOST_UNKNOWN;
     cpu_core_drop(cpu);
     cpu_debug_update(cpu);
     cpu_update_mode(cpu);
