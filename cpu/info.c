@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the monitor shows of a CPU: registers, page tables, guest-virtual memory.  Nothing here
- * changes any state, accessed bits included.
+ * What the monitor shows of a CPU: registers and page tables.  Nothing here changes any state,
+ * accessed bits included.
  */
 #include <stdio.h>
 #include <string.h>
@@ -208,40 +208,6 @@ static void info_tlb(CommandCall *call, Error *err)
 }
 COMMAND(info_tlb, .name = "info tlb", .usage = "", .help = "show virtual to physical memory mappings",
     .run = info_tlb);
-
-bool cpu_translate(Machine *m, uint64_t gva, uint64_t *gpa)
-{
-    const Cpu *cpu = info_cpu(m, 0);
-    uint32_t pte, size;
-
-    if (!cpu) return false;
-    if (!(cpu->s.cr[0] & CR0_PG)) {
-        *gpa = (uint32_t)gva & (uint32_t)cpu->s.a20_mask;
-        return true;
-    }
-    pte = info_pte(cpu, (uint32_t)gva, &size);
-    if (!pte) return false;
-    *gpa = ((pte & ~(size - 1)) | (gva & (size - 1))) & (uint32_t)cpu->s.a20_mask;
-    return true;
-}
-
-bool cpu_read_virtual(Machine *m, uint64_t gva, void *buf, uint64_t len)
-{
-    Cpu *cpu = info_cpu(m, 0);
-    uint8_t *to = buf;
-    uint64_t gpa;
-
-    while (len) {
-        uint64_t n = MIN_OF(len, PAGE_SIZE - (gva & PAGE_MASK));
-
-        if (!cpu || !cpu_translate(m, gva, &gpa)) return false;
-        mem_read(m, (MemAttrs){ .cpu = &cpu->dev }, gpa, to, n);
-        gva += n;
-        to += n;
-        len -= n;
-    }
-    return true;
-}
 
 /* -- $register -- */
 

@@ -221,13 +221,10 @@ void cpu_deliver(Cpu *cpu, int vector, enum IntKind kind, bool has_code, uint32_
 
     dl.eflags = cpu_get_eflags(cpu) & ~(uint32_t)FLAG_RF;
     if (kind == INT_EXCEPTION && interrupt_is_fault(vector)) dl.eflags |= FLAG_RF;
-    if (log_on(&cpu->dev.m->log, LOG_INT)) {
-        log_printf(&cpu->dev.m->log,
-            "%s v=%02x e=%04x cpl=%u cs:eip=%04x:%08x ss:esp=%04x:%08x eax=%08x cr2=%08x\n",
-            kind == INT_EXCEPTION ? "exception" : "interrupt", (unsigned)vector,
-            has_code ? code : 0, cpu_cpl(cpu), cpu->s.segs[R_CS].selector, dl.eip,
-            cpu->s.segs[R_SS].selector, (uint32_t)cpu->s.regs[R_ESP],
-            (uint32_t)cpu->s.regs[R_EAX], (uint32_t)cpu->s.cr[2]);
+    if (kind != INT_EXCEPTION && log_on(&cpu->dev.m->log, LOG_INT)) {
+        log_printf(&cpu->dev.m->log, "interrupt %02x cpl=%u IP=%04x:%08x EAX=%08x\n",
+            (unsigned)vector, cpu_cpl(cpu), cpu->s.segs[R_CS].selector, dl.eip,
+            (uint32_t)cpu->s.regs[R_EAX]);
     }
     if (cpu_protected(cpu)) {
         interrupt_protected(cpu, &dl);

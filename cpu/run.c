@@ -18,6 +18,7 @@
 #include "cpu/debug.h"
 #include "cpu/dispatch.h"
 #include "cpu/fault.h"
+#include "cpu/x87.h"
 
 enum { RUN_STRETCH = 8192, RUN_CPUS = 1 };
 
@@ -271,6 +272,7 @@ CpuExit cpu_run(Machine *m, int64_t max_insns, int64_t *done)
     cpu->slice_left = 0;
     cpu->stop_slice = false;
     cpu->exit_pending = true;
+    cpu->x87_host = X87_HOST_UNKNOWN;
     cpu->in_slice = true;
     why = run_slice(cpu);
     *done = run_slice_insns(cpu);
