@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * NE2000: a DP8390 network controller with 32 KiB of packet memory and an address PROM behind a data
- * port.  Source: National DP8390D/NS32490D data sheet; Novell NE2000 port layout; Realtek RTL8029AS.
+ * NE2000: a DP8390 network controller with 32 KiB of packet memory and an address PROM behind a
+ * data port.  Source: National DP8390D/NS32490D data sheet; Novell NE2000 port layout; Realtek
+ * RTL8029AS.
  *
  * A frame is sent, and a received one stored, within one access: the wire takes no time.
- * Not modelled: collisions, CRC and alignment errors, heartbeat, DMA bus timing, the byte order bit,
- * the RTL8029's serial EEPROM.
+ * Not modelled: collisions, CRC and alignment errors, heartbeat, DMA bus timing, the byte order
+ * bit, the RTL8029's serial EEPROM.
  */
 #include "hw/ne2000.h"
 

@@ -3,7 +3,8 @@
  * Character devices: where a serial port or a monitor talks to.
  *
  * A back end is one file that adds a ChardevClass to the set `chardevs`.  A Chardev has one front
- * end (a device or a monitor) at a time, or a mux in between (`mux=on`, `mon:`), which gives several.
+ * end (a device or a monitor) at a time, or a mux in between (`mux=on`, `mon:`), which gives
+ * several.
  */
 #pragma once
 
@@ -88,12 +89,12 @@ bool chardev_is_mux(const Chardev *chr);
 Chardev *chardev_mux_new(Chardev *chr);
 /* What a mux lies over; NULL where chr is none. */
 Chardev *chardev_mux_base(Chardev *chr);
-/* Gives the input to the front end attached with opaque.  The first one to attach has it at first. */
+/* Gives the input to the front end attached with opaque.  Without, the first to attach has it. */
 void chardev_mux_focus(Chardev *mux, void *opaque);
 /* Ctrl-A x ('x': leave) and Ctrl-A s ('s': commit the disks) end up here. */
 void chardev_mux_on_escape(Chardev *mux, void (*escape)(void *opaque, char key), void *opaque);
 
-/* A descriptor that came over a Unix socket (SCM_RIGHTS), oldest first, or -1; the caller owns it. */
+/* A descriptor that came over a Unix socket (SCM_RIGHTS), oldest first, or -1; the caller's. */
 int chardev_take_fd(Chardev *chr);
 
 /* For back ends: the far side came or went, bytes came in. */

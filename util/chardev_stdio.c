@@ -2,8 +2,8 @@
 /*
  * Character device "stdio": the terminal (or the pipes) that the program was started from.
  *
- * A terminal is put into raw mode, and gets its own mode back at the end and whenever the program is
- * stopped by Ctrl-Z.  With signal=off Ctrl-C, Ctrl-Z and Ctrl-\ are bytes like any other.
+ * A terminal is put into raw mode, and gets its own mode back at the end and whenever the program
+ * is stopped by Ctrl-Z.  With signal=off Ctrl-C, Ctrl-Z and Ctrl-\ are bytes like any other.
  */
 #include <errno.h>
 #include <glib-unix.h>

@@ -219,7 +219,7 @@ static Section *slirp_section(const Guest *g)
     return s;
 }
 
-/* The leases travel: another network that has loaded them gives a second client the next address. */
+/* The leases travel: another network that has loaded them gives a second client the next one. */
 static void test_state(void)
 {
     Stream st, again;
@@ -261,7 +261,7 @@ static void test_state(void)
     stream_free(&again);
 }
 
-/* A state that has not come whole is asked for again, a wrong one refused; neither does anything. */
+/* A state that is not whole is asked for again, a wrong one refused; neither does anything. */
 static void test_bad_state(void)
 {
     Guest g;
