@@ -28,8 +28,8 @@ static bool build_add_chardev(Machine *m, Chardev *chr, Error *err)
     return false;
 }
 
-/* "chardev:ID", "none", "vc" or a device's text.  *id gets the character device's name (owned by the
- * caller), or NULL for none. */
+/* "chardev:ID", "none", "vc" or a device's text.  *id gets the character device's name (owned by
+ * the caller), or NULL for none. */
 static bool build_line(
     Machine *m, CommandLine *cl, const OptionUse *use, const char *name, char **id, Error *err)
 {

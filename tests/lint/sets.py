@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Every link-time set that is declared has members in the program."""
+"""Every link-time set that is declared has members in a program."""
 import os
 import re
 import subprocess
@@ -11,10 +11,12 @@ import lint
 from tap import Tap
 
 tap = Tap()
-text = subprocess.run(["objdump", "-h", os.path.join(lint.BUILD, "stasis")], capture_output=True,
-                      text=True, check=True).stdout
-sizes = {m.group(1): int(m.group(2), 16)
-         for m in re.finditer(r"^\s*\d+ set_(\w+)\s+([0-9a-f]+)", text, re.M)}
+sizes = {}
+for program in ("stasis-img", "stasis"):
+    text = subprocess.run(["objdump", "-h", os.path.join(lint.BUILD, program)],
+                          capture_output=True, text=True, check=True).stdout
+    sizes.update((m.group(1), int(m.group(2), 16))
+                 for m in re.finditer(r"^\s*\d+ set_(\w+)\s+([0-9a-f]+)", text, re.M))
 declared = set()
 for path in lint.files(lint.FOLDERS, ".h", ".c"):
     if path != "util/registry.h":
