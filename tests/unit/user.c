@@ -116,7 +116,7 @@ static void guest_dhcp(Guest *g, uint8_t type, const uint8_t *options, size_t le
     dhcp[240] = 53;
     dhcp[241] = 1;
     dhcp[242] = type;
-    memcpy(dhcp + 243, options, len);
+    if (len) memcpy(dhcp + 243, options, len);
     dhcp[243 + len] = 255;
     memset(g->dhcp, 0, sizeof(g->dhcp));
     net_send(g->port, f, sizeof(f));
