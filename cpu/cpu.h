@@ -34,5 +34,6 @@ void cpu_models_help(void);
 bool cpu_translate(Machine *m, uint64_t gva, uint64_t *gpa);
 /* Reads guest-virtual memory for the monitor; false where a page is not mapped. */
 bool cpu_read_virtual(Machine *m, uint64_t gva, void *buf, uint64_t len);
-/* A register's value by name ("eip", "eax", "cr3"), for $name in monitor expressions. */
+/* A register's value by name ("eip", "eax", "cr3"), for $name in monitor expressions; "code_bits" is
+ * 16 or 32, as the code segment says. */
 bool cpu_register(Machine *m, const char *name, uint64_t *val);

@@ -250,6 +250,9 @@ bool cpu_register(Machine *m, const char *name, uint64_t *val)
         if (!strcmp(name, aliases[i].name)) return *val = cpu->s.regs[aliases[i].reg], true;
     }
     if (!strcmp(name, "eip") || !strcmp(name, "pc")) return *val = cpu->s.eip, true;
+    if (!strcmp(name, "code_bits")) { /* of the code segment: for disassembly */
+        return *val = cpu->s.segs[R_CS].flags & SEGF_DB ? 32 : 16, true;
+    }
     if (!strcmp(name, "eflags")) return *val = cpu_get_eflags(cpu), true;
     if (!strncmp(name, "cr", 2) && name[2] >= '0' && name[2] <= '4' && !name[3]) {
         return *val = cpu->s.cr[name[2] - '0'], true;

@@ -66,7 +66,7 @@ static const OptionDef options_table[] = {
     CALL("fda", "FILE", NULL, opt_floppy),
     CALL("fdb", "FILE", "floppy images", opt_floppy),
     CALL("drive", "file=FILE[,if=ide|none][,index=N][,media=disk|cdrom][,format=FMT]...",
-        "a drive; further: id=, snapshot=, readonly=, cache=, werror=, rerror=, serial=", opt_drive),
+        "a drive; also id=, snapshot=, readonly=, cache=, werror=, rerror=, serial=", opt_drive),
     FLAG("snapshot", "write to temporary files instead of the images", snapshot),
     TEXT("loadvm", "TAG", "start with a snapshot that savevm took", loadvm),
 
