@@ -172,8 +172,10 @@ void device_free(Device *dev)
 void device_initial_state(Device *dev, void *buf)
 {
     const DeviceClass *cls = dev->cls;
-    void *live = g_memdup2(device_state(dev), cls->state_size);
+    void *live;
 
+    if (!cls->state_size) return;
+    live = g_memdup2(device_state(dev), cls->state_size);
     memset(device_state(dev), 0, cls->state_size);
     if (cls->power_on) cls->power_on(dev);
     if (cls->reset) cls->reset(dev);
