@@ -49,7 +49,7 @@ static bool debugcon_realize(Device *dev, Error *err)
 
 static void debugcon_unrealize(Device *dev)
 {
-    if (DEBUGCON(dev)->chardev) chardev_attach(DEBUGCON(dev)->chardev, NULL, NULL);
+    if (DEBUGCON(dev)->chardev) chardev_attach(DEBUGCON(dev)->chardev, NULL, dev);
 }
 
 DEVICE_STATELESS(debugcon, "debug console", Debugcon, .name = "isa-debugcon", .bus = "isa",

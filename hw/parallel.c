@@ -111,7 +111,7 @@ static bool parallel_realize(Device *dev, Error *err);
 
 static void parallel_unrealize(Device *dev)
 {
-    if (PARALLEL(dev)->chardev) chardev_attach(PARALLEL(dev)->chardev, NULL, NULL);
+    if (PARALLEL(dev)->chardev) chardev_attach(PARALLEL(dev)->chardev, NULL, dev);
 }
 
 DEVICE(parallel, "parallel port", Parallel, .name = "isa-parallel", .bus = "isa",

@@ -629,7 +629,7 @@ static void uart_unrealize(Device *dev)
 {
     timer_cancel(&UART(dev)->timeout);
     timer_cancel(&UART(dev)->kick);
-    if (UART(dev)->chardev) chardev_attach(UART(dev)->chardev, NULL, NULL);
+    if (UART(dev)->chardev) chardev_attach(UART(dev)->chardev, NULL, dev);
 }
 
 DEVICE(uart, "16550A serial port", Uart, .name = "isa-serial", .bus = "isa", .user_creatable = true,

@@ -16,6 +16,11 @@ typedef struct ChardevLine {
 static void host_collect_chardev(void *ctx, const char *id, void *obj)
 {
     ChardevLine line = { id, ((Chardev *)obj)->filename };
+    Chardev *base = chardev_mux_base(obj);
+
+    g_array_append_val((GArray *)ctx, line);
+    if (!base) return;
+    line = (ChardevLine){ base->id, base->filename };
     g_array_append_val((GArray *)ctx, line);
 }
 

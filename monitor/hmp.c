@@ -251,7 +251,7 @@ static void hmp_free(void *opaque)
 
     for (GList *l = mon->calls; l; l = l->next) ((HmpCall *)l->data)->mon = NULL;
     g_list_free(mon->calls);
-    chardev_attach(mon->chr, NULL, NULL);
+    chardev_attach(mon->chr, NULL, mon);
     editor_free(mon->edit);
     g_hash_table_destroy(mon->fds);
     g_string_free(mon->line, TRUE);
