@@ -68,7 +68,7 @@ static void help_run(CommandCall *call, Error *err)
         help_print(call->out, NULL);
         return;
     }
-    char **words = g_strsplit_set(g_strstrip(g_strdup(text)), " \t", -1);
+    char **words = g_strsplit_set(text, " \t", -1);
     GString *name = g_string_new(NULL);
     for (char **w = words; *w; w++) {
         if (**w) g_string_append_printf(name, "%s%s", name->len ? " " : "", *w);
