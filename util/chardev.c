@@ -9,9 +9,12 @@
  */
 #include "util/chardev.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "util/bits.h"
 #include "util/socket.h"
@@ -57,6 +60,18 @@ static const ChardevClass *chardev_class_get(const char *name, Error *err)
     return NULL;
 }
 
+/* logfile= and logappend=, which every back end has. */
+static bool chardev_open_log(Chardev *chr, Options *opts, Error *err)
+{
+    const char *path = options_get(opts, "logfile");
+    bool append = false;
+
+    if (!options_get_bool(opts, "logappend", &append, err)) return false;
+    if (!path) return true;
+    chr->log_fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | (append ? O_APPEND : O_TRUNC), 0666);
+    return chr->log_fd >= 0 || error_errno(err, errno, "Unable to open logfile %s", path);
+}
+
 /* Makes and opens a back end; opts must have nothing that it does not know. */
 static Chardev *chardev_open(
     GMainContext *ctx, const ChardevClass *cls, const char *id, Options *opts, Error *err)
@@ -67,6 +82,12 @@ static Chardev *chardev_open(
     chr->ctx = ctx;
     chr->id = g_strdup(id);
     chr->out = g_byte_array_new();
+    chr->log_fd = -1;
+    if (!chardev_open_log(chr, opts, err)) {
+        chr->cls = NULL; /* was never open */
+        chardev_free(chr);
+        return NULL;
+    }
     if (!cls->open(chr, opts, err) || !options_check_used(opts, cls->name, err)) {
         chardev_free(chr);
         return NULL;
@@ -190,7 +211,8 @@ Chardev *chardev_from_text(GMainContext *ctx, const char *id, const char *text, 
 void chardev_free(Chardev *chr)
 {
     if (!chr) return;
-    if (chr->cls->close) chr->cls->close(chr);
+    if (chr->cls && chr->cls->close) chr->cls->close(chr);
+    if (chr->log_fd >= 0) close(chr->log_fd);
     g_byte_array_unref(chr->out);
     g_free(chr->filename);
     g_free(chr->id);
@@ -215,6 +237,10 @@ void chardev_write(Chardev *chr, const void *buf, size_t len)
     const uint8_t *p = buf;
     size_t took = 0;
 
+    if (chr->log_fd >= 0 && write(chr->log_fd, buf, len) < 0) {
+        close(chr->log_fd); /* a full disk ends the log, not the guest */
+        chr->log_fd = -1;
+    }
     if (!chr->connected || !len) return;
     if (!chr->out->len) took = chr->cls->write(chr, p, len);
     if (took == len || !chr->connected) return;

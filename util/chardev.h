@@ -61,6 +61,7 @@ struct Chardev {
     bool connected;   /* the far side is there */
     bool is_terminal; /* the far side is a terminal: line editing makes sense */
     GByteArray *out;  /* what write did not take yet */
+    int log_fd;       /* logfile=: gets a copy of all output; -1: none */
 };
 
 /* From `-chardev backend,id=x,...`. */

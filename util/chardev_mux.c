@@ -280,6 +280,7 @@ Chardev *chardev_mux_new(Chardev *chr)
     mux->chr.id = g_strdup(chr->id);
     mux->chr.filename = g_strdup("mux");
     mux->chr.out = g_byte_array_new();
+    mux->chr.log_fd = -1;
     mux->chr.connected = chr->connected;
     mux->chr.is_terminal = chr->is_terminal;
     mux->base = chr;

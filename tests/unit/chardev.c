@@ -213,6 +213,14 @@ static void test_file(void)
     g_assert_cmpstr(content, ==, "one 1\ntwo\n");
     g_free(content);
     g_free(append);
+    append = g_strdup_printf("null,id=x,logfile=%s/a,,b,logappend=on", dir);
+    chr = open_options(append, NULL); /* every back end can keep a log */
+    chardev_write(chr, "three\n", 6);
+    chardev_free(chr);
+    g_assert_true(g_file_get_contents(path, &content, NULL, NULL));
+    g_assert_cmpstr(content, ==, "one 1\ntwo\nthree\n");
+    g_free(content);
+    g_free(append);
     g_free(text);
     g_free(path);
     scratch_remove(dir);
