@@ -9,11 +9,20 @@
 
 /* Types of system descriptors. */
 enum {
-    DESC_TSS16 = 1, DESC_LDT = 2, DESC_TSS16_BUSY = 3, DESC_CALL16 = 4, DESC_TASK_GATE = 5,
-    DESC_INT16 = 6, DESC_TRAP16 = 7, DESC_TSS32 = 9, DESC_TSS32_BUSY = 11, DESC_CALL32 = 12,
-    DESC_INT32 = 14, DESC_TRAP32 = 15,
-    DESC_BUSY = 2,   /* what turns an available TSS into a busy one */
-    DESC_IS_32 = 8,  /* of a gate or TSS */
+    DESC_TSS16 = 1,
+    DESC_LDT = 2,
+    DESC_TSS16_BUSY = 3,
+    DESC_CALL16 = 4,
+    DESC_TASK_GATE = 5,
+    DESC_INT16 = 6,
+    DESC_TRAP16 = 7,
+    DESC_TSS32 = 9,
+    DESC_TSS32_BUSY = 11,
+    DESC_CALL32 = 12,
+    DESC_INT32 = 14,
+    DESC_TRAP32 = 15,
+    DESC_BUSY = 2,  /* what turns an available TSS into a busy one */
+    DESC_IS_32 = 8, /* of a gate or TSS */
 };
 
 typedef struct Desc {

@@ -47,8 +47,8 @@ static uint16_t far_gate_target(Cpu *cpu, const Desc *gate, bool jump, Desc *cs)
 
     if (selector_null(sel)) cpu_raise(cpu, EXC_GP, 0);
     desc_fetch(cpu, sel, cs, EXC_GP, 0);
-    if (!desc_is_code(cs) || desc_dpl(cs) > cpl
-        || (jump && !desc_is_conforming(cs) && desc_dpl(cs) != cpl)) {
+    if (!desc_is_code(cs) || desc_dpl(cs) > cpl ||
+        (jump && !desc_is_conforming(cs) && desc_dpl(cs) != cpl)) {
         cpu_raise(cpu, EXC_GP, sel & 0xfffc);
     }
     if (!desc_present(cs)) cpu_raise(cpu, EXC_NP, sel & 0xfffc);
@@ -184,8 +184,7 @@ static void far_call(Cpu *cpu, uint16_t sel, uint32_t eip, unsigned size)
     if (!desc_is_conforming(&cs) && desc_dpl(&cs) < cpu_cpl(cpu)) {
         far_call_inner(cpu, &d, sel, &cs);
     } else {
-        far_call_same(
-            cpu, sel, &cs, desc_gate_offset(&d), desc_type(&d) & DESC_IS_32 ? 4 : 2);
+        far_call_same(cpu, sel, &cs, desc_gate_offset(&d), desc_type(&d) & DESC_IS_32 ? 4 : 2);
     }
 }
 
@@ -242,8 +241,8 @@ void cs_check_return(Cpu *cpu, uint16_t sel, Desc *d)
 
     if (selector_null(sel)) cpu_raise(cpu, EXC_GP, 0);
     desc_fetch(cpu, sel, d, EXC_GP, 0);
-    if (!desc_is_code(d) || rpl < cpu_cpl(cpu)
-        || (desc_is_conforming(d) ? desc_dpl(d) > rpl : desc_dpl(d) != rpl)) {
+    if (!desc_is_code(d) || rpl < cpu_cpl(cpu) ||
+        (desc_is_conforming(d) ? desc_dpl(d) > rpl : desc_dpl(d) != rpl)) {
         cpu_raise(cpu, EXC_GP, sel & 0xfffc);
     }
     if (!desc_present(d)) cpu_raise(cpu, EXC_NP, sel & 0xfffc);

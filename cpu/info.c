@@ -10,14 +10,24 @@
 #include "cpu/cpu.h"
 #include "cpu/state.h"
 
-enum { PTE_P = 1, PTE_W = 2, PTE_U = 4, PTE_PWT = 8, PTE_PCD = 16, PTE_A = 32, PTE_D = 64,
-    PTE_PS = 128, PTE_G = 256 };
+enum {
+    PTE_P = 1,
+    PTE_W = 2,
+    PTE_U = 4,
+    PTE_PWT = 8,
+    PTE_PCD = 16,
+    PTE_A = 32,
+    PTE_D = 64,
+    PTE_PS = 128,
+    PTE_G = 256
+};
 
 static Cpu *info_cpu(Machine *m, unsigned index)
 {
-    for EACH_DEVICE (dev, m) {
-        if (!strcmp(dev->cls->name, "x86-cpu") && CPU(dev)->index == index) return CPU(dev);
-    }
+    for
+        EACH_DEVICE (dev, m) {
+            if (!strcmp(dev->cls->name, "x86-cpu") && CPU(dev)->index == index) return CPU(dev);
+        }
     return NULL;
 }
 
@@ -60,13 +70,13 @@ static void info_general(const Cpu *cpu, Sink *out)
     for (unsigned i = 0; i < ARRAY_SIZE(bits); i++) {
         flags[i] = s->eflags & bits[i] ? letters[i] : '-';
     }
-    sink_printf(out, "EAX=%08x EBX=%08x ECX=%08x EDX=%08x\n", r[R_EAX], r[R_EBX], r[R_ECX],
-        r[R_EDX]);
-    sink_printf(out, "ESI=%08x EDI=%08x EBP=%08x ESP=%08x\n", r[R_ESI], r[R_EDI], r[R_EBP],
-        r[R_ESP]);
-    sink_printf(out, "EIP=%08x EFL=%08x [%s] CPL=%u II=%d A20=%d SMM=%d HLT=%u\n",
-        (uint32_t)s->eip, (uint32_t)s->eflags, flags, cpu_cpl(cpu), !!(s->hflags & HF_SHADOW),
-        s->a20_mask >> 20 & 1, !!(s->hflags & HF_SMM), s->halted);
+    sink_printf(
+        out, "EAX=%08x EBX=%08x ECX=%08x EDX=%08x\n", r[R_EAX], r[R_EBX], r[R_ECX], r[R_EDX]);
+    sink_printf(
+        out, "ESI=%08x EDI=%08x EBP=%08x ESP=%08x\n", r[R_ESI], r[R_EDI], r[R_EBP], r[R_ESP]);
+    sink_printf(out, "EIP=%08x EFL=%08x [%s] CPL=%u II=%d A20=%d SMM=%d HLT=%u\n", (uint32_t)s->eip,
+        (uint32_t)s->eflags, flags, cpu_cpl(cpu), !!(s->hflags & HF_SHADOW), s->a20_mask >> 20 & 1,
+        !!(s->hflags & HF_SMM), s->halted);
 }
 
 static void info_system(const Cpu *cpu, Sink *out)
@@ -90,8 +100,8 @@ static void info_fpu(const Cpu *cpu, Sink *out)
 {
     const struct CpuState *s = &cpu->s;
 
-    sink_printf(out, "FCW=%04x FSW=%04x [ST=%d] FTW=%02x MXCSR=%08x\n", s->fpuc,
-        s->fpus_vmstate, s->fpstt, s->fptags, s->mxcsr);
+    sink_printf(out, "FCW=%04x FSW=%04x [ST=%d] FTW=%02x MXCSR=%08x\n", s->fpuc, s->fpus_vmstate,
+        s->fpstt, s->fptags, s->mxcsr);
     for (unsigned i = 0; i < 8; i++) {
         sink_printf(out, "FPR%u=%016llx %04x%c", i, (unsigned long long)s->fpregs[i].mant,
             s->fpregs[i].exp, i & 1 ? '\n' : ' ');
@@ -116,9 +126,8 @@ static void info_registers(CommandCall *call, Error *err)
     info_system(cpu, call->out);
     info_fpu(cpu, call->out);
 }
-COMMAND(info_registers, .name = "info registers", .args = "cpustate_all:-a",
-    .usage = "[-a|vcpu]", .help = "show the cpu registers (-a: show register info for all cpus)",
-    .run = info_registers);
+COMMAND(info_registers, .name = "info registers", .args = "cpustate_all:-a", .usage = "[-a|vcpu]",
+    .help = "show the cpu registers (-a: show register info for all cpus)", .run = info_registers);
 
 /* -- page tables -- */
 
@@ -158,8 +167,8 @@ static void info_mem_range(Sink *out, uint64_t start, uint64_t end, uint32_t rig
 {
     if (!rights) return;
     sink_printf(out, "%016llx-%016llx %016llx %c%c%c\n", (unsigned long long)start,
-        (unsigned long long)end, (unsigned long long)(end - start), rights & PTE_U ? 'u' : '-',
-        'r', rights & PTE_W ? 'w' : '-');
+        (unsigned long long)end, (unsigned long long)(end - start), rights & PTE_U ? 'u' : '-', 'r',
+        rights & PTE_W ? 'w' : '-');
 }
 
 static void info_mem(CommandCall *call, Error *err)
@@ -180,8 +189,8 @@ static void info_mem(CommandCall *call, Error *err)
     }
     info_mem_range(call->out, start, lin, last);
 }
-COMMAND(info_mem, .name = "info mem", .usage = "", .help = "show the active virtual memory mappings",
-    .run = info_mem);
+COMMAND(info_mem, .name = "info mem", .usage = "",
+    .help = "show the active virtual memory mappings", .run = info_mem);
 
 static void info_tlb(CommandCall *call, Error *err)
 {
@@ -206,8 +215,8 @@ static void info_tlb(CommandCall *call, Error *err)
             pte & PTE_PWT ? 'T' : '-', pte & PTE_U ? 'U' : '-', pte & PTE_W ? 'W' : '-');
     }
 }
-COMMAND(info_tlb, .name = "info tlb", .usage = "", .help = "show virtual to physical memory mappings",
-    .run = info_tlb);
+COMMAND(info_tlb, .name = "info tlb", .usage = "",
+    .help = "show virtual to physical memory mappings", .run = info_tlb);
 
 /* -- $register -- */
 

@@ -131,8 +131,8 @@ static void interrupt_inner(
     stack_check_inner_ss(cpu, ss_sel, cpl, dl->ext, &d);
     ss = desc_segreg(ss_sel, &d);
     stack_inner(&st, &ss, esp, cpl);
-    stack_reserve(cpu, &st, 5u + dl->has_code + (vm ? 4 : 0), size, EXC_SS,
-        (ss_sel & 0xfffc) | dl->ext);
+    stack_reserve(
+        cpu, &st, 5u + dl->has_code + (vm ? 4 : 0), size, EXC_SS, (ss_sel & 0xfffc) | dl->ext);
     if (eip > desc_limit(cs)) cpu_raise(cpu, EXC_GP, dl->ext);
     desc_mark_accessed(cpu, cs);
 
@@ -205,8 +205,8 @@ static void interrupt_protected(Cpu *cpu, const Delivery *dl)
 /* Faults push RF set, so that an instruction breakpoint does not strike twice. */
 static bool interrupt_is_fault(int vector)
 {
-    return vector != EXC_DB && vector != EXC_BP && vector != EXC_OF && vector != EXC_DF
-        && vector != EXC_MC;
+    return vector != EXC_DB && vector != EXC_BP && vector != EXC_OF && vector != EXC_DF &&
+           vector != EXC_MC;
 }
 
 void cpu_deliver(Cpu *cpu, int vector, enum IntKind kind, bool has_code, uint32_t code)
@@ -247,9 +247,9 @@ static bool interrupt_intr_ready(const Cpu *cpu)
 
 bool cpu_has_event(Cpu *cpu)
 {
-    return cpu->s.interrupt_injected >= 0 || cpu->s.nmi_injected
-        || cpu->s.interrupt_request & INTREQ_INIT || interrupt_nmi_ready(cpu)
-        || interrupt_intr_ready(cpu);
+    return cpu->s.interrupt_injected >= 0 || cpu->s.nmi_injected ||
+           cpu->s.interrupt_request & INTREQ_INIT || interrupt_nmi_ready(cpu) ||
+           interrupt_intr_ready(cpu);
 }
 
 static void interrupt_init(Cpu *cpu)
@@ -279,8 +279,8 @@ bool cpu_poll_events(Cpu *cpu)
             vector = machine_inta(cpu->dev.m);
             if (vector < 0) return false;
             s->interrupt_injected = vector;
-        } else if (cpu_v86(cpu) && s->cr[4] & CR4_VME
-            && (s->eflags & (FLAG_VIF | FLAG_VIP)) == (FLAG_VIF | FLAG_VIP)) {
+        } else if (cpu_v86(cpu) && s->cr[4] & CR4_VME &&
+                   (s->eflags & (FLAG_VIF | FLAG_VIP)) == (FLAG_VIF | FLAG_VIP)) {
             cpu_raise(cpu, EXC_GP, 0);
         } else {
             return false;

@@ -32,8 +32,8 @@ static void iret_real(Cpu *cpu, unsigned size)
     if (!cpu_v86(cpu)) {
         mask |= FLAG_IOPL;
     } else if (iopl != FLAG_IOPL) { /* CR4.VME: IF stands for VIF */
-        if (size != 2 || !(cpu->s.cr[4] & CR4_VME) || flags & FLAG_TF
-            || (flags & FLAG_IF && cpu->s.eflags & FLAG_VIP)) {
+        if (size != 2 || !(cpu->s.cr[4] & CR4_VME) || flags & FLAG_TF ||
+            (flags & FLAG_IF && cpu->s.eflags & FLAG_VIP)) {
             cpu_raise(cpu, EXC_GP, 0);
         }
         mask = (mask & ~(uint32_t)FLAG_IF) | FLAG_VIF;
@@ -114,8 +114,8 @@ static void iret_protected(Cpu *cpu, unsigned size)
 void op_iret(Cpu *cpu, const Insn *in)
 {
     if (!cpu_protected(cpu) || cpu_v86(cpu)) {
-        if (cpu_v86(cpu) && (cpu->s.eflags & FLAG_IOPL) != FLAG_IOPL
-            && (in->opsize != 2 || !(cpu->s.cr[4] & CR4_VME))) {
+        if (cpu_v86(cpu) && (cpu->s.eflags & FLAG_IOPL) != FLAG_IOPL &&
+            (in->opsize != 2 || !(cpu->s.cr[4] & CR4_VME))) {
             cpu_raise(cpu, EXC_GP, 0);
         }
         iret_real(cpu, in->opsize);

@@ -18,39 +18,83 @@
 enum {
     EDX_486 = F(FPU) | F(VME) | F(PSE),
     EDX_PENTIUM = EDX_486 | F(DE) | F(TSC) | F(MSR) | F(MCE) | F(CX8) | F(MMX),
-    EDX_PENTIUM2 = EDX_PENTIUM | F(PAE) | F(SEP) | F(MTRR) | F(PGE) | F(MCA) | F(CMOV) | F(PAT)
-        | F(PSE36) | F(FXSR) | F(APIC),
+    EDX_PENTIUM2 = EDX_PENTIUM | F(PAE) | F(SEP) | F(MTRR) | F(PGE) | F(MCA) | F(CMOV) | F(PAT) |
+                   F(PSE36) | F(FXSR) | F(APIC),
     EDX_PENTIUM3 = EDX_PENTIUM2 | F(SSE),
-    EDX_QEMU32 = F(FPU) | F(DE) | F(PSE) | F(TSC) | F(MSR) | F(MCE) | F(CX8) | F(PGE) | F(CMOV)
-        | F(PAT) | F(FXSR) | F(MMX) | F(SSE) | F(SSE2) | F(PAE) | F(SEP) | F(APIC),
+    EDX_QEMU32 = F(FPU) | F(DE) | F(PSE) | F(TSC) | F(MSR) | F(MCE) | F(CX8) | F(PGE) | F(CMOV) |
+                 F(PAT) | F(FXSR) | F(MMX) | F(SSE) | F(SSE2) | F(PAE) | F(SEP) | F(APIC),
     EDX_MAX = EDX_QEMU32 | EDX_PENTIUM3,
     ECX_SSE3 = 1,
 };
 
 /* What is built.  All else is masked in every model. */
 enum {
-    WORKS_EDX1 = F(FPU) | F(VME) | F(DE) | F(PSE) | F(TSC) | F(MSR) | F(CX8) | F(SEP) | F(PGE)
-        | F(CMOV) | F(MMX),
+    WORKS_EDX1 = F(FPU) | F(VME) | F(DE) | F(PSE) | F(TSC) | F(MSR) | F(CX8) | F(SEP) | F(PGE) |
+                 F(CMOV) | F(MMX),
     WORKS_ECX1 = 0,
     WORKS_ECX80000001 = 0,
     WORKS_EDX80000001 = 0,
 };
 
 static const CpuModel models[] = {
-    { .name = "486", .desc = "Intel 486 with CPUID", .vendor = "GenuineIntel", .level = 1,
-        .family = 4, .model = 8, .stepping = 0, .edx1 = EDX_486 },
-    { .name = "max", .desc = "Enables all features that work", .vendor = "GenuineIntel",
-        .brand = "Stasis Virtual CPU", .level = 2, .xlevel = 0x80000004, .family = 6, .model = 6,
-        .stepping = 3, .ecx1 = ECX_SSE3, .edx1 = EDX_MAX, .cache = 0x2c307d },
-    { .name = "pentium", .desc = "Intel Pentium with MMX", .vendor = "GenuineIntel", .level = 1,
-        .family = 5, .model = 4, .stepping = 3, .edx1 = EDX_PENTIUM },
-    { .name = "pentium2", .desc = "Intel Pentium II", .vendor = "GenuineIntel", .level = 2,
-        .family = 6, .model = 5, .stepping = 2, .edx1 = EDX_PENTIUM2, .cache = 0x0c0843 },
-    { .name = "pentium3", .desc = "Intel Pentium III", .vendor = "GenuineIntel", .level = 3,
-        .family = 6, .model = 7, .stepping = 3, .edx1 = EDX_PENTIUM3, .cache = 0x0c0843 },
-    { .name = "qemu32", .desc = "QEMU Virtual CPU version 2.5+", .vendor = "GenuineIntel",
-        .brand = "QEMU Virtual CPU version 2.5+", .level = 4, .xlevel = 0x80000004, .family = 6,
-        .model = 6, .stepping = 3, .ecx1 = ECX_SSE3, .edx1 = EDX_QEMU32, .cache = 0x2c307d },
+    { .name = "486",
+        .desc = "Intel 486 with CPUID",
+        .vendor = "GenuineIntel",
+        .level = 1,
+        .family = 4,
+        .model = 8,
+        .stepping = 0,
+        .edx1 = EDX_486 },
+    { .name = "max",
+        .desc = "Enables all features that work",
+        .vendor = "GenuineIntel",
+        .brand = "Stasis Virtual CPU",
+        .level = 2,
+        .xlevel = 0x80000004,
+        .family = 6,
+        .model = 6,
+        .stepping = 3,
+        .ecx1 = ECX_SSE3,
+        .edx1 = EDX_MAX,
+        .cache = 0x2c307d },
+    { .name = "pentium",
+        .desc = "Intel Pentium with MMX",
+        .vendor = "GenuineIntel",
+        .level = 1,
+        .family = 5,
+        .model = 4,
+        .stepping = 3,
+        .edx1 = EDX_PENTIUM },
+    { .name = "pentium2",
+        .desc = "Intel Pentium II",
+        .vendor = "GenuineIntel",
+        .level = 2,
+        .family = 6,
+        .model = 5,
+        .stepping = 2,
+        .edx1 = EDX_PENTIUM2,
+        .cache = 0x0c0843 },
+    { .name = "pentium3",
+        .desc = "Intel Pentium III",
+        .vendor = "GenuineIntel",
+        .level = 3,
+        .family = 6,
+        .model = 7,
+        .stepping = 3,
+        .edx1 = EDX_PENTIUM3,
+        .cache = 0x0c0843 },
+    { .name = "qemu32",
+        .desc = "QEMU Virtual CPU version 2.5+",
+        .vendor = "GenuineIntel",
+        .brand = "QEMU Virtual CPU version 2.5+",
+        .level = 4,
+        .xlevel = 0x80000004,
+        .family = 6,
+        .model = 6,
+        .stepping = 3,
+        .ecx1 = ECX_SSE3,
+        .edx1 = EDX_QEMU32,
+        .cache = 0x2c307d },
 };
 
 typedef struct FeatureName {
@@ -60,19 +104,63 @@ typedef struct FeatureName {
 } FeatureName;
 
 static const FeatureName feature_names[] = {
-    { "fpu", 1, 0 }, { "vme", 1, 1 }, { "de", 1, 2 }, { "pse", 1, 3 }, { "tsc", 1, 4 },
-    { "msr", 1, 5 }, { "pae", 1, 6 }, { "mce", 1, 7 }, { "cx8", 1, 8 }, { "apic", 1, 9 },
-    { "sep", 1, 11 }, { "mtrr", 1, 12 }, { "pge", 1, 13 }, { "mca", 1, 14 }, { "cmov", 1, 15 },
-    { "pat", 1, 16 }, { "pse36", 1, 17 }, { "pn", 1, 18 }, { "clflush", 1, 19 }, { "ds", 1, 21 },
-    { "acpi", 1, 22 }, { "mmx", 1, 23 }, { "fxsr", 1, 24 }, { "sse", 1, 25 }, { "sse2", 1, 26 },
-    { "ss", 1, 27 }, { "ht", 1, 28 }, { "tm", 1, 29 }, { "pbe", 1, 31 },
-    { "pni", 0, 0 }, { "sse3", 0, 0 }, { "pclmulqdq", 0, 1 }, { "monitor", 0, 3 },
-    { "vmx", 0, 5 }, { "ssse3", 0, 9 }, { "cx16", 0, 13 }, { "sse4.1", 0, 19 },
-    { "sse4.2", 0, 20 }, { "x2apic", 0, 21 }, { "movbe", 0, 22 }, { "popcnt", 0, 23 },
-    { "aes", 0, 25 }, { "xsave", 0, 26 }, { "rdrand", 0, 30 }, { "hypervisor", 0, 31 },
-    { "lahf-lm", 2, 0 }, { "lahf_lm", 2, 0 }, { "svm", 2, 2 }, { "abm", 2, 5 },
-    { "syscall", 3, 11 }, { "nx", 3, 20 }, { "mmxext", 3, 22 }, { "pdpe1gb", 3, 26 },
-    { "rdtscp", 3, 27 }, { "lm", 3, 29 }, { "3dnowext", 3, 30 }, { "3dnow", 3, 31 },
+    { "fpu", 1, 0 },
+    { "vme", 1, 1 },
+    { "de", 1, 2 },
+    { "pse", 1, 3 },
+    { "tsc", 1, 4 },
+    { "msr", 1, 5 },
+    { "pae", 1, 6 },
+    { "mce", 1, 7 },
+    { "cx8", 1, 8 },
+    { "apic", 1, 9 },
+    { "sep", 1, 11 },
+    { "mtrr", 1, 12 },
+    { "pge", 1, 13 },
+    { "mca", 1, 14 },
+    { "cmov", 1, 15 },
+    { "pat", 1, 16 },
+    { "pse36", 1, 17 },
+    { "pn", 1, 18 },
+    { "clflush", 1, 19 },
+    { "ds", 1, 21 },
+    { "acpi", 1, 22 },
+    { "mmx", 1, 23 },
+    { "fxsr", 1, 24 },
+    { "sse", 1, 25 },
+    { "sse2", 1, 26 },
+    { "ss", 1, 27 },
+    { "ht", 1, 28 },
+    { "tm", 1, 29 },
+    { "pbe", 1, 31 },
+    { "pni", 0, 0 },
+    { "sse3", 0, 0 },
+    { "pclmulqdq", 0, 1 },
+    { "monitor", 0, 3 },
+    { "vmx", 0, 5 },
+    { "ssse3", 0, 9 },
+    { "cx16", 0, 13 },
+    { "sse4.1", 0, 19 },
+    { "sse4.2", 0, 20 },
+    { "x2apic", 0, 21 },
+    { "movbe", 0, 22 },
+    { "popcnt", 0, 23 },
+    { "aes", 0, 25 },
+    { "xsave", 0, 26 },
+    { "rdrand", 0, 30 },
+    { "hypervisor", 0, 31 },
+    { "lahf-lm", 2, 0 },
+    { "lahf_lm", 2, 0 },
+    { "svm", 2, 2 },
+    { "abm", 2, 5 },
+    { "syscall", 3, 11 },
+    { "nx", 3, 20 },
+    { "mmxext", 3, 22 },
+    { "pdpe1gb", 3, 26 },
+    { "rdtscp", 3, 27 },
+    { "lm", 3, 29 },
+    { "3dnowext", 3, 30 },
+    { "3dnow", 3, 31 },
 };
 
 uint32_t cpu_signature(const CpuModel *model)
@@ -107,8 +195,8 @@ static bool model_parse_item(Cpu *cpu, const char *item, Error *err)
     bool on = true, ok;
     char *name, *value;
 
-    if (!strcmp(item, "check") || !strcmp(item, "enforce") || g_str_has_prefix(item, "enforce=")
-        || g_str_has_prefix(item, "check=")) {
+    if (!strcmp(item, "check") || !strcmp(item, "enforce") || g_str_has_prefix(item, "enforce=") ||
+        g_str_has_prefix(item, "check=")) {
         return true;
     }
     if (*item == '+' || *item == '-') on = *item++ == '+';
@@ -207,14 +295,12 @@ void op_cpuid(Cpu *cpu, const Insn *in)
     switch (leaf) {
     case 0: models_set_vendor(cpu, m->level); break;
     case 1:
-        models_set(cpu, cpu_signature(m), cpu->index << 24, cpu->features.ecx1,
-            cpu->features.edx1);
+        models_set(cpu, cpu_signature(m), cpu->index << 24, cpu->features.ecx1, cpu->features.edx1);
         break;
     case 2: models_set(cpu, 1, 0, 0, m->cache); break;
     case 0x80000000: models_set_vendor(cpu, m->xlevel); break;
     case 0x80000001:
-        models_set(
-            cpu, cpu_signature(m), 0, cpu->features.ecx80000001, cpu->features.edx80000001);
+        models_set(cpu, cpu_signature(m), 0, cpu->features.ecx80000001, cpu->features.edx80000001);
         break;
     case 0x80000002:
     case 0x80000003:

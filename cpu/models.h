@@ -6,10 +6,27 @@
 
 /* Bit numbers of CPUID leaf 1, EDX. */
 enum {
-    FEAT_FPU = 0, FEAT_VME = 1, FEAT_DE = 2, FEAT_PSE = 3, FEAT_TSC = 4, FEAT_MSR = 5,
-    FEAT_PAE = 6, FEAT_MCE = 7, FEAT_CX8 = 8, FEAT_APIC = 9, FEAT_SEP = 11, FEAT_MTRR = 12,
-    FEAT_PGE = 13, FEAT_MCA = 14, FEAT_CMOV = 15, FEAT_PAT = 16, FEAT_PSE36 = 17, FEAT_MMX = 23,
-    FEAT_FXSR = 24, FEAT_SSE = 25, FEAT_SSE2 = 26,
+    FEAT_FPU = 0,
+    FEAT_VME = 1,
+    FEAT_DE = 2,
+    FEAT_PSE = 3,
+    FEAT_TSC = 4,
+    FEAT_MSR = 5,
+    FEAT_PAE = 6,
+    FEAT_MCE = 7,
+    FEAT_CX8 = 8,
+    FEAT_APIC = 9,
+    FEAT_SEP = 11,
+    FEAT_MTRR = 12,
+    FEAT_PGE = 13,
+    FEAT_MCA = 14,
+    FEAT_CMOV = 15,
+    FEAT_PAT = 16,
+    FEAT_PSE36 = 17,
+    FEAT_MMX = 23,
+    FEAT_FXSR = 24,
+    FEAT_SSE = 25,
+    FEAT_SSE2 = 26,
 };
 
 typedef struct CpuModel {

@@ -9,10 +9,21 @@
 #include "cpu/models.h"
 
 enum {
-    MSR_TSC = 0x10, MSR_PLATFORM_ID = 0x17, MSR_POWERON = 0x2a, MSR_UCODE_WRITE = 0x79,
-    MSR_UCODE_REV = 0x8b, MSR_PERFCTR0 = 0xc1, MSR_PERFCTR1 = 0xc2, MSR_BBL_CTL = 0x119,
-    MSR_SYSENTER_CS = 0x174, MSR_SYSENTER_ESP = 0x175, MSR_SYSENTER_EIP = 0x176,
-    MSR_EVNTSEL0 = 0x186, MSR_EVNTSEL1 = 0x187, MSR_DEBUGCTL = 0x1d9, MSR_LBR_FROM = 0x1db,
+    MSR_TSC = 0x10,
+    MSR_PLATFORM_ID = 0x17,
+    MSR_POWERON = 0x2a,
+    MSR_UCODE_WRITE = 0x79,
+    MSR_UCODE_REV = 0x8b,
+    MSR_PERFCTR0 = 0xc1,
+    MSR_PERFCTR1 = 0xc2,
+    MSR_BBL_CTL = 0x119,
+    MSR_SYSENTER_CS = 0x174,
+    MSR_SYSENTER_ESP = 0x175,
+    MSR_SYSENTER_EIP = 0x176,
+    MSR_EVNTSEL0 = 0x186,
+    MSR_EVNTSEL1 = 0x187,
+    MSR_DEBUGCTL = 0x1d9,
+    MSR_LBR_FROM = 0x1db,
     MSR_LBR_INT_TO = 0x1de,
 };
 
@@ -104,8 +115,8 @@ void op_wrmsr(Cpu *cpu, const Insn *in)
 {
     (void)in;
     msr_check(cpu);
-    msr_write(cpu, (uint32_t)cpu->s.regs[R_ECX],
-        (uint32_t)cpu->s.regs[R_EAX] | cpu->s.regs[R_EDX] << 32);
+    msr_write(
+        cpu, (uint32_t)cpu->s.regs[R_ECX], (uint32_t)cpu->s.regs[R_EAX] | cpu->s.regs[R_EDX] << 32);
 }
 
 void op_rdtsc(Cpu *cpu, const Insn *in)

@@ -24,16 +24,17 @@ uint32_t desc_limit(const Desc *d)
 
 SegReg desc_segreg(uint16_t sel, const Desc *d)
 {
-    return (SegReg){
-        .selector = sel, .base = desc_base(d), .limit = desc_limit(d), .flags = d->hi
-    };
+    return (
+        SegReg){ .selector = sel, .base = desc_base(d), .limit = desc_limit(d), .flags = d->hi };
 }
 
 SegReg segreg_null(uint16_t sel) { return (SegReg){ .selector = sel }; }
 
 SegReg segreg_real(uint16_t sel)
 {
-    return (SegReg){ .selector = sel, .base = (uint32_t)sel << 4, .limit = 0xffff,
+    return (SegReg){ .selector = sel,
+        .base = (uint32_t)sel << 4,
+        .limit = 0xffff,
         .flags = SEGF_P | SEGF_S | SEGF_RW | SEGF_A };
 }
 
@@ -102,8 +103,8 @@ void cpu_update_mode(Cpu *cpu)
     if (s->cr[0] & CR0_PE) h |= HF_PE;
     h |= (s->cr[0] & (CR0_MP | CR0_EM | CR0_TS)) << 8;
     if (s->cr[4] & CR4_OSFXSR) h |= HF_OSFXSR;
-    if (!(h & HF_PE) || s->eflags & FLAG_VM || !(h & HF_CS32)
-        || s->segs[R_DS].base | s->segs[R_ES].base | s->segs[R_SS].base) {
+    if (!(h & HF_PE) || s->eflags & FLAG_VM || !(h & HF_CS32) ||
+        s->segs[R_DS].base | s->segs[R_ES].base | s->segs[R_SS].base) {
         h |= HF_ADDSEG;
     }
     s->hflags = h;
@@ -207,8 +208,7 @@ void stack_inner(Stack *st, const SegReg *ss, uint32_t esp, unsigned cpl)
     st->sys = cpl < 3;
 }
 
-void stack_reserve(
-    Cpu *cpu, const Stack *st, unsigned n, unsigned size, int vector, uint32_t code)
+void stack_reserve(Cpu *cpu, const Stack *st, unsigned n, unsigned size, int vector, uint32_t code)
 {
     uint32_t sp = st->esp & st->mask, bytes = n * size;
 
@@ -298,11 +298,11 @@ void op_mov_sreg_rm(Cpu *cpu, const Insn *in)
 
 void op_pop_sreg(Cpu *cpu, const Insn *in)
 {
-    int seg = in->op == 0x07 ? R_ES
-        : in->op == 0x17     ? R_SS
-        : in->op == 0x1f     ? R_DS
-        : in->op == 0xa1     ? R_FS
-                             : R_GS;
+    int seg = in->op == 0x07   ? R_ES
+              : in->op == 0x17 ? R_SS
+              : in->op == 0x1f ? R_DS
+              : in->op == 0xa1 ? R_FS
+                               : R_GS;
     uint32_t mask = stack_mask(&cpu->s.segs[R_SS]), esp = (uint32_t)cpu->s.regs[R_ESP];
 
     /* ESP moves by the old SS's size even where SS is what is loaded */
@@ -313,11 +313,11 @@ void op_pop_sreg(Cpu *cpu, const Insn *in)
 
 void op_load_far_ptr(Cpu *cpu, const Insn *in)
 {
-    int seg = in->op == 0xc4 ? R_ES
-        : in->op == 0xc5     ? R_DS
-        : in->op == 0xb2     ? R_SS
-        : in->op == 0xb4     ? R_FS
-                             : R_GS;
+    int seg = in->op == 0xc4   ? R_ES
+              : in->op == 0xc5 ? R_DS
+              : in->op == 0xb2 ? R_SS
+              : in->op == 0xb4 ? R_FS
+                               : R_GS;
     uint64_t lin, off;
     uint16_t sel;
 

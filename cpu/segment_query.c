@@ -44,8 +44,9 @@ static bool query_visible(Cpu *cpu, uint16_t sel, uint32_t types, Desc *d)
 
 void op_lar(Cpu *cpu, const Insn *in)
 {
-    uint32_t types = 1 << DESC_TSS16 | 1 << DESC_LDT | 1 << DESC_TSS16_BUSY | 1 << DESC_CALL16
-        | 1 << DESC_TASK_GATE | 1 << DESC_TSS32 | 1 << DESC_TSS32_BUSY | 1 << DESC_CALL32;
+    uint32_t types = 1 << DESC_TSS16 | 1 << DESC_LDT | 1 << DESC_TSS16_BUSY | 1 << DESC_CALL16 |
+                     1 << DESC_TASK_GATE | 1 << DESC_TSS32 | 1 << DESC_TSS32_BUSY |
+                     1 << DESC_CALL32;
     bool ok;
     Desc d;
 
@@ -57,8 +58,8 @@ void op_lar(Cpu *cpu, const Insn *in)
 
 void op_lsl(Cpu *cpu, const Insn *in)
 {
-    uint32_t types = 1 << DESC_TSS16 | 1 << DESC_LDT | 1 << DESC_TSS16_BUSY | 1 << DESC_TSS32
-        | 1 << DESC_TSS32_BUSY;
+    uint32_t types = 1 << DESC_TSS16 | 1 << DESC_LDT | 1 << DESC_TSS16_BUSY | 1 << DESC_TSS32 |
+                     1 << DESC_TSS32_BUSY;
     bool ok;
     Desc d;
 

@@ -27,8 +27,8 @@ void cpu_write_cr0(Cpu *cpu, uint64_t val)
     uint32_t old = (uint32_t)cpu->s.cr[0];
     uint32_t new = ((uint32_t)val & CR0_WRITABLE) | CR0_ET;
 
-    if ((new & (CR0_PG | CR0_PE)) == CR0_PG) cpu_raise(cpu, EXC_GP, 0);
-    if ((new & (CR0_NW | CR0_CD)) == CR0_NW) cpu_raise(cpu, EXC_GP, 0);
+    if ((new &(CR0_PG | CR0_PE)) == CR0_PG) cpu_raise(cpu, EXC_GP, 0);
+    if ((new &(CR0_NW | CR0_CD)) == CR0_NW) cpu_raise(cpu, EXC_GP, 0);
     cpu->s.cr[0] = new;
     if ((old ^ new) & (CR0_PG | CR0_WP | CR0_PE)) cpu_tlb_flush(cpu, true);
     cpu_update_mode(cpu);
@@ -308,9 +308,10 @@ void op_popf(Cpu *cpu, const Insn *in)
 
 static SegReg system_flat(uint32_t sel, uint32_t dpl, uint32_t type)
 {
-    return (SegReg){ .selector = sel, .limit = 0xffffffff,
-        .flags = 0x00c00000 | 0xf0000 | SEGF_P | dpl << SEGF_DPL_SHIFT | SEGF_S
-            | type << SEGF_TYPE_SHIFT };
+    return (SegReg){ .selector = sel,
+        .limit = 0xffffffff,
+        .flags = 0x00c00000 | 0xf0000 | SEGF_P | dpl << SEGF_DPL_SHIFT | SEGF_S |
+                 type << SEGF_TYPE_SHIFT };
 }
 
 static void system_switch(Cpu *cpu, uint32_t cs, unsigned cpl, uint64_t esp, uint64_t eip)

@@ -12,9 +12,19 @@
 
 /* Offsets in a TSS; registers and selectors follow one another in the encoding's order. */
 enum {
-    TSS32_CR3 = 0x1c, TSS32_EIP = 0x20, TSS32_EFLAGS = 0x24, TSS32_REGS = 0x28, TSS32_SEGS = 0x48,
-    TSS32_LDT = 0x60, TSS32_TRAP = 0x64, TSS32_MIN = 0x67,
-    TSS16_IP = 0x0e, TSS16_FLAGS = 0x10, TSS16_REGS = 0x12, TSS16_SEGS = 0x22, TSS16_LDT = 0x2a,
+    TSS32_CR3 = 0x1c,
+    TSS32_EIP = 0x20,
+    TSS32_EFLAGS = 0x24,
+    TSS32_REGS = 0x28,
+    TSS32_SEGS = 0x48,
+    TSS32_LDT = 0x60,
+    TSS32_TRAP = 0x64,
+    TSS32_MIN = 0x67,
+    TSS16_IP = 0x0e,
+    TSS16_FLAGS = 0x10,
+    TSS16_REGS = 0x12,
+    TSS16_SEGS = 0x22,
+    TSS16_LDT = 0x2a,
     TSS16_MIN = 0x2b,
 };
 enum { TASK_FLAGS = 0x3f7fd5 }; /* every flag there is */
@@ -110,8 +120,8 @@ static void task_save(Cpu *cpu, uint32_t eip, uint32_t eflags)
     task_store(cpu, base, wide ? TSS32_EIP : TSS16_IP, eip, size);
     task_store(cpu, base, wide ? TSS32_EFLAGS : TSS16_FLAGS, eflags, size);
     for (unsigned i = 0; i < 8; i++) {
-        task_store(cpu, base, (wide ? TSS32_REGS : TSS16_REGS) + size * i,
-            (uint32_t)cpu->s.regs[i], size);
+        task_store(
+            cpu, base, (wide ? TSS32_REGS : TSS16_REGS) + size * i, (uint32_t)cpu->s.regs[i], size);
     }
     for (unsigned i = 0; i < (wide ? 6 : 4); i++) {
         task_store(
@@ -244,8 +254,8 @@ void task_switch(Cpu *cpu, uint16_t sel, enum TaskWhy why, uint32_t eip, uint32_
     }
 }
 
-void cpu_task_switch(Cpu *cpu, uint16_t selector, int why, uint64_t return_eip, bool has_code,
-    uint32_t code)
+void cpu_task_switch(
+    Cpu *cpu, uint16_t selector, int why, uint64_t return_eip, bool has_code, uint32_t code)
 {
     task_switch(cpu, selector, (enum TaskWhy)why, (uint32_t)return_eip, cpu_get_eflags(cpu),
         has_code, code);

@@ -21,11 +21,13 @@ enum { FSW_TOP = 7 << 11 };
 static const VmField fpreg_tmp_fields[] = { VM_INT_AS(FpReg, mant, "tmp_mant"),
     VM_INT_AS(FpReg, exp, "tmp_exp"), VM_END };
 static const VmState fpreg_tmp_vmstate = { .name = "fpreg_tmp", .fields = fpreg_tmp_fields };
-static const VmField fpreg_fields[] = {
-    { .name = "tmp", .type = &vm_tmp, .count = 1, .size = sizeof(FpReg), .stride = sizeof(FpReg),
-        .vmsd = &fpreg_tmp_vmstate },
-    VM_END
-};
+static const VmField fpreg_fields[] = { { .name = "tmp",
+                                            .type = &vm_tmp,
+                                            .count = 1,
+                                            .size = sizeof(FpReg),
+                                            .stride = sizeof(FpReg),
+                                            .vmsd = &fpreg_tmp_vmstate },
+    VM_END };
 static const VmState fpreg_vmstate = { .name = "fpreg", .fields = fpreg_fields };
 
 static const VmField segment_fields[] = { VM_INT(SegReg, selector), VM_INT(SegReg, base),
@@ -156,7 +158,8 @@ static const VmField cpu_fields[] = { ENVS(regs), ENV(eip), ENV(eflags), ENV(hfl
     ENV(mp_state), ENV(tsc), ENV(exception_nr), ENV(soft_interrupt), ENV(nmi_injected),
     ENV(nmi_pending), ENV(has_error_code), ENV(sipi_vector), ENV(mcg_cap), ENV(mcg_status),
     ENV(mcg_ctl), ENVS(mce_banks), ENV(tsc_aux), ENV(system_time_msr), ENV(wall_clock_msr),
-    ENV(xcr0), ENV(xstate_bv), VM_STRUCTS(CpuState, ymmh, "env.xmm_regs", ymmh_vmstate, 1), VM_END };
+    ENV(xcr0), ENV(xstate_bv), VM_STRUCTS(CpuState, ymmh, "env.xmm_regs", ymmh_vmstate, 1),
+    VM_END };
 
 const VmState cpu_vmstate = {
     .name = "cpu",

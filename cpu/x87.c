@@ -21,31 +21,84 @@ static X87Fn *const x87_mem_table[64] = {
     x87_arith_##t, x87_arith_##t, x87_com_##t, x87_com_##t, x87_arith_##t, x87_arith_##t,          \
         x87_arith_##t, x87_arith_##t
     ARITH(m32),
-    x87_fld_m32, XX, x87_fst_m32, x87_fst_m32, x87_fldenv, x87_fldcw, x87_fstenv, x87_fstcw,
+    x87_fld_m32,
+    XX,
+    x87_fst_m32,
+    x87_fst_m32,
+    x87_fldenv,
+    x87_fldcw,
+    x87_fstenv,
+    x87_fstcw,
     ARITH(i32),
-    x87_fild_32, XX, x87_fist_32, x87_fist_32, XX, x87_fld_m80, XX, x87_fstp_m80,
+    x87_fild_32,
+    XX,
+    x87_fist_32,
+    x87_fist_32,
+    XX,
+    x87_fld_m80,
+    XX,
+    x87_fstp_m80,
     ARITH(m64),
-    x87_fld_m64, XX, x87_fst_m64, x87_fst_m64, x87_frstor, XX, x87_fsave, x87_fstsw,
+    x87_fld_m64,
+    XX,
+    x87_fst_m64,
+    x87_fst_m64,
+    x87_frstor,
+    XX,
+    x87_fsave,
+    x87_fstsw,
     ARITH(i16),
-    x87_fild_16, XX, x87_fist_16, x87_fist_16, x87_fbld, x87_fild_64, x87_fbstp, x87_fistp_64,
+    x87_fild_16,
+    XX,
+    x87_fist_16,
+    x87_fist_16,
+    x87_fbld,
+    x87_fild_64,
+    x87_fbstp,
+    x87_fistp_64,
 #undef ARITH
 };
 
 /* D9 E0 to FF. */
 static X87Fn *const x87_d9_table[32] = {
-    x87_sign, x87_sign, XX, XX, x87_tst, x87_xam, XX, XX,
-    x87_const, x87_const, x87_const, x87_const, x87_const, x87_const, x87_const, XX,
-    x87_unary, x87_binary, x87_two, x87_binary, x87_two, x87_prem, x87_incdec, x87_incdec,
-    x87_prem, x87_binary, x87_unary, x87_two, x87_unary, x87_binary, x87_unary, x87_unary,
+    x87_sign,
+    x87_sign,
+    XX,
+    XX,
+    x87_tst,
+    x87_xam,
+    XX,
+    XX,
+    x87_const,
+    x87_const,
+    x87_const,
+    x87_const,
+    x87_const,
+    x87_const,
+    x87_const,
+    XX,
+    x87_unary,
+    x87_binary,
+    x87_two,
+    x87_binary,
+    x87_two,
+    x87_prem,
+    x87_incdec,
+    x87_incdec,
+    x87_prem,
+    x87_binary,
+    x87_unary,
+    x87_two,
+    x87_unary,
+    x87_binary,
+    x87_unary,
+    x87_unary,
 };
 
 static void x87_d9(Cpu *cpu, const Insn *in) { x87_d9_table[in->modrm & 31](cpu, in); }
 
 /* Groups of which one encoding alone is valid. */
-static void x87_d9_nop(Cpu *cpu, const Insn *in)
-{
-    (in->modrm == 0xd0 ? x87_fnop : XX)(cpu, in);
-}
+static void x87_d9_nop(Cpu *cpu, const Insn *in) { (in->modrm == 0xd0 ? x87_fnop : XX)(cpu, in); }
 static void x87_da_ucompp(Cpu *cpu, const Insn *in)
 {
     (in->modrm == 0xe9 ? x87_com_pop2 : XX)(cpu, in);
@@ -65,22 +118,57 @@ static X87Fn *const x87_reg_table[64] = {
     x87_arith_##dst, x87_arith_##dst, x87_com_reg, second, x87_arith_##dst, x87_arith_##dst,       \
         x87_arith_##dst, x87_arith_##dst
     ARITH(st0, x87_com_reg),
-    x87_fld_reg, x87_fxch, x87_d9_nop, x87_fst_reg, x87_d9, x87_d9, x87_d9, x87_d9,
-    x87_cmov, x87_cmov, x87_cmov, x87_cmov, XX, x87_da_ucompp, XX, XX,
-    x87_cmov, x87_cmov, x87_cmov, x87_cmov, x87_db_control, x87_comi, x87_comi, XX,
+    x87_fld_reg,
+    x87_fxch,
+    x87_d9_nop,
+    x87_fst_reg,
+    x87_d9,
+    x87_d9,
+    x87_d9,
+    x87_d9,
+    x87_cmov,
+    x87_cmov,
+    x87_cmov,
+    x87_cmov,
+    XX,
+    x87_da_ucompp,
+    XX,
+    XX,
+    x87_cmov,
+    x87_cmov,
+    x87_cmov,
+    x87_cmov,
+    x87_db_control,
+    x87_comi,
+    x87_comi,
+    XX,
     ARITH(sti, x87_com_reg),
-    x87_ffree, x87_fxch, x87_fst_reg, x87_fst_reg, x87_com_reg, x87_com_reg, XX, XX,
+    x87_ffree,
+    x87_fxch,
+    x87_fst_reg,
+    x87_fst_reg,
+    x87_com_reg,
+    x87_com_reg,
+    XX,
+    XX,
     ARITH(sti, x87_de_compp),
-    x87_ffree, x87_fxch, x87_fst_reg, x87_fst_reg, x87_df_stsw, x87_comi, x87_comi, XX,
+    x87_ffree,
+    x87_fxch,
+    x87_fst_reg,
+    x87_fst_reg,
+    x87_df_stsw,
+    x87_comi,
+    x87_comi,
+    XX,
 #undef ARITH
 };
 
 /* Control instructions: they do not set FIP, FDP and FOP ... */
 static bool x87_is_control(X87Fn *fn)
 {
-    return fn == x87_fldenv || fn == x87_fldcw || fn == x87_fstenv || fn == x87_fstcw
-        || fn == x87_frstor || fn == x87_fsave || fn == x87_fstsw || fn == x87_db_control
-        || fn == x87_df_stsw;
+    return fn == x87_fldenv || fn == x87_fldcw || fn == x87_fstenv || fn == x87_fstcw ||
+           fn == x87_frstor || fn == x87_fsave || fn == x87_fstsw || fn == x87_db_control ||
+           fn == x87_df_stsw;
 }
 
 /* ... and most of them do not look at pending exceptions. */

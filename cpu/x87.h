@@ -17,10 +17,21 @@
 #endif
 
 enum {
-    FSW_IE = 1 << 0, FSW_DE = 1 << 1, FSW_ZE = 1 << 2, FSW_OE = 1 << 3, FSW_UE = 1 << 4,
-    FSW_PE = 1 << 5, FSW_SF = 1 << 6, FSW_ES = 1 << 7, FSW_C0 = 1 << 8, FSW_C1 = 1 << 9,
-    FSW_C2 = 1 << 10, FSW_C3 = 1 << 14, FSW_B = 1 << 15,
-    FSW_FLAGS = 0x3f, FSW_CC = FSW_C0 | FSW_C1 | FSW_C2 | FSW_C3,
+    FSW_IE = 1 << 0,
+    FSW_DE = 1 << 1,
+    FSW_ZE = 1 << 2,
+    FSW_OE = 1 << 3,
+    FSW_UE = 1 << 4,
+    FSW_PE = 1 << 5,
+    FSW_SF = 1 << 6,
+    FSW_ES = 1 << 7,
+    FSW_C0 = 1 << 8,
+    FSW_C1 = 1 << 9,
+    FSW_C2 = 1 << 10,
+    FSW_C3 = 1 << 14,
+    FSW_B = 1 << 15,
+    FSW_FLAGS = 0x3f,
+    FSW_CC = FSW_C0 | FSW_C1 | FSW_C2 | FSW_C3,
     FSW_TOP_SHIFT = 11,
 };
 enum { FCW_MASKS = 0x3f, FCW_HOST = 0x37f };
@@ -42,7 +53,7 @@ static inline bool x87_used(const Cpu *cpu, unsigned i)
 }
 static inline void x87_pop(Cpu *cpu)
 {
-    cpu->s.fptags &= (uint8_t)~(1u << cpu->s.fpstt);
+    cpu->s.fptags &= (uint8_t) ~(1u << cpu->s.fpstt);
     cpu->s.fpstt = (cpu->s.fpstt + 1) & 7;
 }
 static inline void x87_put(Cpu *cpu, unsigned i, const FpReg *r)
@@ -78,7 +89,7 @@ static inline bool x87_merge(Cpu *cpu, unsigned sw)
     cpu->s.fpus = (uint16_t)((cpu->s.fpus & ~FSW_C1) | (sw & (FSW_FLAGS | FSW_C1)));
     return true;
 }
-static inline bool x87_unmasked(const Cpu *cpu, unsigned sw)
+static inline unsigned x87_unmasked(const Cpu *cpu, unsigned sw)
 {
     return sw & ~(unsigned)cpu->s.fpuc & FSW_FLAGS;
 }
@@ -124,7 +135,7 @@ FpReg x87_load80(Cpu *cpu, uint64_t lin);
 
 /* x87_arith.c */
 X87Fn x87_arith_m32, x87_arith_i32, x87_arith_m64, x87_arith_i16; /* D8 DA DC DE with memory */
-X87Fn x87_arith_st0, x87_arith_sti; /* D8; DC and DE */
+X87Fn x87_arith_st0, x87_arith_sti;                               /* D8; DC and DE */
 /* x87_compare.c */
 X87Fn x87_com_m32, x87_com_i32, x87_com_m64, x87_com_i16;
 X87Fn x87_com_reg, x87_com_pop2, x87_comi, x87_tst, x87_xam, x87_cmov;

@@ -15,9 +15,9 @@ enum { EXP_BIAS = 16383, EXP_WRAP = 24576, EXP_MASK = 0x7fff };
                                                                                                    \
         __asm__ volatile("fldt (%2)\n\tfldt (%1)\n\t.byte 0xd8, 0xc1 + 8 * " #n "\n\t"             \
                          "fnstsw %%ax\n\tfstpt (%3)\n\tfstp %%st(0)"                               \
-            : "=&a"(sw)                                                                             \
-            : "r"(a), "r"(b), "r"(r)                                                               \
-            : "memory");                                                                           \
+                         : "=&a"(sw)                                                               \
+                         : "r"(a), "r"(b), "r"(r)                                                  \
+                         : "memory");                                                              \
         return sw;                                                                                 \
     }
 /* On ST(i), which is b, with ST(0). */
@@ -28,9 +28,9 @@ enum { EXP_BIAS = 16383, EXP_WRAP = 24576, EXP_MASK = 0x7fff };
                                                                                                    \
         __asm__ volatile("fldt (%2)\n\tfldt (%1)\n\t.byte 0xdc, 0xc1 + 8 * " #n "\n\t"             \
                          "fnstsw %%ax\n\tfstp %%st(0)\n\tfstpt (%3)"                               \
-            : "=&a"(sw)                                                                             \
-            : "r"(a), "r"(b), "r"(r)                                                               \
-            : "memory");                                                                           \
+                         : "=&a"(sw)                                                               \
+                         : "r"(a), "r"(b), "r"(r)                                                  \
+                         : "memory");                                                              \
         return sw;                                                                                 \
     }
 #define ARITH_MEM(form, n, insn)                                                                   \
@@ -39,9 +39,9 @@ enum { EXP_BIAS = 16383, EXP_WRAP = 24576, EXP_MASK = 0x7fff };
         uint16_t sw;                                                                               \
                                                                                                    \
         __asm__ volatile("fldt (%1)\n\t" insn " (%2)\n\tfnstsw %%ax\n\tfstpt (%3)"                 \
-            : "=&a"(sw)                                                                             \
-            : "r"(a), "r"(b), "r"(r)                                                               \
-            : "memory");                                                                           \
+                         : "=&a"(sw)                                                               \
+                         : "r"(a), "r"(b), "r"(r)                                                  \
+                         : "memory");                                                              \
         return sw;                                                                                 \
     }
 #define ARITH_ALL(n, name)                                                                         \
@@ -118,8 +118,8 @@ static uint16_t arith_again(
 
 /* Wraps the exponent of a result where an unmasked exception asks for it; the status it has then.
  * fn: the register form. */
-static unsigned arith_wrap(Cpu *cpu, X87Binary *fn, unsigned n, const FpReg *a, const FpReg *b,
-    FpReg *r, unsigned sw)
+static unsigned arith_wrap(
+    Cpu *cpu, X87Binary *fn, unsigned n, const FpReg *a, const FpReg *b, FpReg *r, unsigned sw)
 {
     bool denormal = !(r->exp & EXP_MASK) && r->mant;
     unsigned flags = sw | (denormal ? FSW_UE : 0); /* unmasked, exact tiny results count too */
@@ -186,7 +186,10 @@ static uint16_t arith_fld_m32(const void *m, FpReg *r)
 {
     uint16_t sw;
 
-    __asm__ volatile("flds (%1)\n\tfnstsw %%ax\n\tfstpt (%2)" : "=&a"(sw) : "r"(m), "r"(r) : "memory");
+    __asm__ volatile("flds (%1)\n\tfnstsw %%ax\n\tfstpt (%2)"
+                     : "=&a"(sw)
+                     : "r"(m), "r"(r)
+                     : "memory");
     return sw;
 }
 
@@ -194,7 +197,10 @@ static uint16_t arith_fld_m64(const void *m, FpReg *r)
 {
     uint16_t sw;
 
-    __asm__ volatile("fldl (%1)\n\tfnstsw %%ax\n\tfstpt (%2)" : "=&a"(sw) : "r"(m), "r"(r) : "memory");
+    __asm__ volatile("fldl (%1)\n\tfnstsw %%ax\n\tfstpt (%2)"
+                     : "=&a"(sw)
+                     : "r"(m), "r"(r)
+                     : "memory");
     return sw;
 }
 

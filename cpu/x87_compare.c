@@ -10,9 +10,9 @@
                                                                                                    \
         __asm__ volatile("fldt (%2)\n\tfldt (%1)\n\t" code "\n\tfnstsw %%ax\n\t"                   \
                          "fstp %%st(0)\n\tfstp %%st(0)"                                            \
-            : "=&a"(sw)                                                                            \
-            : "r"(a), "r"(b)                                                                       \
-            : "memory");                                                                           \
+                         : "=&a"(sw)                                                               \
+                         : "r"(a), "r"(b)                                                          \
+                         : "memory");                                                              \
         return sw;                                                                                 \
     }
 #define COMPARE_MEM(name, insn)                                                                    \
@@ -21,9 +21,9 @@
         uint16_t sw;                                                                               \
                                                                                                    \
         __asm__ volatile("fldt (%1)\n\t" insn " (%2)\n\tfnstsw %%ax\n\tfstp %%st(0)"               \
-            : "=&a"(sw)                                                                            \
-            : "r"(a), "r"(b)                                                                       \
-            : "memory");                                                                           \
+                         : "=&a"(sw)                                                               \
+                         : "r"(a), "r"(b)                                                          \
+                         : "memory");                                                              \
         return sw;                                                                                 \
     }
 COMPARE_REG(com, "fcom %%st(1)")
@@ -81,8 +81,8 @@ void x87_com_reg(Cpu *cpu, const Insn *in)
 {
     unsigned i = in->modrm & 7, n = in->modrm >> 3 & 7, cc;
 
-    if (!compare_run(cpu, n >= 4 ? compare_ucom : compare_com, x87_st(cpu, i), x87_used(cpu, i),
-            &cc)) {
+    if (!compare_run(
+            cpu, n >= 4 ? compare_ucom : compare_com, x87_st(cpu, i), x87_used(cpu, i), &cc)) {
         return;
     }
     compare_commit(cpu, cc);
@@ -111,8 +111,8 @@ void x87_comi(Cpu *cpu, const Insn *in)
     bool unordered = (in->modrm >> 3 & 7) == 5;
 
     if (!cpu_has(cpu, FEAT_CMOV)) cpu_raise(cpu, EXC_UD, 0);
-    if (!compare_run(cpu, unordered ? compare_ucom : compare_com, x87_st(cpu, i),
-            x87_used(cpu, i), &cc)) {
+    if (!compare_run(
+            cpu, unordered ? compare_ucom : compare_com, x87_st(cpu, i), x87_used(cpu, i), &cc)) {
         return;
     }
     cpu_set_eflags(cpu,
@@ -165,6 +165,5 @@ void x87_cmov(Cpu *cpu, const Insn *in)
         if (x87_underflow(cpu)) x87_put(cpu, 0, &x87_indefinite);
         return;
     }
-    cpu->s.fpus &= (uint16_t)~FSW_C1;
     if (is == (in->op == 0xda)) cpu->s.fpregs[cpu->s.fpstt] = *x87_st(cpu, i);
 }

@@ -6,7 +6,13 @@
 #include "cpu/models.h"
 #include "cpu/x87.h"
 
-enum { FCW_INIT = 0x37f, FCW_FIXED = 0x40, FXSAVE_SIZE = 512, MXCSR_MASK = 0xffbf };
+enum {
+    FCW_INIT = 0x37f,
+    FCW_FIXED = 0x40,
+    FCW_BITS = 0x1f3f,
+    FXSAVE_SIZE = 512,
+    MXCSR_MASK = 0xffbf
+};
 
 static void env_init(Cpu *cpu)
 {
@@ -71,7 +77,7 @@ void x87_fldcw(Cpu *cpu, const Insn *in)
 {
     uint64_t cw = cpu_load(cpu, insn_lin(cpu, in, 2, false), 2);
 
-    cpu->s.fpuc = (uint16_t)(cw | FCW_FIXED);
+    cpu->s.fpuc = (uint16_t)((cw & FCW_BITS) | FCW_FIXED);
     x87_update_es(cpu);
 }
 
@@ -173,7 +179,7 @@ static void env_unpack16(Cpu *cpu, const uint8_t *m)
 {
     uint32_t op = load_le16(m + 8);
 
-    cpu->s.fpuc = load_le16(m) | FCW_FIXED;
+    cpu->s.fpuc = (load_le16(m) & FCW_BITS) | FCW_FIXED;
     env_set_status(cpu, load_le16(m + 2));
     env_set_tags(cpu, load_le16(m + 4));
     cpu->s.fpip = load_le16(m + 6);
@@ -193,7 +199,7 @@ static void env_unpack32(Cpu *cpu, const uint8_t *m)
 {
     uint32_t op = load_le32(m + 16);
 
-    cpu->s.fpuc = load_le16(m) | FCW_FIXED;
+    cpu->s.fpuc = (load_le16(m) & FCW_BITS) | FCW_FIXED;
     env_set_status(cpu, load_le16(m + 4));
     env_set_tags(cpu, load_le16(m + 8));
     if (env_is_real(cpu)) {
@@ -323,7 +329,7 @@ void op_fxrstor(Cpu *cpu, const Insn *in)
 
     env_read(cpu, lin, m, sizeof(m));
     if (load_le32(m + 24) & ~(uint32_t)MXCSR_MASK) cpu_raise(cpu, EXC_GP, 0);
-    cpu->s.fpuc = load_le16(m) | FCW_FIXED;
+    cpu->s.fpuc = (load_le16(m) & FCW_BITS) | FCW_FIXED;
     env_set_status(cpu, load_le16(m + 2));
     cpu->s.fptags = m[4];
     cpu->s.fpop = load_le16(m + 6) & 0x7ff;

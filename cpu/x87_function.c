@@ -15,9 +15,9 @@ typedef struct FunctionPair {
         uint16_t sw;                                                                               \
                                                                                                    \
         __asm__ volatile("fldt (%1)\n\t" #insn "\n\tfnstsw %%ax\n\tfstpt (%2)"                     \
-            : "=&a"(sw)                                                                            \
-            : "r"(a), "r"(r)                                                                       \
-            : "memory");                                                                           \
+                         : "=&a"(sw)                                                               \
+                         : "r"(a), "r"(r)                                                          \
+                         : "memory");                                                              \
         return sw;                                                                                 \
     }
 /* Pops one: ST(1) and ST(0) in, one result out. */
@@ -27,9 +27,9 @@ typedef struct FunctionPair {
         uint16_t sw;                                                                               \
                                                                                                    \
         __asm__ volatile("fldt (%2)\n\tfldt (%1)\n\t" #insn "\n\tfnstsw %%ax\n\tfstpt (%3)"        \
-            : "=&a"(sw)                                                                            \
-            : "r"(a), "r"(b), "r"(r)                                                               \
-            : "memory");                                                                           \
+                         : "=&a"(sw)                                                               \
+                         : "r"(a), "r"(b), "r"(r)                                                  \
+                         : "memory");                                                              \
         return sw;                                                                                 \
     }
 /* ST(1) stays. */
@@ -40,9 +40,9 @@ typedef struct FunctionPair {
                                                                                                    \
         __asm__ volatile("fldt (%2)\n\tfldt (%1)\n\t" #insn                                        \
                          "\n\tfnstsw %%ax\n\tfstpt (%3)\n\tfstp %%st(0)"                           \
-            : "=&a"(sw)                                                                            \
-            : "r"(a), "r"(b), "r"(r)                                                               \
-            : "memory");                                                                           \
+                         : "=&a"(sw)                                                               \
+                         : "r"(a), "r"(b), "r"(r)                                                  \
+                         : "memory");                                                              \
         return sw;                                                                                 \
     }
 /* Two results, or the operand unchanged where C2 says that it is out of range. */
@@ -53,9 +53,9 @@ typedef struct FunctionPair {
                                                                                                    \
         __asm__ volatile("fldt (%1)\n\t" #insn "\n\tfnstsw %%ax\n\ttestb $4, %%ah\n\tjnz 1f\n\t"   \
                          "fstpt 16(%2)\n1:\tfstpt (%2)"                                            \
-            : "=&a"(sw)                                                                            \
-            : "r"(a), "r"(r)                                                                       \
-            : "memory", "cc");                                                                     \
+                         : "=&a"(sw)                                                               \
+                         : "r"(a), "r"(r)                                                          \
+                         : "memory", "cc");                                                        \
         return sw;                                                                                 \
     }
 FUNCTION_UNARY(f2xm1)
@@ -137,15 +137,16 @@ static void function_set_c2(Cpu *cpu, unsigned sw)
 /* F2XM1 (F0), FSQRT (FA), FRNDINT (FC), FSIN (FE), FCOS (FF). */
 void x87_unary(Cpu *cpu, const Insn *in)
 {
-    X87Unary *fn = in->modrm == 0xf0 ? function_f2xm1
-        : in->modrm == 0xfa          ? function_fsqrt
-        : in->modrm == 0xfc          ? function_frndint
-        : in->modrm == 0xfe          ? function_fsin
-                                     : function_fcos;
+    X87Unary *fn = in->modrm == 0xf0   ? function_f2xm1
+                   : in->modrm == 0xfa ? function_fsqrt
+                   : in->modrm == 0xfc ? function_frndint
+                   : in->modrm == 0xfe ? function_fsin
+                                       : function_fcos;
     unsigned sw;
     FpReg r;
 
     if (!x87_used(cpu, 0)) {
+        if (in->modrm >= 0xfe) function_set_c2(cpu, 0);
         if (x87_underflow(cpu)) x87_put(cpu, 0, &x87_indefinite);
         return;
     }
@@ -160,10 +161,10 @@ void x87_unary(Cpu *cpu, const Insn *in)
 /* FYL2X (F1), FPATAN (F3), FYL2XP1 (F9): into ST(1), and a pop.  FSCALE (FD): into ST(0). */
 void x87_binary(Cpu *cpu, const Insn *in)
 {
-    X87Binary *fn = in->modrm == 0xf1 ? function_fyl2x
-        : in->modrm == 0xf3           ? function_fpatan
-        : in->modrm == 0xf9           ? function_fyl2xp1
-                                      : function_fscale;
+    X87Binary *fn = in->modrm == 0xf1   ? function_fyl2x
+                    : in->modrm == 0xf3 ? function_fpatan
+                    : in->modrm == 0xf9 ? function_fyl2xp1
+                                        : function_fscale;
     unsigned dst = in->modrm == 0xfd ? 0 : 1, sw;
     FpReg r;
 
@@ -183,13 +184,14 @@ void x87_binary(Cpu *cpu, const Insn *in)
 /* FPTAN (F2), FXTRACT (F4), FSINCOS (FB): one operand, two results. */
 void x87_two(Cpu *cpu, const Insn *in)
 {
-    uint16_t (*fn)(const FpReg *, FunctionPair *) = in->modrm == 0xf2 ? function_fptan
-        : in->modrm == 0xf4                                          ? function_fxtract
-                                                                     : function_fsincos;
+    uint16_t (*fn)(const FpReg *, FunctionPair *) = in->modrm == 0xf2   ? function_fptan
+                                                    : in->modrm == 0xf4 ? function_fxtract
+                                                                        : function_fsincos;
     FunctionPair r;
     unsigned sw;
 
     if (!x87_used(cpu, 0) || x87_used(cpu, 7)) {
+        if (in->modrm != 0xf4) function_set_c2(cpu, 0);
         if (!(x87_used(cpu, 0) ? x87_overflow(cpu) : x87_underflow(cpu))) return;
         x87_put(cpu, 0, &x87_indefinite);
         x87_push(cpu, &x87_indefinite);
@@ -212,14 +214,18 @@ void x87_prem(Cpu *cpu, const Insn *in)
     FpReg r;
 
     if (!x87_used(cpu, 0) || !x87_used(cpu, 1)) {
+        function_set_c2(cpu, 0);
         if (x87_underflow(cpu)) x87_put(cpu, 0, &x87_indefinite);
         return;
     }
     x87_begin(cpu);
-    sw = (in->modrm == 0xf8 ? function_fprem : function_fprem1)(
-        x87_st(cpu, 0), x87_st(cpu, 1), &r);
+    sw = (in->modrm == 0xf8 ? function_fprem : function_fprem1)(x87_st(cpu, 0), x87_st(cpu, 1), &r);
     x87_end(cpu, sw);
     if (!x87_merge(cpu, sw)) return;
-    cpu->s.fpus = (uint16_t)((cpu->s.fpus & ~FSW_CC) | (sw & FSW_CC));
+    if ((r.exp & 0x7fff) == 0x7fff) { /* a NaN: there is no quotient */
+        function_set_c2(cpu, 0);
+    } else {
+        cpu->s.fpus = (uint16_t)((cpu->s.fpus & ~FSW_CC) | (sw & FSW_CC));
+    }
     cpu->s.fpregs[cpu->s.fpstt] = r;
 }

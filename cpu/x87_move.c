@@ -8,9 +8,9 @@
         uint16_t sw;                                                                               \
                                                                                                    \
         __asm__ volatile(insn " (%1)\n\tfnstsw %%ax\n\tfstpt (%2)"                                 \
-            : "=&a"(sw)                                                                            \
-            : "r"(m), "r"(r)                                                                       \
-            : "memory");                                                                           \
+                         : "=&a"(sw)                                                               \
+                         : "r"(m), "r"(r)                                                          \
+                         : "memory");                                                              \
         return sw;                                                                                 \
     }
 #define MOVE_STORE(name, insn)                                                                     \
@@ -19,9 +19,9 @@
         uint16_t sw;                                                                               \
                                                                                                    \
         __asm__ volatile("fldt (%1)\n\t" insn " (%2)\n\tfnstsw %%ax"                               \
-            : "=&a"(sw)                                                                            \
-            : "r"(a), "r"(m)                                                                       \
-            : "memory");                                                                           \
+                         : "=&a"(sw)                                                               \
+                         : "r"(a), "r"(m)                                                          \
+                         : "memory");                                                              \
         return sw;                                                                                 \
     }
 MOVE_LOAD(m32, "flds")
@@ -65,7 +65,9 @@ static void move_convert(Cpu *cpu, MoveLoadFn *fn, uint64_t m)
     x87_begin(cpu);
     sw = fn(&m, &r);
     x87_end(cpu, sw);
-    if (x87_merge(cpu, sw & ~(unsigned)FSW_C1)) x87_push(cpu, &r);
+    x87_merge(cpu, sw & ~(unsigned)FSW_C1);
+    /* an unmasked DE is found after the load, an unmasked IE before it */
+    if (!(x87_unmasked(cpu, sw) & FSW_IE)) x87_push(cpu, &r);
 }
 
 void x87_fld_m32(Cpu *cpu, const Insn *in)
@@ -143,6 +145,15 @@ void x87_fbld(Cpu *cpu, const Insn *in)
 
 /* -- stores -- */
 
+/* Unmasked underflow is raised by exact denormal results, too. */
+static unsigned move_tiny(const Cpu *cpu, unsigned size, uint64_t m)
+{
+    uint64_t exp = size == 4 ? 0x7f800000 : 0x7ff0000000000000;
+    uint64_t frac = size == 4 ? 0x007fffff : 0x000fffffffffffff;
+
+    return !(cpu->s.fpuc & FSW_UE) && !(m & exp) && m & frac ? FSW_UE : 0;
+}
+
 /* Stores ST(0) by the host's instruction.  The status is committed behind the store, which may
  * fault; an unmasked exception leaves memory and stack alone. */
 static void move_store(
@@ -155,12 +166,13 @@ static void move_store(
         x87_begin(cpu);
         sw = fn(x87_st(cpu, 0), &m);
         x87_end(cpu, sw);
+        if (fn == move_store_m32 || fn == move_store_m64) sw |= move_tiny(cpu, size, m);
     } else {
         m = indefinite;
     }
     if (x87_unmasked(cpu, sw & ~(unsigned)FSW_PE)) {
         if (sw & FSW_SF) cpu->s.fpus |= FSW_SF;
-        x87_merge(cpu, sw);
+        x87_merge(cpu, sw & ~(unsigned)(FSW_PE | FSW_C1));
         return;
     }
     cpu_store(cpu, lin, m, size);
@@ -245,11 +257,17 @@ void x87_fld_reg(Cpu *cpu, const Insn *in)
     move_push(cpu, &r);
 }
 
-/* FST (DD D0), FSTP (DD D8; D9 D8, DF D0 and DF D8 are other names). */
+/* FST (DD D0), FSTP (DD D8; DF D0 and DF D8 are other names; D9 D8 takes no notice of an
+ * empty one). */
 void x87_fst_reg(Cpu *cpu, const Insn *in)
 {
     bool pop = in->op != 0xdd || in->modrm & 8;
 
+    if (in->op == 0xd9 && !x87_used(cpu, 0)) {
+        cpu->s.fpus &= (uint16_t)~FSW_C1;
+        x87_pop(cpu);
+        return;
+    }
     if (!x87_used(cpu, 0)) {
         if (!x87_underflow(cpu)) return;
         x87_put(cpu, in->modrm & 7, &x87_indefinite);
@@ -280,7 +298,8 @@ void x87_fxch(Cpu *cpu, const Insn *in)
 /* FFREE (DD C0), and FFREEP (DF C0), which pops. */
 void x87_ffree(Cpu *cpu, const Insn *in)
 {
-    cpu->s.fptags &= (uint8_t)~(1u << x87_phys(cpu, in->modrm & 7));
+    cpu->s.fptags &= (uint8_t) ~(1u << x87_phys(cpu, in->modrm & 7));
+    cpu->s.fpus &= (uint16_t)~FSW_C1;
     if (in->op == 0xdf) x87_pop(cpu);
 }
 
