@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Drives an emulator process through its HMP monitor and its guest's serial port, both on Unix
 sockets.  Works with any emulator that has QEMU's options, so the same test can ask an oracle."""
+import atexit
 import os
 import re
 import select
@@ -87,6 +88,7 @@ class VM:
         self.err = open(self.tmp + "/stderr", "w+b")
         self.proc = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=self.err,
                                      stderr=self.err, env=env)
+        atexit.register(self._end)
         try:
             self.mon = Line(mon, self.proc, "monitor")
             self.serial = Line(ser, self.proc, "serial") if serial else None
@@ -149,13 +151,13 @@ class VM:
             time.sleep(0.02)
 
     def shell(self, command, timeout=60):
-        """Runs a line in the guest's shell on the serial port; answers its output."""
+        """Runs a line in the guest's shell on the serial port (see linux686.boot); answers what it
+        printed."""
         mark = f"E{time.monotonic_ns() % 1000000}"
         self.serial.drain()
         self.serial.send(f"{command}; echo {mark[0]}''{mark[1:]} $?\n")
-        m = self.serial.expect(rf"(?s)(.*){mark} (\d+)\r?\n", timeout)
-        text = m.group(1).decode(errors="replace").replace("\r", "")
-        return text.split("\n", 1)[1] if "\n" in text else text
+        m = self.serial.expect(rf"(?s)(.*?){mark} (\d+)\r?\n", timeout)
+        return m.group(1).decode(errors="replace").replace("\r", "")
 
     def cpu_seconds(self):
         with open(f"/proc/{self.proc.pid}/stat") as f:
@@ -168,6 +170,11 @@ class VM:
         except OSError:
             pass
         return self.proc.wait(timeout)
+
+    def _end(self):
+        """What a failed test left behind."""
+        if self.proc.poll() is None:
+            self.proc.kill()
 
     def kill(self):
         if self.proc.poll() is None:

@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: MIT
+"""Debian's i386 kernel with a busybox initramfs as a guest: options, and a snapshot of it booted, so
+that a test that needs a running Linux does not boot one each time."""
+import fcntl
+import os
+import subprocess
+
+import guests
+from guest_vm import STASIS, VM
+
+IMG = os.environ.get("STASIS_IMG", "build/stasis-img")
+APPEND = "console=ttyS0 panic=-1"
+MACHINE = ["-M", "pc", "-cpu", "pentium3", "-m", "64", "-nodefaults", "-vga", "std"]
+
+SETUP = b"""
+ifconfig eth0 >/dev/null 2>&1 && ifconfig eth0 up
+"""
+
+
+def closure(modules_dir, names):
+    """The modules with what they depend on, in an order that insmod takes."""
+    import glob
+    deps, paths = {}, {}
+    for p in glob.glob(modules_dir + "/kernel/**/*.ko*", recursive=True):
+        paths[os.path.basename(p).split(".ko")[0]] = p
+    order = []
+
+    def visit(n):
+        if n in order or n not in paths:
+            return
+        if n not in deps:
+            with open(paths[n], "rb") as f:
+                data = f.read()
+            if paths[n].endswith(".xz"):
+                import lzma
+                data = lzma.decompress(data)
+            i = data.find(b"depends=")
+            deps[n] = data[i + 8:data.index(b"\0", i)].decode().split(",") if i >= 0 else []
+        for d in deps[n]:
+            visit(d.replace("-", "_") if d.replace("-", "_") in paths else d.replace("_", "-")
+                  if d not in paths else d)
+        order.append(n)
+
+    for n in names:
+        visit(n)
+    return order
+
+
+def files(tmp, modules=("ne2k-pci", "ata_piix", "sd_mod"), setup=SETUP):
+    """(kernel, initrd) in tmp."""
+    kernel, mods = guests.kernel_686()
+    initrd = tmp + "/initrd.gz"
+    guests.initramfs(initrd, mods, closure(mods, modules), setup=setup)
+    return kernel, initrd
+
+
+def disk(path, size="64M"):
+    subprocess.run([IMG, "create", "-q", "-f", "qcow2", path, size], check=True)
+    return path
+
+
+def options(kernel, initrd, disk_path=None, nic="user,model=ne2k_pci", append=APPEND):
+    o = MACHINE + ["-kernel", kernel, "-initrd", initrd, "-append", append]
+    if disk_path:
+        o += ["-drive", f"file={disk_path},format=qcow2,if=ide,index=0,id=hd0"]
+    if nic:
+        o += ["-nic", nic]
+    return o
+
+
+def boot(opts, timeout=240, **kw):
+    vm = VM(*opts, **kw)
+    vm.serial.expect("GUEST READY", timeout)
+    vm.serial.expect("# ", 30)
+    # No line editing and no echo from here on.
+    vm.serial.send("stty -echo; echo QUI''ET; while read -r l; do eval \"$l\"; done\n")
+    vm.serial.expect("QUIET\r?\n", 30)
+    return vm
+
+
+def booted(tmp):
+    """A copy of a disk that holds the snapshot "booted" of a Linux with disk, network and shell, and
+    the options to start it with.  Made once per build of the emulator."""
+    cache = os.path.join(guests.CACHE, "booted")
+    os.makedirs(cache, exist_ok=True)
+    kernel, initrd = files(cache) if not os.path.exists(cache + "/initrd.gz") else (
+        guests.kernel_686()[0], cache + "/initrd.gz")
+    image = cache + "/disk.qcow2"
+    with open(cache + "/lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not os.path.exists(image) or os.path.getmtime(image) < os.path.getmtime(STASIS):
+            if os.path.exists(image):
+                os.unlink(image)
+            disk(image + ".new")
+            vm = boot(options(kernel, initrd, image + ".new"))
+            text = vm.hmp("savevm booted")
+            assert text == "", text
+            vm.quit()
+            vm.kill()
+            os.rename(image + ".new", image)
+        copy = tmp + "/booted.qcow2"
+        subprocess.run(["cp", "--sparse=always", image, copy], check=True)
+    return copy, options(kernel, initrd, copy) + ["-loadvm", "booted"]
