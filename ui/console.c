@@ -30,6 +30,7 @@ static void console_set_image(Console *c, unsigned width, unsigned height)
     if (!c->image) g_error("no memory for a picture of %u x %u", width, height);
     c->width = width;
     c->height = height;
+    c->damage.x1 = 0;
     console_damage(c, 0, 0, width, height);
 }
 

@@ -102,6 +102,8 @@ static bool sdl_init(Error *err)
     SDL_SetHint(SDL_HINT_NO_SIGNAL_HANDLERS, "1");
     SDL_SetHint(SDL_HINT_VIDEO_ALLOW_SCREENSAVER, "1");
     SDL_SetHint(SDL_HINT_GRAB_KEYBOARD, "1");
+    /* The software renderer draws to the window itself, not to a texture of another renderer. */
+    SDL_SetHint(SDL_HINT_FRAMEBUFFER_ACCELERATION, "0");
     if (!SDL_InitSubSystem(SDL_INIT_VIDEO)) return true;
     return error_set(err, "could not open a window: %s", SDL_GetError());
 }
