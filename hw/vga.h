@@ -27,16 +27,25 @@ enum {
     AR_MODE_BLINK = 0x08,
     AR_MODE_PAN_TOP = 0x20, /* panning ends at the line compare */
     AR_MODE_256 = 0x40,
-    AR_MODE_P54 = 0x80,     /* palette bits 5 and 4 come from AR_COLOUR */
-    AR_INDEX_PAS = 0x20,    /* palette address source: the screen is on */
+    AR_MODE_P54 = 0x80,  /* palette bits 5 and 4 come from AR_COLOUR */
+    AR_INDEX_PAS = 0x20, /* palette address source: the screen is on */
 };
 /* Sequencer. */
 enum { SR_RESET, SR_CLOCK, SR_MASK, SR_FONT, SR_MODE };
 enum { SR_CLOCK_8DOT = 0x01, SR_CLOCK_HALF = 0x08, SR_CLOCK_OFF = 0x20 };
 enum { SR_MODE_SEQUENTIAL = 0x04, SR_MODE_CHAIN4 = 0x08 };
 /* Graphics controller. */
-enum { GR_SET, GR_ENABLE_SET, GR_COMPARE, GR_FUNCTION, GR_READ_MAP, GR_MODE, GR_MISC, GR_CARE,
-    GR_BITS };
+enum {
+    GR_SET,
+    GR_ENABLE_SET,
+    GR_COMPARE,
+    GR_FUNCTION,
+    GR_READ_MAP,
+    GR_MODE,
+    GR_MISC,
+    GR_CARE,
+    GR_BITS
+};
 enum { GR_MODE_READ1 = 0x08, GR_MODE_ODD_EVEN = 0x10, GR_MODE_CGA = 0x20, GR_MODE_256 = 0x40 };
 /* CRT controller. */
 enum {
@@ -81,7 +90,7 @@ enum { VBE_MAX_XRES = 16000, VBE_MAX_YRES = 12000, VBE_MAX_BPP = 32 };
 typedef struct VgaState {
     uint32_t latch;
     int32_t ar_flip_flop;
-    int32_t bank_offset; /* bytes */
+    int32_t bank_offset;      /* bytes */
     uint32_t vbe_start_addr;  /* in units of 4 bytes */
     uint32_t vbe_line_offset; /* bytes */
     uint32_t vbe_bank_mask;
@@ -113,21 +122,21 @@ typedef enum VgaKind {
 
 typedef struct VgaMode {
     VgaKind kind;
-    unsigned width, height;       /* pixels of the picture */
-    unsigned columns;             /* character clocks of a line */
-    unsigned cell_width;          /* text: pixels of a character: 8, 9, 16 */
-    unsigned max_scan;            /* lines of a character row, less one */
-    unsigned line_repeat;         /* 1, or 2 for double scan */
-    unsigned dot_repeat;          /* pixels of the picture for one of the guest's */
-    unsigned row_scan;            /* first line of the first row */
-    unsigned pan;                 /* pixels shifted out at the left */
+    unsigned width, height; /* pixels of the picture */
+    unsigned columns;       /* character clocks of a line */
+    unsigned cell_width;    /* text: pixels of a character: 8, 9, 16 */
+    unsigned max_scan;      /* lines of a character row, less one */
+    unsigned line_repeat;   /* 1, or 2 for double scan */
+    unsigned dot_repeat;    /* pixels of the picture for one of the guest's */
+    unsigned row_scan;      /* first line of the first row */
+    unsigned pan;           /* pixels shifted out at the left */
     bool pan_top_only;
-    uint32_t start, line_offset;  /* bytes of vram */
+    uint32_t start, line_offset; /* bytes of vram */
     uint32_t line_compare;
-    uint32_t cga_bit0, cga_bit1;  /* address bits that the row scan counter drives, or 0 */
-    unsigned fetch;               /* graphics: bytes of vram of a line */
-    uint32_t font[2];             /* text: plane offsets; [0] for attribute bit 3 clear */
-    unsigned underline;           /* text: line of the underline */
+    uint32_t cga_bit0, cga_bit1; /* address bits that the row scan counter drives, or 0 */
+    unsigned fetch;              /* graphics: bytes of vram of a line */
+    uint32_t font[2];            /* text: plane offsets; [0] for attribute bit 3 clear */
+    unsigned underline;          /* text: line of the underline */
     uint8_t attr_mode;
 } VgaMode;
 
@@ -154,8 +163,8 @@ typedef struct Vga {
     size_t cells_count;
     uint8_t fonts[2][VGA_FONT_BYTES];
     unsigned cursor_drawn; /* shape of the cursor: first and last line */
-    uint8_t *fetched; /* graphics: one line of vram that wraps */
-    uint32_t *pixels; /* and its pixels before panning */
+    uint8_t *fetched;      /* graphics: one line of vram that wraps */
+    uint32_t *pixels;      /* and its pixels before panning */
     size_t fetched_size, pixels_size;
 } Vga;
 
@@ -170,8 +179,8 @@ typedef struct VgaDev {
 static inline Vga *vga_of(Device *dev) { return &((VgaDev *)dev)->vga; }
 
 /* vga.c */
-bool vga_realize(Vga *vga, Device *dev, VgaState *s, const char *vram_name, uint32_t vram_mb,
-    Error *err);
+bool vga_realize(
+    Vga *vga, Device *dev, VgaState *s, const char *vram_name, uint32_t vram_mb, Error *err);
 void vga_unrealize(Vga *vga);
 void vga_reset(VgaState *s, uint32_t vram_bytes);
 void vga_sync(Vga *vga);
@@ -193,7 +202,10 @@ void vga_map_window(Vga *vga); /* after registers changed that decide about it *
 uint16_t vga_vbe_read(const Vga *vga, unsigned index);
 void vga_vbe_write(Vga *vga, unsigned index, uint16_t val);
 bool vga_vbe_map_ports(Vga *vga, Error *err);
-static inline bool vga_vbe_enabled(const VgaState *s) { return s->vbe_regs[VBE_ENABLE] & VBE_ENABLED; }
+static inline bool vga_vbe_enabled(const VgaState *s)
+{
+    return s->vbe_regs[VBE_ENABLE] & VBE_ENABLED;
+}
 
 /* vga_mode.c */
 void vga_mode_get(const Vga *vga, VgaMode *mode);
@@ -207,8 +219,8 @@ unsigned vga_vertical(const VgaState *s, unsigned reg, unsigned bit8, unsigned b
 
 /* vga_text.c */
 void vga_text_draw(Vga *vga, const VgaMode *mode);
-bool vga_text_cells(Vga *vga, uint16_t *cells, unsigned max, unsigned *columns, unsigned *rows,
-    unsigned *cursor);
+bool vga_text_cells(
+    Vga *vga, uint16_t *cells, unsigned max, unsigned *columns, unsigned *rows, unsigned *cursor);
 
 /* vga_graphics.c */
 void vga_graphics_draw(Vga *vga, const VgaMode *mode);

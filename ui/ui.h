@@ -35,16 +35,18 @@ struct Console {
     Machine *m;
     const ConsoleOps *ops;
     void *opaque;
-    Device *dev; /* the display device, set by it: how commands name the console */
+    Device *dev;           /* the display device, set by it: how commands name the console */
     pixman_image_t *image; /* owned; never NULL after console_new (640 x 480, black) */
     unsigned width, height;
     bool resized; /* since the display looked */
-    struct { unsigned x0, y0, x1, y1; } damage; /* since the display looked; x1 == 0: none */
+    struct {
+        unsigned x0, y0, x1, y1;
+    } damage; /* since the display looked; x1 == 0: none */
 };
 
 Console *console_new(Machine *m, const ConsoleOps *ops, void *opaque);
 void console_free(Console *c);
-Console *console_first(Machine *m); /* NULL: no display device */
+Console *console_first(Machine *m);                               /* NULL: no display device */
 void console_resize(Console *c, unsigned width, unsigned height); /* no-op on the same size */
 void console_damage(Console *c, unsigned x, unsigned y, unsigned w, unsigned h);
 void console_refresh(Console *c);
@@ -69,7 +71,7 @@ void key_names_each(void (*fn)(void *ctx, const char *name), void *ctx);
 typedef struct InputHandler InputHandler;
 struct InputHandler {
     const char *name;
-    void (*key)(void *opaque, int key, bool down);             /* keyboards */
+    void (*key)(void *opaque, int key, bool down);                         /* keyboards */
     void (*mouse)(void *opaque, int dx, int dy, int dz, unsigned buttons); /* relative pointers */
     void *opaque;
     InputHandler *next;
