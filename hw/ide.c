@@ -12,7 +12,7 @@
 
 /* Registers of the command block; behind them, the control block's one. */
 enum { REG_DATA, REG_ERROR, REG_COUNT, REG_SECTOR, REG_LCYL, REG_HCYL, REG_DEVICE, REG_STATUS };
-enum { REG_CONTROL = 8, REGS = 9 };
+enum { REG_CONTROL = 8 };
 enum { FEATURE = REG_ERROR, COMMAND = REG_STATUS };
 
 /* -- tables -- */
@@ -478,14 +478,21 @@ static void ide_reg_write(IdeBus *bus, unsigned reg, uint8_t val)
     if (reg == REG_DEVICE) bus->s->unit = !!(val & DEV_UNIT);
 }
 
-/* -- ports: reg counts nine for each channel -- */
+/* -- ports: reg is the register, and above it where in the controller's struct the channel is -- */
+
+enum { REG_BITS = 4, REG_MASK = (1 << REG_BITS) - 1 };
+
+static IdeBus *ide_port_bus(Device *dev, uint32_t reg)
+{
+    return (IdeBus *)(void *)((char *)dev + (reg >> REG_BITS));
+}
 
 static uint32_t ide_port_read(Device *dev, uint32_t reg, unsigned size)
 {
-    IdeBus *bus = ide_bus_of(dev, reg / REGS);
+    IdeBus *bus = ide_port_bus(dev, reg);
     uint32_t val = 0;
 
-    reg %= REGS;
+    reg &= REG_MASK;
     if (reg == REG_DATA) return ide_data(bus, false, 0, size);
     for (unsigned i = 0; i < size; i++) val |= (uint32_t)ide_reg_read(bus, reg + i) << 8 * i;
     return val;
@@ -493,9 +500,9 @@ static uint32_t ide_port_read(Device *dev, uint32_t reg, unsigned size)
 
 static void ide_port_write(Device *dev, uint32_t reg, uint32_t val, unsigned size)
 {
-    IdeBus *bus = ide_bus_of(dev, reg / REGS);
+    IdeBus *bus = ide_port_bus(dev, reg);
 
-    reg %= REGS;
+    reg &= REG_MASK;
     if (reg == REG_DATA) {
         ide_data(bus, true, val, size);
         return;
@@ -573,10 +580,10 @@ static void ide_detach_drive(IdeBus *bus, unsigned unit)
     g_free(media);
 }
 
-bool ide_bus_realize(
-    IdeBus *bus, uint32_t port, uint32_t control_port, uint32_t first_reg, Error *err)
+bool ide_bus_realize(IdeBus *bus, uint32_t port, uint32_t control_port, Error *err)
 {
     Device *dev = bus->dev;
+    uint32_t first_reg = (uint32_t)((char *)bus - (char *)dev) << REG_BITS;
 
     ide_flight_init(bus);
     for (unsigned unit = 0; unit < IDE_UNITS; unit++)

@@ -105,7 +105,7 @@ typedef struct IdeDma {
     bool (*started)(IdeBus *bus);
     /* All of the guest's memory that the transfer touches is here; otherwise it has been asked for,
      * and ide_flight_kick follows. */
-    bool (*present)(IdeBus *bus);
+    bool (*present)(IdeBus *bus, size_t len);
     /* Moves up to len bytes; *longer: the guest's table describes more than that. */
     size_t (*move)(IdeBus *bus, void *buf, size_t len, bool to_memory, bool *longer);
     /* The engine stops, or stays active where the table is longer than the transfer. */
@@ -144,11 +144,18 @@ bool ide_bus_check(const IdeBusState *s, const IdeDrive *ifs, Error *err); /* af
         VM_INT_AS(S, D[0].cd_left, "bus" n ".cd_left0"),                                           \
         VM_INT_AS(S, D[1].cd_left, "bus" n ".cd_left1")
 
+/* Properties of a channel: "drive0", "cd0", "serial0" and the same with 1, n in front where a
+ * controller has several. */
+#define IDE_DRIVE_PROPS(T, B, n)                                                                   \
+    PROP_AS(T, B.blk[0], "drive" n "0", ""), PROP_AS(T, B.blk[1], "drive" n "1", ""),              \
+        PROP_AS(T, B.cdrom[0], "cd" n "0", "off"), PROP_AS(T, B.cdrom[1], "cd" n "1", "off"),      \
+        PROP_AS(T, B.serial[0], "serial" n "0", ""), PROP_AS(T, B.serial[1], "serial" n "1", "")
+
 /* -- life: for controllers -- */
 
-/* dev, s, ifs, dma, number, irq, blk, serial and cdrom are set by the controller. */
-bool ide_bus_realize(IdeBus *bus, uint32_t port, uint32_t control_port, uint32_t first_reg,
-    Error *err);
+/* dev, s, ifs, dma, number, irq, blk, serial and cdrom are set by the controller, in whose struct
+ * the IdeBus is. */
+bool ide_bus_realize(IdeBus *bus, uint32_t port, uint32_t control_port, Error *err);
 void ide_bus_unrealize(IdeBus *bus);
 void ide_bus_power_on(IdeBus *bus);
 void ide_bus_reset(IdeBus *bus);
@@ -156,8 +163,6 @@ void ide_bus_sync(IdeBus *bus);
 
 static inline IdeDrive *ide_active(IdeBus *bus) { return &bus->ifs[bus->s->unit]; }
 static inline BlockDev *ide_blk(IdeBus *bus) { return bus->blk[bus->s->unit]; }
-/* The bus of a controller from one of its drives' ports; a controller has one or two. */
-IdeBus *ide_bus_of(Device *dev, unsigned number);
 
 /* -- between the files -- */
 
@@ -220,3 +225,4 @@ enum {
 /* Commands that only tell: builds the reply in buf (of IDE_BUFFER bytes).  Its length, 0 after an
  * error was reported, -1 where the operation is no such command. */
 int atapi_info(IdeBus *bus, const uint8_t *packet, uint8_t *buf);
+bool atapi_info_known(uint8_t op);

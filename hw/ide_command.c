@@ -45,7 +45,7 @@ static bool cmd_may_write(IdeBus *bus)
 
 /* -- reads and writes -- */
 
-static void pio_read(IdeBus *bus, IdeDrive *d, bool lba48, int32_t block)
+static void cmd_pio_read(IdeBus *bus, IdeDrive *d, bool lba48, int32_t block)
 {
     cmd_count(d, lba48);
     if (!cmd_in_range(bus, d)) return;
@@ -53,7 +53,7 @@ static void pio_read(IdeBus *bus, IdeDrive *d, bool lba48, int32_t block)
     ide_read_next(bus, true);
 }
 
-static void pio_write(IdeBus *bus, IdeDrive *d, bool lba48, int32_t block)
+static void cmd_pio_write(IdeBus *bus, IdeDrive *d, bool lba48, int32_t block)
 {
     cmd_count(d, lba48);
     if (!cmd_may_write(bus) || !cmd_in_range(bus, d)) return;
@@ -62,7 +62,7 @@ static void pio_write(IdeBus *bus, IdeDrive *d, bool lba48, int32_t block)
     ide_transfer(d, 0, MIN_OF(d->nsector, (uint32_t)block) * IDE_SECTOR, THEN_WRITE);
 }
 
-static void dma(IdeBus *bus, IdeDrive *d, bool lba48, enum IdeFlight flight)
+static void cmd_dma(IdeBus *bus, IdeDrive *d, bool lba48, enum IdeFlight flight)
 {
     if (!bus->dma) {
         ide_fail(bus, ERR_ABRT);
@@ -74,13 +74,13 @@ static void dma(IdeBus *bus, IdeDrive *d, bool lba48, enum IdeFlight flight)
         ide_flight_start(bus, flight, (uint64_t)d->nsector * IDE_SECTOR, true);
 }
 
-static void cmd_read(IdeBus *bus, IdeDrive *d, uint8_t cmd) { pio_read(bus, d, cmd == 0x24, 1); }
-static void cmd_write(IdeBus *bus, IdeDrive *d, uint8_t cmd) { pio_write(bus, d, cmd == 0x34, 1); }
+static void cmd_read(IdeBus *bus, IdeDrive *d, uint8_t cmd) { cmd_pio_read(bus, d, cmd == 0x24, 1); }
+static void cmd_write(IdeBus *bus, IdeDrive *d, uint8_t cmd) { cmd_pio_write(bus, d, cmd == 0x34, 1); }
 
 static void cmd_read_multiple(IdeBus *bus, IdeDrive *d, uint8_t cmd)
 {
     if (d->mult_sectors)
-        pio_read(bus, d, cmd == 0x29, d->mult_sectors);
+        cmd_pio_read(bus, d, cmd == 0x29, d->mult_sectors);
     else
         ide_fail(bus, ERR_ABRT);
 }
@@ -88,19 +88,19 @@ static void cmd_read_multiple(IdeBus *bus, IdeDrive *d, uint8_t cmd)
 static void cmd_write_multiple(IdeBus *bus, IdeDrive *d, uint8_t cmd)
 {
     if (d->mult_sectors)
-        pio_write(bus, d, cmd == 0x39 || cmd == 0xce, d->mult_sectors);
+        cmd_pio_write(bus, d, cmd == 0x39 || cmd == 0xce, d->mult_sectors);
     else
         ide_fail(bus, ERR_ABRT);
 }
 
 static void cmd_read_dma(IdeBus *bus, IdeDrive *d, uint8_t cmd)
 {
-    dma(bus, d, cmd == 0x25, FLIGHT_DMA_READ);
+    cmd_dma(bus, d, cmd == 0x25, FLIGHT_DMA_READ);
 }
 
 static void cmd_write_dma(IdeBus *bus, IdeDrive *d, uint8_t cmd)
 {
-    dma(bus, d, cmd == 0x35 || cmd == 0x3d, FLIGHT_DMA_WRITE);
+    cmd_dma(bus, d, cmd == 0x35 || cmd == 0x3d, FLIGHT_DMA_WRITE);
 }
 
 static void cmd_verify(IdeBus *bus, IdeDrive *d, uint8_t cmd)

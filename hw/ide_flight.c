@@ -305,7 +305,7 @@ static void flight_due(void *opaque)
             bus->s->deadline = TIMER_NEVER;
             return;
         }
-        if (!bus->dma->present(bus)) return;
+        if (!bus->dma->present(bus, flight_bytes(bus))) return;
     }
     if (writes && !bus->req && !flight_write(bus)) return;
     if (bus->req && !bus->req->done) {
