@@ -20,6 +20,9 @@ OPTIONAL := $(if $(HAVE_SDL),,ui/sdl%)
 SOURCES := $(foreach d,$(FOLDERS),$(patsubst $(SRC)/%,%,$(wildcard $(SRC)/$(d)/*.c)))
 SOURCES := $(filter-out $(OPTIONAL),$(SOURCES))
 OBJECTS := $(SOURCES:%.c=$(BUILD)/obj/%.o)
+# Our option ROMs: hw/rom/x.S becomes the array x_rom in build/gen/hw/rom/x.c.
+ROMS := $(patsubst $(SRC)/hw/rom/%.S,%,$(wildcard $(SRC)/hw/rom/*.S))
+OBJECTS += $(ROMS:%=$(BUILD)/obj/hw/rom/%.o)
 # What tests link: everything but main().
 PRODUCT := $(filter-out $(BUILD)/obj/system/main.o,$(OBJECTS))
 # stasis-img: the block layer and util.
@@ -52,6 +55,17 @@ $(BUILD)/stasis-img: $(IMG_OBJECTS)
 $(BUILD)/obj/%.o: $(SRC)/%.c config.mk
 	@mkdir -p $(@D)
 	$(call SAY,CC,$<)
+	$(Q)$(CC) $(ALL_CFLAGS) -c -o $@ $<
+
+$(BUILD)/gen/hw/rom/%.c: $(SRC)/hw/rom/%.S $(wildcard $(SRC)/hw/rom/*.inc) $(SRC)/hw/rom/embed.sh
+	@mkdir -p $(@D)
+	$(call SAY,ROM,$<)
+	$(Q)as --32 -I $(SRC)/hw/rom -o $(@:.c=.o) $<
+	$(Q)ld -m elf_i386 --oformat binary -Ttext 0 -o $(@:.c=.bin) $(@:.c=.o)
+	$(Q)$(SRC)/hw/rom/embed.sh $* $(@:.c=.bin) > $@.new && mv $@.new $@
+
+$(BUILD)/obj/hw/rom/%.o: $(BUILD)/gen/hw/rom/%.c config.mk
+	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) -c -o $@ $<
 
 # Tests in C: tests/FOLDER/x.c becomes build/tests/FOLDER/x.
