@@ -159,5 +159,5 @@ compile_commands.json: config.mk Makefile
 			"$$(echo '$(CC) $(subst ','\'',$(ALL_CFLAGS)) -c '"$(SRC)/$$f" | sed 's/["\\]/\\&/g')"; \
 	done; echo; echo ']'; } >$@
 
-.PRECIOUS: $(BUILD)/obj/%.o
+.PRECIOUS: $(BUILD)/obj/%.o $(BUILD)/gen/hw/rom/%.c
 -include $(shell [ -d $(BUILD)/obj ] && find $(BUILD)/obj -name '*.d')
