@@ -78,13 +78,22 @@ static bool fault_hits(Fault *t)
     return true;
 }
 
+/* For requests that cannot be done by half. */
+static bool fault_fails(Fault *t)
+{
+    bool hit = fault_hits(t);
+
+    if (hit && t->kind == FAULT_TEAR) raise(SIGKILL);
+    return hit;
+}
+
 static int fault_result(const Fault *t) { return t->kind == FAULT_ENOSPC ? -ENOSPC : -EIO; }
 
 static int fault_read(BlockFile *f, uint64_t off, void *buf, size_t len)
 {
     Fault *t = f->opaque;
 
-    if (t->reads && fault_hits(t)) return -EIO;
+    if (t->reads && fault_fails(t)) return -EIO;
     return file_read(t->below, off, buf, len);
 }
 
@@ -104,28 +113,28 @@ static int fault_punch(BlockFile *f, uint64_t off, uint64_t len)
 {
     Fault *t = f->opaque;
 
-    return fault_hits(t) ? fault_result(t) : t->below->drv->punch(t->below, off, len);
+    return fault_fails(t) ? fault_result(t) : t->below->drv->punch(t->below, off, len);
 }
 
 static int fault_reserve(BlockFile *f, uint64_t off, uint64_t len)
 {
     Fault *t = f->opaque;
 
-    return fault_hits(t) ? fault_result(t) : t->below->drv->reserve(t->below, off, len);
+    return fault_fails(t) ? fault_result(t) : t->below->drv->reserve(t->below, off, len);
 }
 
 static int fault_truncate(BlockFile *f, uint64_t len)
 {
     Fault *t = f->opaque;
 
-    return fault_hits(t) ? fault_result(t) : t->below->drv->truncate(t->below, len);
+    return fault_fails(t) ? fault_result(t) : t->below->drv->truncate(t->below, len);
 }
 
 static int fault_flush(BlockFile *f)
 {
     Fault *t = f->opaque;
 
-    return fault_hits(t) ? fault_result(t) : t->below->drv->flush(t->below);
+    return fault_fails(t) ? fault_result(t) : t->below->drv->flush(t->below);
 }
 
 static int64_t fault_length(BlockFile *f)

@@ -126,15 +126,17 @@ int qcow2_l1_grow(Qcow2 *q, uint32_t size)
 {
     uint64_t old_bytes = qcow2_round(q, (uint64_t)q->l1_size * 8), bytes = (uint64_t)size * 8;
     int64_t off;
+    int ret;
 
     if (size <= q->l1_size) return 0;
     if (size > Q2_MAX_L1 / 8) return -EFBIG;
     if (bytes > old_bytes || q->l1_moved || !q->l1_offset) {
         off = qcow2_alloc(q, bytes);
         if (off < 0) return (int)off;
-        if (qcow2_reserve(q, (uint64_t)off, bytes) == -ENOSPC) {
-            qcow2_free(q, (uint64_t)off, bytes);
-            return -ENOSPC;
+        ret = qcow2_reserve(q, (uint64_t)off, bytes);
+        if (ret) {
+            qcow2_refcount_add(q, (uint64_t)off, bytes, -1);
+            return ret;
         }
         if (q->l1_offset) qcow2_free(q, q->l1_offset, old_bytes);
         q->l1_offset = (uint64_t)off;
@@ -167,9 +169,10 @@ int qcow2_table_writable(Qcow2 *q, uint64_t l1_index, Qcow2Table **table)
     }
     off = qcow2_alloc(q, q->cluster_size);
     if (off < 0) return (int)off;
-    if (qcow2_reserve(q, (uint64_t)off, q->cluster_size) == -ENOSPC) {
+    ret = qcow2_reserve(q, (uint64_t)off, q->cluster_size);
+    if (ret) {
         qcow2_refcount_add(q, (uint64_t)off, 1, -1);
-        return -ENOSPC;
+        return ret;
     }
     *table = qcow2_table_new(q, (uint64_t)off);
     if (t) memcpy((*table)->data, t->data, q->cluster_size);

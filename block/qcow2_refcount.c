@@ -97,17 +97,22 @@ static int refblock_place(Qcow2 *q, uint64_t index, Qcow2Table *b)
 {
     uint64_t bytes = (uint64_t)q->refblocks * 8;
     int64_t off = qcow2_alloc(q, q->cluster_size);
+    int ret;
 
     if (off < 0) return (int)off;
-    if (qcow2_reserve(q, (uint64_t)off, q->cluster_size) == -ENOSPC) {
+    ret = qcow2_reserve(q, (uint64_t)off, q->cluster_size);
+    if (ret) {
         qcow2_refcount_add(q, (uint64_t)off, 1, -1);
-        return -ENOSPC;
+        return ret;
     }
     b->offset = q->reftable[index] = (uint64_t)off;
     q->reftable_dirty = true;
     if (qcow2_round(q, bytes) <= (uint64_t)q->reftable_clusters << q->cluster_bits) return 0;
     off = qcow2_alloc(q, bytes);
-    if (off < 0) return (int)off;
+    if (off < 0) {
+        q->corrupt = true; /* in memory alone: counts are there that no table can name */
+        return (int)off;
+    }
     qcow2_free(q, q->reftable_offset, (uint64_t)q->reftable_clusters << q->cluster_bits);
     q->reftable_offset = (uint64_t)off;
     q->reftable_clusters =
@@ -257,11 +262,12 @@ static int64_t refcount_take(Qcow2 *q, uint64_t *clusters, bool at_least_one)
         if (!first || qcow2_overlaps_metadata(q, off, *clusters << q->cluster_bits)) {
             return qcow2_mark_corrupt(q);
         }
-        /* Counting the clusters may itself take clusters (for a new block): then look again. */
-        for (uint64_t i = 0; i < *clusters && is_free; i++) {
-            if (!qcow2_refblock_writable(q, (first + i) / qcow2_counts_per_block(q), &ret))
-                return ret;
-            ret = refcount_is_free(q, first + i, &is_free);
+        /* Blocks for the counts may themselves take clusters, of these too: then look again. */
+        for (uint64_t c = first; c < first + *clusters; c++) {
+            if (!qcow2_refblock_writable(q, c / qcow2_counts_per_block(q), &ret)) return ret;
+        }
+        for (uint64_t c = first; c < first + *clusters && is_free; c++) {
+            ret = refcount_is_free(q, c, &is_free);
             if (ret) return ret;
         }
         if (is_free) break;
