@@ -282,12 +282,13 @@ static void fifo_put(UartFifo *f, uint8_t byte)
     f->data[(f->head + f->num++) % FIFO_SIZE] = byte;
 }
 
+/* An empty one is all zeros: a load, to which it is not sent, finds the same. */
 static uint8_t fifo_get(UartFifo *f)
 {
     uint8_t byte = f->data[f->head];
 
-    f->head = (f->head + 1) % FIFO_SIZE;
-    f->num--;
+    f->data[f->head] = 0;
+    f->head = --f->num ? (f->head + 1) % FIFO_SIZE : 0;
     return byte;
 }
 
@@ -494,13 +495,13 @@ static void uart_write_fcr(Uart *u, uint8_t val)
     bool switched = (val ^ s->fcr) & FCR_ENABLE;
 
     if (switched || val & FCR_CLEAR_RX) {
-        s->recv_fifo.num = s->recv_fifo.head = 0;
+        s->recv_fifo = (UartFifo){ 0 };
         s->lsr &= ~(LSR_DATA | LSR_BREAK);
         s->timeout_ipending = 0;
         uart_set_timeout(u, TIMER_NEVER);
     }
     if (switched || val & FCR_CLEAR_TX) {
-        s->xmit_fifo.num = s->xmit_fifo.head = 0;
+        s->xmit_fifo = (UartFifo){ 0 };
         s->lsr |= LSR_THRE;
         s->thr_ipending = 1;
     }

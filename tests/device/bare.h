@@ -209,7 +209,8 @@ static inline void bare_copy(Machine *to, Machine *from)
         g_free(buf);
     }
     for (RamBlock *r = ram_block_first(from); r; r = r->next)
-        ram_block_write(ram_block_find(to, r->idstr), 0, r->host, r->size);
+        if (memcmp(ram_block_find(to, r->idstr)->host, r->host, r->size))
+            ram_block_write(ram_block_find(to, r->idstr), 0, r->host, r->size);
     clock_set(&to->clock, clock_now(&from->clock));
     bare_probe(to, "cpu0")->level[CPU_WIRE_A20] = bare_probe(from, "cpu0")->level[CPU_WIRE_A20];
     bare_probe(to, "cpu0")->level[CPU_WIRE_IGNNE] = bare_probe(from, "cpu0")->level[CPU_WIRE_IGNNE];
