@@ -1,0 +1,179 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+# TEST-TIMEOUT: 600
+"""A counting Linux moves ten times over each channel: no line lost or doubled, never silent for
+long; a destination that dies half-way leaves the source running."""
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+sys.path[:0] = [os.environ["SRCDIR"] + "/tests", os.environ["SRCDIR"] + "/tests/lib"]
+import guests
+import linux686
+from guest_vm import VM
+from tap import Tap
+
+TAP = Tap()
+TMP = os.environ["TMPDIR"]
+SILENCE_S = 0.3
+
+
+def count(vm):
+    vm.serial.send("i=0; while :; do i=$((i+1)); echo N$i; usleep 10000; done\n")
+    vm.serial.expect(r"N20\r", 60)
+
+
+def without_loadvm(opts):
+    i = opts.index("-loadvm")
+    return opts[:i] + opts[i + 2:]
+
+
+def numbers(data):
+    return [int(n) for n in re.findall(rb"N(\d+)\r\n", data)]
+
+
+def move(src, opts, uri_in, uri_out, prepare=lambda d: None):
+    """Moves the guest to a new process; answers it with the two serial logs around the move."""
+    dst = VM(*opts, "-incoming", uri_in, tag="dst")
+    prepare(dst)
+    src.serial.drain()
+    src.hmp("migrate -d " + uri_out)
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        status, text = None, src.hmp("info migrate")
+        m = re.search(r"Migration status: (\w+)", text)
+        src.serial.pump(0)
+        dst.serial.pump(0)
+        if m and m.group(1) in ("completed", "failed"):
+            break
+        time.sleep(0.005)
+    dst.serial.expect(r"N\d+\r\n", 30)
+    dst.serial.drain(0.1)
+    src.serial.drain()
+    return dst, m.group(1), text
+
+
+def silence(src, dst):
+    """The longest gap between lines around the move, as seen from outside."""
+    log = sorted(src.serial.log[-40:] + dst.serial.log)
+    return max(b[0] - a[0] for a, b in zip(log, log[1:]))
+
+
+def channel(name, uri, times=10):
+    disk, opts = linux686.booted(TMP)
+    vm = VM(*opts)
+    count(vm)
+    opts = without_loadvm(opts)
+    gaps, all_numbers = [], None
+    ok = True
+    for i in range(times):
+        uri_in, uri_out, prepare = uri(i)
+        dst, status, text = move(vm, opts, uri_in, uri_out, prepare)
+        ok &= TAP.check(status == "completed", f"{name} {i}: completed", text) or False
+        joined = vm.serial.data + dst.serial.data
+        got = numbers(joined)
+        got = got[got.index(20):]
+        if not TAP.check(got == list(range(got[0], got[0] + len(got))),
+                         f"{name} {i}: no line lost or doubled",
+                         f"{[(a, b) for a, b in zip(got, got[1:]) if b != a + 1][:5]}"):
+            ok = False
+        gaps.append(silence(vm, dst))
+        dst.serial.data = joined[joined.rindex(b"N%d\r" % 20):]
+        dst.serial.mark = len(dst.serial.data)
+        vm.kill()
+        vm = dst
+    TAP.check(max(gaps) <= SILENCE_S, f"{name}: never silent for more than {SILENCE_S} s",
+              f"{gaps}")
+    vm.kill()
+
+
+def unix():
+    def uri(i):
+        u = f"unix:{TMP}/m{i}"
+        return u, u, lambda d: None
+    channel("unix", uri)
+
+
+def tcp():
+    import socket
+
+    def uri(i):
+        with socket.socket() as s:
+            s.bind(("127.0.0.1", 0))
+            port = s.getsockname()[1]
+        u = f"tcp:127.0.0.1:{port}"
+        return u, u, lambda d: None
+    channel("tcp", uri)
+
+
+def exec_():
+    def uri(i):
+        fifo = f"{TMP}/fifo{i}"
+        os.mkfifo(fifo)
+        return f"exec:cat {fifo}", f"exec:cat > {fifo}", lambda d: None
+    channel("exec", uri)
+
+
+def file_():
+    """Through a file: saved whole, then loaded by a process started afterwards."""
+    disk, opts = linux686.booted(TMP)
+    src = VM(*opts)
+    count(src)
+    src.hmp(f"migrate file:{TMP}/state")
+    TAP.equal(src.wait_migration()[0], "completed", "file: saved")
+    src.serial.drain(0.1)
+    last = numbers(src.serial.data)[-1]
+    src.kill()
+    with VM(*without_loadvm(opts), "-incoming", f"file:{TMP}/state") as dst:
+        m = dst.serial.expect(r"N(\d+)\r", 30)
+        TAP.equal(int(m.group(1)), last + 1, "file: goes on with the next line")
+
+
+def killed_destination():
+    disk, opts = linux686.booted(TMP)
+    vm = VM(*opts)
+    count(vm)
+    opts = without_loadvm(opts)
+    vm.hmp("migrate_set_parameter max-bandwidth 8M")
+    dst = VM(*opts, "-incoming", f"unix:{TMP}/k", tag="dst")
+    vm.hmp(f"migrate -d unix:{TMP}/k")
+    time.sleep(0.5)
+    TAP.check("active" in vm.hmp("info migrate"), "the migration is under way")
+    dst.proc.send_signal(signal.SIGKILL)
+    dst.kill()
+    status, text = vm.wait_migration()
+    TAP.equal(status, "failed", "it fails when the destination dies")
+    TAP.check("running" in vm.hmp("info status"), "the source runs on")
+    vm.serial.drain()
+    vm.serial.expect(r"N\d+\r\n", 10)
+    got = numbers(vm.serial.data)
+    got = got[got.index(20):]
+    TAP.equal(got, list(range(20, 20 + len(got))), "and has lost nothing")
+    vm.hmp("migrate_set_parameter max-bandwidth 1G")
+    dst, status, text = move(vm, opts, f"unix:{TMP}/k2", f"unix:{TMP}/k2")
+    TAP.equal(status, "completed", "the next migration works")
+    vm.kill()
+    dst.kill()
+
+
+def cancelled():
+    disk, opts = linux686.booted(TMP)
+    vm = VM(*opts)
+    count(vm)
+    vm.hmp("migrate_set_parameter max-bandwidth 4M")
+    vm.hmp('migrate -d "exec:cat > /dev/null"')
+    time.sleep(0.3)
+    vm.hmp("migrate_cancel")
+    TAP.equal(vm.wait_migration()[0], "cancelled", "cancelled")
+    TAP.check("running" in vm.hmp("info status"), "the source runs on after a cancel")
+    vm.kill()
+
+
+try:
+    TAP.run(unix, tcp, exec_, file_, killed_destination, cancelled)
+except guests.Unavailable as e:
+    TAP.skip("migrate", str(e))
+TAP.finish()
