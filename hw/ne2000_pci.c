@@ -69,6 +69,7 @@ static bool ne2000_pci_load_rom(Ne2000Pci *n, Error *err)
     found = machine_find_firmware(n->pci.dev.m, NE2000_ROM, NULL);
     if (!found && g_file_test(usual, G_FILE_TEST_IS_REGULAR)) found = g_strdup(usual);
     if (found) ok = pci_load_rom(&n->pci, found, "ne2k_pci.rom", err);
+    if (found && ok) pci_rom_set_ids(&n->pci, NE2000_VENDOR, NE2000_DEVICE);
     g_free(usual);
     g_free(found);
     return ok;

@@ -175,6 +175,27 @@ bool pci_load_rom(PciDev *pd, const char *file, const char *block_name, Error *e
     return b != NULL;
 }
 
+/* Offsets in an expansion ROM (PCI Firmware Specification 5.1). */
+enum { ROM_SIGNATURE = 0xaa55, ROM_CHECKSUM = 6, ROM_PCIR = 0x18, PCIR_VENDOR = 4 };
+
+void pci_rom_set_ids(PciDev *pd, uint16_t vendor, uint16_t device)
+{
+    RamBlock *b = pd->bars[PCI_ROM].region.ram;
+    uint16_t pcir = b ? load_le16(b->host + ROM_PCIR) : 0;
+    uint8_t ids[4], sum;
+
+    if (!b || load_le16(b->host) != ROM_SIGNATURE || pcir > b->size - 8 ||
+        memcmp(b->host + pcir, "PCIR", 4) != 0) {
+        return;
+    }
+    store_le16(ids, vendor);
+    store_le16(ids + 2, device);
+    sum = b->host[ROM_CHECKSUM];
+    for (unsigned i = 0; i < 4; i++) sum += (uint8_t)(b->host[pcir + PCIR_VENDOR + i] - ids[i]);
+    ram_block_write(b, ROM_CHECKSUM, &sum, 1);
+    ram_block_write(b, pcir + PCIR_VENDOR, ids, sizeof(ids));
+}
+
 /* Whether the BAR answers, by what configuration space says, and where. */
 static bool pci_bar_decodes(PciDev *pd, int n, uint32_t *at)
 {

@@ -94,6 +94,9 @@ void pci_bar_ram(PciDev *pd, int n, const char *name, RamBlock *ram, bool readon
  * up to a power of two. */
 bool pci_load_rom(PciDev *pd, const char *file, const char *block_name, Error *err);
 
+/* Gives a loaded ROM that serves several cards the ids of this one, and the right checksum. */
+void pci_rom_set_ids(PciDev *pd, uint16_t vendor, uint16_t device);
+
 /* Drives INTx of the device (pin from its config); remembered in irq_state. */
 void pci_set_irq(PciDev *pd, bool level);
 
