@@ -65,6 +65,12 @@ static bool build_log(Machine *m, const CommandLine *cl, Error *err)
     return !cl->log_mask || log_set_mask(&m->log, cl->log_mask, err);
 }
 
+static bool build_display(Machine *m, const CommandLine *cl, Error *err)
+{
+    if (display_open(m, cl->display, err)) return true;
+    return cl->display ? error_prefix(err, "-display %s: ", cl->display) : false;
+}
+
 static bool build_start_state(Machine *m, const CommandLine *cl, Error *err)
 {
     if (cl->incoming) {
@@ -91,8 +97,8 @@ Machine *machine_build(CommandLine *cl, GMainContext *ctx, Error *err)
     build_clock(m, cl);
     if (build_log(m, cl, err) && build_chardevs(m, cl, err) && build_drives(m, cl, err) &&
         migration_init(m, err) && build_networks(m, cl, err) && machine_init(m, err) &&
-        build_filters(m, cl, err) && build_monitors(m, cl, err) &&
-        display_open(m, cl->display, err) && build_start_state(m, cl, err)) {
+        build_filters(m, cl, err) && build_monitors(m, cl, err) && build_display(m, cl, err) &&
+        build_start_state(m, cl, err)) {
         if (cl->torture) machine_set_torture(m, cl->torture);
         return m;
     }

@@ -260,6 +260,10 @@ bool build_networks(Machine *m, CommandLine *cl, Error *err)
     g_ptr_array_set_free_func(m->config.nics, build_free_nic);
     for (unsigned i = 0; i < cl->netdevs->len; i++) {
         OptionUse *use = cl->netdevs->pdata[i];
+        if (!options_get(use->opts, "id")) {
+            error_set(err, "Parameter 'id' is missing");
+            return build_failed(use, err);
+        }
         if (!net_backend_create(m, use->opts, err)) return build_failed(use, err);
     }
     for (unsigned i = 0; i < cl->nics->len; i++) {

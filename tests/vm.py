@@ -15,7 +15,7 @@ STASIS_IMG = os.environ.get("STASIS_IMG") or STASIS + "-img"
 class Monitor:
     """A human monitor on a Unix socket: plain lines, answers up to the prompt."""
 
-    def __init__(self, path, timeout=30):
+    def __init__(self, path, timeout=30, process=None):
         end = time.monotonic() + timeout
         while True:
             self.sock = socket.socket(socket.AF_UNIX)
@@ -24,7 +24,7 @@ class Monitor:
                 break
             except OSError:
                 self.sock.close()
-                if time.monotonic() > end:
+                if time.monotonic() > end or (process and process.poll() is not None):
                     raise
                 time.sleep(0.02)
         self.sock.settimeout(timeout)
@@ -73,7 +73,7 @@ class Vm:
         self.process = subprocess.Popen(command + list(args), stdin=subprocess.DEVNULL,
                                         stdout=self.log, stderr=subprocess.STDOUT)
         try:
-            self.monitor = Monitor(path) if monitor else None
+            self.monitor = Monitor(path, process=self.process) if monitor else None
         except OSError:
             self.kill()
             raise RuntimeError("no monitor; output: " + self.output()) from None

@@ -50,7 +50,7 @@ def refuses():
             ("-serail x", "-serail: invalid option (did you mean '-serial'?)"),
             ("-m", "-m: requires an argument"),
             ("-M pcc", "-M pcc: unsupported machine type 'pcc'; did you mean 'pc'?"),
-            ("-cpu 586x", None),
+            ("-cpu 586x", "unable to find CPU model '586x'"),
             ("-hda /nosuch", "-hda /nosuch: Could not open '/nosuch': No such file or directory"),
             ("-drive file=/nosuch,format=raw", None),
             ("-drive if=scsi", "-drive if=scsi: unsupported bus type 'scsi'; if=ide or if=none"),
@@ -68,13 +68,15 @@ def refuses():
             ("-object filter-dump,id=f,netdev=nosuch,file=/tmp/x", None),
             ("-display nosuch", None),
             ("-incoming nosuch:x", None),
-            ("-loadvm x", None),
-            ("-bios /nosuch", None),
-            ("-kernel /nosuch", None),
+            ("-loadvm x", "no block device can store vmstate for snapshot"),
             ("-pidfile /nosuch/dir", None),
             ("-D /nosuch/log", None),
             ("-uuid x", "-uuid x: failed to parse UUID string: wrong format")]:
-        status, out, err = run("-display", "none", "-monitor", "none", *option.split(), timeout=20)
+        try:
+            status, out, err = run("-display", "none", "-monitor", "none", *option.split(),
+                                   timeout=10)
+        except subprocess.TimeoutExpired:
+            status, out, err = "it runs", "", "\n"
         lines = err.splitlines()
         good = status == 1 and not out and len(lines) == 1 and lines[0].startswith("stasis: ")
         if text:
@@ -82,6 +84,9 @@ def refuses():
         else:
             good = good and option.split()[-2 if len(option.split()) > 1 else -1] in lines[0]
         tap.check(good, option.replace(TMP, ""), f"{status}\n{out}{err}")
+    for option in ("-bios", "-kernel"):
+        status, _, err = run("-display", "none", "-monitor", "none", option, "/nosuch")
+        tap.check(status == 1 and err.count("\n") == 1 and "/nosuch" in err, option + " /nosuch", err)
 
 
 def pidfile():
@@ -144,7 +149,7 @@ def drives():
     with Vm("-M", "pc", "-S", "-hda", disks[0], "-hdb", disks[1], "-drive",
             f"file={disks[2]},if=ide,index=3", "-drive", f"file={disks[3]},if=none,id=spare",
             "-drive", "media=cdrom") as vm:
-        ids = re.findall(r"^([^ :]+)[: ]", vm.cmd("info block"), re.M)
+        ids = re.findall(r"^([^ :\n]+)[: ]", vm.cmd("info block"), re.M)
         tap.equal(sorted(ids), ["ide0-hd0", "ide0-hd1", "ide1-cd0", "ide1-hd1", "spare"],
                   "default names")
 

@@ -87,7 +87,7 @@ def memory():
                   "0000000000001000: 0x00000000 0x00000000 0x00000000 0x00000000\n", "xp /4xw")
         tap.check(vm.cmd("xp /5xb 0xffff0").startswith("00000000000ffff0: 0xea 0x5b 0xe0 0x00 0xf0"),
                   "xp of the reset vector")
-        tap.equal(vm.cmd("xp /4dh 0x1000"), "0000000000001000:      0      0      0      0\n",
+        tap.equal(vm.cmd("xp /4dh 0x1000"), "0000000000001000:     0     0     0     0\n",
                   "xp /4dh")
         tap.check(re.fullmatch(r"00000000000ffff5: '\d' '\d' '/' '\d'\n", vm.cmd("xp /4cb 0xffff5")),
                   "xp /c", vm.cmd("xp /4cb 0xffff5"))
