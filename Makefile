@@ -83,7 +83,7 @@ tests: $(TEST_PROGRAMS)
 
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 # -j of the outer make goes on; without one, all processors work.
-AGAIN = +$(MAKE) --no-print-directory $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(JOBS))
+AGAIN = +@$(MAKE) -s --no-print-directory $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(JOBS))
 
 # Installs what is missing, then configures where nobody has.
 .PHONY: deps deps-build deps-check
@@ -101,14 +101,16 @@ run: deps-build
 	$(AGAIN) run-demo
 
 DEMO := $(BUILD)/demo.qcow2
-$(DEMO): $(wildcard $(SRC)/demo/*) $(BUILD)/stasis-img
-	STASIS_IMG=$(abspath $(BUILD)/stasis-img) BUILD=$(abspath $(BUILD)) $(SRC)/demo/build.sh $@
+$(DEMO): $(wildcard $(SRC)/demo/*) | $(BUILD)/stasis-img
+	$(SRC)/demo/build.sh $(SRC)/demo $(BUILD)/demo.img
+	$(BUILD)/stasis-img convert -f raw -O qcow2 $(BUILD)/demo.img $@
+	@rm -f $(BUILD)/demo.img
 
 # A window shows the screen where there is a display; the monitor is on this terminal.
 run-demo: $(BUILD)/stasis $(DEMO)
-	@echo "The guest's serial port writes to $(BUILD)/demo.log; try 'help', 'savevm a', 'loadvm a', 'quit'."
-	@$(BUILD)/stasis -name demo -m 16 -hda $(DEMO) -serial file:$(BUILD)/demo.log -monitor stdio \
-		$(RUN_ARGS)
+	@echo "The guest's serial port writes to $(BUILD)/demo.log.  Try savevm a, loadvm a, help, quit."
+	@$(BUILD)/stasis -name demo -m 16 -hda $(DEMO) -nic user,model=ne2k_pci \
+		-serial file:$(BUILD)/demo.log -monitor stdio $(RUN_ARGS)
 
 # -- tests ----------------------------------------------------------------------------------------
 

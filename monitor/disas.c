@@ -56,6 +56,7 @@ void disas_print(Machine *m, Sink *out, bool physical, uint64_t addr, int count)
     ZydisDecoderInit(&decoder, narrow ? ZYDIS_MACHINE_MODE_LEGACY_16 : ZYDIS_MACHINE_MODE_LEGACY_32,
         narrow ? ZYDIS_STACK_WIDTH_16 : ZYDIS_STACK_WIDTH_32);
     ZydisFormatterInit(&formatter, ZYDIS_FORMATTER_STYLE_ATT);
+    ZydisFormatterSetProperty(&formatter, ZYDIS_FORMATTER_PROP_HEX_UPPERCASE, ZYAN_FALSE);
     while (count-- > 0) {
         ZydisDecodedInstruction insn;
         ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
