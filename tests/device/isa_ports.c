@@ -97,6 +97,22 @@ static void test_parallel(Fixture *f, gconstpointer data)
     g_assert_cmpmem(f->tape->written->data, f->tape->written->len, "PQ", 2);
 }
 
+static void test_parallel_load(Fixture *f, gconstpointer data)
+{
+    Fixture g;
+
+    setup(&g, data);
+    bare_add(f->m, "isa-parallel", NULL, "chardev", "tape");
+    bare_add(g.m, "isa-parallel", NULL, "chardev", "tape");
+    out8(f->m, 0x37a, 0x1d);
+    bare_copy(g.m, f->m);
+    g_assert_true(bare_irq(g.m, 7));
+    in8(f->m, 0x379);
+    bare_copy(g.m, f->m);
+    g_assert_false(bare_irq(g.m, 7));
+    teardown(&g, data);
+}
+
 /* A device that is gone answers no more. */
 static void test_free(Fixture *f, gconstpointer data)
 {
@@ -119,6 +135,7 @@ int main(int argc, char **argv)
     CASE(debugcon);
     CASE(debug_exit);
     CASE(parallel);
+    CASE(parallel_load);
     CASE(free);
     return g_test_run();
 }

@@ -431,6 +431,52 @@ static void test_old_sender(Fixture *f, gconstpointer data)
     g_assert_cmphex(get(f), ==, 0x13); /* the output port has its default */
 }
 
+/* What a guest may be in the midst of goes on after a load. */
+static void test_load(Fixture *f, gconstpointer data)
+{
+    Fixture g;
+
+    setup(&g, data);
+    mouse_on(f);
+    to_mouse(f, 0xf3);
+    EXPECT(f, 0xfa);
+    to_mouse(f, 200);
+    EXPECT(f, 0xfa);
+    to_mouse(f, 0xf3); /* its argument is still to come */
+    bare_copy(g.m, f->m);
+    EXPECT(&g, 0xfa);
+    to_mouse(&g, 100);
+    EXPECT(&g, 0xfa);
+    bare_copy(f->m, g.m); /* two steps of the wheel's sequence done */
+    to_mouse(f, 0xf3);
+    EXPECT(f, 0xfa);
+    to_mouse(f, 80);
+    EXPECT(f, 0xfa);
+    bare_copy(g.m, f->m);
+    to_mouse(&g, 0xf2);
+    EXPECT(&g, 0xfa, 3);
+    to_mouse(&g, 0xf0); /* motion and buttons that are not yet reported */
+    EXPECT(&g, 0xfa);
+    input_mouse(g.m, 3, -4, 5, MOUSE_LEFT);
+    bare_copy(f->m, g.m);
+    to_mouse(f, 0xeb);
+    EXPECT(f, 0xfa, 0x09, 3, 4, 5);
+    to_mouse(f, 0xee);
+    EXPECT(f, 0xfa);
+    bare_copy(g.m, f->m); /* echoing */
+    to_mouse(&g, 0xf2);
+    EXPECT(&g, 0xf2);
+    command(&g, 0xd1);
+    write_data(&g, 0xdd); /* A20 shut: not the output port's default */
+    command(&g, 0xd1);
+    bare_copy(f->m, g.m);
+    g_assert_false(a20(f));
+    write_data(f, 0xdd);
+    command(f, 0xd0);
+    EXPECT(f, 0xdd & ~0x30);
+    teardown(&g, data);
+}
+
 #define CASE(name) g_test_add("/device/kbc/" #name, Fixture, NULL, setup, test_##name, teardown)
 
 int main(int argc, char **argv)
@@ -450,5 +496,6 @@ int main(int argc, char **argv)
     CASE(mouse_wheel);
     CASE(order);
     CASE(old_sender);
+    CASE(load);
     return g_test_run();
 }

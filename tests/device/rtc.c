@@ -304,6 +304,39 @@ static void test_index(Fixture *f, gconstpointer data)
     g_assert_cmphex(in8(f->m, 0x70), ==, 0xff);
 }
 
+/* After a load the next second and the next period come when they would have come. */
+static void test_load(Fixture *f, gconstpointer data)
+{
+    Fixture g;
+
+    setup(&g, data);
+    set(f, SEC_ALARM, 0xff);
+    set(f, MIN_ALARM, 0xff);
+    set(f, HOUR_ALARM, 0xff);
+    set(f, A, 0x2e); /* 4 Hz */
+    set(f, B, 0x12);
+    get(f, C);
+    run_s(f, 0.3);
+    machine_reset(g.m);
+    bare_copy(g.m, f->m);
+    g_assert_false(bare_irq(g.m, IRQ));
+    run_s(&g, 0.69);
+    g_assert_false(bare_irq(g.m, IRQ));
+    run_s(&g, 0.02);
+    g_assert_true(bare_irq(g.m, IRQ));
+    g_assert_cmphex(get(&g, C), ==, 0xf0);
+    g_assert_time(&g, 0x23, 0x59, 0x01);
+    set(&g, B, 0x42);
+    bare_copy(f->m, g.m);
+    run_s(f, 0.23);
+    g_assert_false(bare_irq(f->m, IRQ));
+    run_s(f, 0.02);
+    g_assert_true(bare_irq(f->m, IRQ));
+    bare_copy(g.m, f->m); /* with the line up */
+    g_assert_true(bare_irq(g.m, IRQ));
+    teardown(&g, data);
+}
+
 #define CASE(name) g_test_add("/device/rtc/" #name, Fixture, NULL, setup, test_##name, teardown)
 
 int main(int argc, char **argv)
@@ -323,5 +356,6 @@ int main(int argc, char **argv)
     CASE(reset);
     CASE(board_bytes);
     CASE(index);
+    CASE(load);
     return g_test_run();
 }

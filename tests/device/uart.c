@@ -258,6 +258,35 @@ static void test_loaded_output(Fixture *f, gconstpointer data)
     g_assert_cmphex(get(f, IIR), ==, 0xc2);
 }
 
+/* A load while received bytes wait: the timeout comes at its instant, and only once. */
+static void test_load_timeout(Fixture *f, gconstpointer data)
+{
+    int64_t char_ns = 10 * NS_PER_S / 9600;
+    Fixture g;
+
+    setup(&g, data);
+    set(f, LCR, 0x03);
+    set(f, FCR, 0xc1);
+    set(f, IER, 1);
+    feed(f, "ab");
+    bare_run(f->m, 3 * char_ns);
+    bare_copy(g.m, f->m);
+    bare_run(g.m, char_ns - 10000);
+    g_assert_false(irq(&g));
+    bare_run(g.m, 20000);
+    g_assert_true(irq(&g));
+    g_assert_cmphex(get(&g, IIR), ==, 0xcc);
+    /* And once more, with the timeout already told. */
+    set(&g, IER, 0);
+    bare_copy(f->m, g.m);
+    g_assert_false(irq(f));
+    set(f, IER, 1);
+    g_assert_true(irq(f));
+    g_assert_cmphex(get(f, IIR), ==, 0xcc);
+    g_assert_cmphex(get(f, DATA), ==, 'a');
+    teardown(&g, data);
+}
+
 #define CASE(name) g_test_add("/device/uart/" #name, Fixture, NULL, setup, test_##name, teardown)
 
 int main(int argc, char **argv)
@@ -275,5 +304,6 @@ int main(int argc, char **argv)
     CASE(loopback);
     CASE(places);
     CASE(loaded_output);
+    CASE(load_timeout);
     return g_test_run();
 }
