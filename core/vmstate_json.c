@@ -20,12 +20,25 @@ static size_t element_size(const VmField *f, const void *elem)
     return n;
 }
 
-static void describe_element(
-    json_t *fields, const VmField *f, const void *elem, uint64_t count, int64_t index)
+/* A field's name; where a table has it more than once, with its number among them. */
+static json_t *field_name(const VmState *vmsd, const VmField *f)
+{
+    unsigned before = 0, all = 0;
+
+    for (const VmField *g = vmsd->fields; g->name; g++) {
+        if (strcmp(g->name, f->name)) continue;
+        all++;
+        before += g < f;
+    }
+    return all > 1 ? json_sprintf("%s[%u]", f->name, before) : json_string(f->name);
+}
+
+static void describe_element(json_t *fields, const VmState *vmsd, const VmField *f,
+    const void *elem, uint64_t count, int64_t index)
 {
     json_t *o = json_object();
 
-    json_object_set_new(o, "name", json_string(f->name));
+    json_object_set_new(o, "name", field_name(vmsd, f));
     if (index >= 0)
         json_object_set_new(o, "index", json_integer(index));
     else if (count > 1)
@@ -44,7 +57,7 @@ static void describe_element(
 }
 
 /* Elements that differ in size or shape are listed one by one, with their index. */
-static void describe_field(json_t *fields, const VmField *f, const char *s)
+static void describe_field(json_t *fields, const VmState *vmsd, const VmField *f, const char *s)
 {
     const char *base = s + f->offset;
     uint64_t n = f->count;
@@ -63,11 +76,11 @@ static void describe_field(json_t *fields, const VmField *f, const char *s)
         for (uint64_t i = 1; alike && i < n; i++)
             alike = element_size(f, base) == element_size(f, base + i * f->stride);
     if (alike) {
-        describe_element(fields, f, base, n, -1);
+        describe_element(fields, vmsd, f, base, n, -1);
         return;
     }
     for (uint64_t i = 0; i < n; i++)
-        describe_element(fields, f, base + i * f->stride, 1, (int64_t)i);
+        describe_element(fields, vmsd, f, base + i * f->stride, 1, (int64_t)i);
 }
 
 void vmstate_describe(Json *into, const VmState *vmsd, const void *s)
@@ -78,7 +91,7 @@ void vmstate_describe(Json *into, const VmState *vmsd, const void *s)
     json_object_set_new(o, "version", json_integer(vmsd->version));
     for (const VmField *f = vmsd->fields; f && f->name; f++)
         if (f->since <= vmsd->version && (!f->exists || f->exists(s, vmsd->version)))
-            describe_field(fields, f, s);
+            describe_field(fields, vmsd, f, s);
     json_object_set_new(o, "fields", fields);
     for (const VmState *const *sub = vmsd->subsections; sub && *sub; sub++) {
         json_t *d;
