@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Parallel port with a printer that is always ready: what is strobed out goes to a character device.
- * Source: IBM PC AT Technical Reference, "Serial/Parallel Adapter"; IEEE 1284 for the EPP registers.
+ * Parallel port with a printer that is always ready: what is strobed out goes to a character
+ * device.
+ * Source: IBM PC AT Technical Reference, "Serial/Parallel Adapter"; IEEE 1284 for EPP registers.
  * Not modelled: EPP and ECP cycles (those registers read ones), input through the data lines.
  */
 #include "core/machine.h"

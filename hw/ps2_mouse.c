@@ -3,7 +3,8 @@
  * PS/2 mouse: standard, with a wheel (IntelliMouse, id 3) or wheel and five buttons (id 4).
  * Source: IBM PS/2 Hardware Interface Technical Reference, "Auxiliary device"; Microsoft's
  * IntelliMouse specification for the ids.
- * Not modelled: the sample rate's effect (a packet is made when the host reports motion), resolution.
+ * Not modelled: the effect of sample rate and resolution (a packet is made when the host reports
+ * motion).
  */
 #include "hw/ps2.h"
 
