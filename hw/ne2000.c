@@ -56,6 +56,7 @@ enum {
     CONFIG2 = 0x05,
     CONFIG3 = 0x06,
 };
+enum { FRAME_NS = 50000 }; /* how much later what waits outside comes in */
 enum { CR_STP = 0x01, CR_TXP = 0x04, CR_RD = 0x38, CR_RD2 = 0x20 };
 enum { RD_READ = 0x08, RD_WRITE = 0x10, RD_SEND = 0x18 };
 enum {
@@ -79,6 +80,7 @@ enum {
     FRAME_MAX = 2048, /* what the transmitter lets through; the standard's is 1514 */
     RING_MARGIN = 7,  /* pages of the longest standard frame, and one that stays free */
     CNTR_MAX = 0xc0,  /* a tally counter stops here */
+    RETRY_NS = 200000,
 };
 
 /* Before version 2 RCR was not sent. */
@@ -113,7 +115,12 @@ static void ne2000_update_irq(Ne2000 *n)
     n->set_irq(n->dev, (n->s->isr & n->s->imr & 0x7f) != 0);
 }
 
-void ne2000_sync(Ne2000 *n) { ne2000_update_irq(n); }
+void ne2000_sync(Ne2000 *n)
+{
+    /* frames that wait are no state, but a load may have set the clock back */
+    if (timer_armed(&n->retry)) timer_arm(&n->retry, clock_now(&n->dev->m->clock) + RETRY_NS);
+    ne2000_update_irq(n);
+}
 
 /* -- memory -- */
 
@@ -139,6 +146,18 @@ static uint32_t ne2000_ring_next(const Ne2000State *s, uint32_t addr)
     return addr == s->stop ? s->start : addr;
 }
 
+/* Frames that wait outside come in a little later, as they would off a wire.  A driver that has
+ * looked at the ring and then acknowledges its interrupt would never look again, were they put in
+ * while it still does. */
+static void ne2000_flush_later(Ne2000 *n)
+{
+    if (!g_queue_is_empty(n->port->queue) && !timer_armed(&n->flush)) {
+        timer_arm(&n->flush, clock_now(&n->dev->m->clock) + FRAME_NS);
+    }
+}
+
+static void ne2000_flush(void *opaque) { net_flush(((Ne2000 *)opaque)->port); }
+
 /* -- remote DMA: the data port -- */
 
 static void ne2000_dma_done(Ne2000 *n)
@@ -148,7 +167,7 @@ static void ne2000_dma_done(Ne2000 *n)
     s->isr |= ISR_RDC;
     if ((s->cmd & CR_RD) == RD_SEND) { /* the frame at the boundary has been fetched: drop it */
         s->boundary = ne2000_mem_read(s, (uint32_t)(s->boundary << 8) + 1);
-        net_flush(n->port);
+        ne2000_flush_later(n);
     }
 }
 
@@ -272,9 +291,8 @@ static uint32_t ne2000_free_pages(const Ne2000State *s)
     return ahead && ahead <= pages ? ahead - 1 : 0;
 }
 
-static bool ne2000_can_receive(void *opaque)
+static bool ne2000_has_room(const Ne2000 *n)
 {
-    const Ne2000 *n = opaque;
     const Ne2000State *s = n->s;
 
     /* where it would be dropped, or the ring makes no sense, nothing is gained by waiting */
@@ -285,6 +303,22 @@ static bool ne2000_can_receive(void *opaque)
     }
     return ne2000_free_pages(s) >= RING_MARGIN - 1;
 }
+
+/* Asked for each frame that comes.  One that must wait is looked at again a little later; and so
+ * that the ring is emptied, the guest is told as if the frame had come: a driver that stops reading
+ * before the ring is empty counts on the next frame's interrupt. */
+static bool ne2000_can_receive(void *opaque)
+{
+    Ne2000 *n = opaque;
+
+    if (ne2000_has_room(n)) return true;
+    if (!timer_armed(&n->retry)) timer_arm(&n->retry, clock_now(&n->dev->m->clock) + RETRY_NS);
+    n->s->isr |= ISR_PRX;
+    ne2000_update_irq(n);
+    return false;
+}
+
+static void ne2000_retry(void *opaque) { net_flush(((Ne2000 *)opaque)->port); }
 
 static void ne2000_miss(Ne2000State *s)
 {
@@ -412,7 +446,7 @@ static void ne2000_command(Ne2000 *n, uint8_t val)
     ne2000_dma_command(n);
     if (val & CR_TXP) ne2000_transmit(n);
     ne2000_update_irq(n);
-    if (stopped) net_flush(n->port);
+    if (stopped) ne2000_flush_later(n);
 }
 
 static uint8_t ne2000_read_tally(Ne2000State *s)
@@ -463,7 +497,7 @@ static void ne2000_write_page0(Ne2000 *n, uint32_t reg, uint8_t val)
     case BNRY:
         s->boundary = val;
         if (!(s->cmd & CR_STP)) s->isr &= (uint8_t)~ISR_RST; /* the ring has room again */
-        net_flush(n->port);
+        ne2000_flush_later(n);
         break;
     case TPSR: s->tpsr = val; break;
     case TBCR0: set_byte16(&s->tcnt, 0, val); break;
@@ -606,15 +640,19 @@ static const NetPortOps ne2000_port_ops = {
 
 bool ne2000_realize(Ne2000 *n, const char *model, NetPort *netdev, Error *err)
 {
+    timer_init(&n->retry, &n->dev->m->clock, ne2000_retry, n);
     net_mac_default(n->dev->m, n->mac);
     n->port = net_nic_new(n->dev, model, n->mac, netdev, &ne2000_port_ops, err);
     if (!n->port) return false;
     n->port->opaque = n;
+    timer_init(&n->flush, &n->dev->m->clock, ne2000_flush, n);
     return true;
 }
 
 void ne2000_unrealize(Ne2000 *n)
 {
+    timer_cancel(&n->flush);
+    timer_cancel(&n->retry);
     net_port_free(n->port);
     n->port = NULL;
 }

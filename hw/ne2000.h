@@ -37,7 +37,9 @@ typedef struct Ne2000 {
     Ne2000State *s;
     NetPort *port;
     uint8_t mac[6];
+    Timer retry;  /* armed while a frame waits for room in the ring */
     bool flow;    /* frames wait outside while the ring is full, instead of overflowing it */
+    Timer flush;  /* the next look at what waits outside */
     bool realtek; /* the ID and configuration registers of the RTL8029 */
     void (*set_irq)(Device *dev, bool level);
 } Ne2000;

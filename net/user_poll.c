@@ -97,8 +97,17 @@ static gboolean user_poll_prepare(GSource *source, gint *timeout)
     g_array_set_size(poll->wanted, 0);
     slirp_pollfds_fill(poll->u->slirp, &ms, user_poll_add, poll);
     user_poll_register(poll);
-    *timeout = ms > G_MAXINT ? -1 : (gint)ms;
-    poll->due_us = *timeout < 0 ? -1 : g_source_get_time(source) + (gint64)ms * 1000;
+    /* libslirp answers from when it is asked, and the loop asks often: the earliest instant holds
+     * until it has been called. */
+    if (ms <= G_MAXINT) {
+        gint64 now = g_source_get_time(source), due = now + (gint64)ms * 1000;
+
+        if (poll->due_us < 0 || due < poll->due_us) poll->due_us = due;
+        *timeout = (gint)MAX_OF((poll->due_us - now + 999) / 1000, 0);
+    } else {
+        *timeout = -1;
+        poll->due_us = -1;
+    }
     return FALSE;
 }
 
@@ -132,6 +141,7 @@ static gboolean user_poll_dispatch(GSource *source, GSourceFunc func, gpointer d
 
     (void)func;
     (void)data;
+    poll->due_us = -1;
     slirp_pollfds_poll(poll->u->slirp, 0, user_poll_result, poll);
     return G_SOURCE_CONTINUE;
 }
