@@ -149,7 +149,7 @@ static const VmField cpu_fields[] = { ENVS(regs), ENV(eip), ENV(eflags), ENV(hfl
     VM_STRUCT(CpuState, gdt, "env.gdt", segment_vmstate, 1),
     VM_STRUCT(CpuState, idt, "env.idt", segment_vmstate, 1), ENV(sysenter_cs), ENV(sysenter_esp),
     ENV(sysenter_eip), ENV(cr[0]), ENV(cr[2]), ENV(cr[3]), ENV(cr[4]), ENVS(dr), ENV(a20_mask),
-    ENV(mxcsr), VM_STRUCTS(CpuState, xmm, "env.xmm_regs", xmm_vmstate, 1), ENV(efer), ENV(star),
+    ENV(mxcsr), VM_STRUCTS(CpuState, xmm, "env.xmm_regs[0]", xmm_vmstate, 1), ENV(efer), ENV(star),
     ENV(lstar), ENV(cstar), ENV(fmask), ENV(kernelgsbase), ENV(smbase), ENV(pat), ENV(hflags2),
     ENV(vm_hsave), ENV(vm_vmcb), ENV(tsc_offset), ENV(intercept), ENV(intercept_cr_read),
     ENV(intercept_cr_write), ENV(intercept_dr_read), ENV(intercept_dr_write),
@@ -158,7 +158,7 @@ static const VmField cpu_fields[] = { ENVS(regs), ENV(eip), ENV(eflags), ENV(hfl
     ENV(mp_state), ENV(tsc), ENV(exception_nr), ENV(soft_interrupt), ENV(nmi_injected),
     ENV(nmi_pending), ENV(has_error_code), ENV(sipi_vector), ENV(mcg_cap), ENV(mcg_status),
     ENV(mcg_ctl), ENVS(mce_banks), ENV(tsc_aux), ENV(system_time_msr), ENV(wall_clock_msr),
-    ENV(xcr0), ENV(xstate_bv), VM_STRUCTS(CpuState, ymmh, "env.xmm_regs", ymmh_vmstate, 1),
+    ENV(xcr0), ENV(xstate_bv), VM_STRUCTS(CpuState, ymmh, "env.xmm_regs[1]", ymmh_vmstate, 1),
     VM_END };
 
 const VmState cpu_vmstate = {

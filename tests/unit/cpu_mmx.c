@@ -7,10 +7,10 @@
 
 enum { CODE = 0x1000, DATA = 0x2000, ROUNDS = 300 };
 
-static const uint8_t opcodes[] = { 0x60, 0x61, 0x62, 0x63, 0x64, 0x65, 0x66, 0x67, 0x68, 0x69,
-    0x6a, 0x6b, 0x6e, 0x6f, 0x74, 0x75, 0x76, 0x7e, 0x7f, 0xd1, 0xd2, 0xd3, 0xd5, 0xd8, 0xd9, 0xdb,
-    0xdc, 0xdd, 0xdf, 0xe1, 0xe2, 0xe5, 0xe8, 0xe9, 0xeb, 0xec, 0xed, 0xef, 0xf1, 0xf2, 0xf3, 0xf5,
-    0xf8, 0xf9, 0xfa, 0xfc, 0xfd, 0xfe };
+static const uint8_t opcodes[] = { 0x60, 0x61, 0x62, 0x63, 0x64, 0x65, 0x66, 0x67, 0x68, 0x69, 0x6a,
+    0x6b, 0x6e, 0x6f, 0x74, 0x75, 0x76, 0x7e, 0x7f, 0xd1, 0xd2, 0xd3, 0xd5, 0xd8, 0xd9, 0xdb, 0xdc,
+    0xdd, 0xdf, 0xe1, 0xe2, 0xe5, 0xe8, 0xe9, 0xeb, 0xec, 0xed, 0xef, 0xf1, 0xf2, 0xf3, 0xf5, 0xf8,
+    0xf9, 0xfa, 0xfc, 0xfd, 0xfe };
 
 typedef struct Regs {
     uint64_t mm0, mm1, data, eax;
@@ -37,9 +37,9 @@ static void host_run(uint8_t *code, const uint8_t *insn, unsigned len, Regs *r)
     code[len] = 0xc3;
     __asm__ volatile("movq %0, %%mm0\n\tmovq %1, %%mm1\n\tcall *%5\n\t"
                      "movq %%mm0, %0\n\tmovq %%mm1, %1\n\temms"
-        : "+m"(r->mm0), "+m"(r->mm1), "+m"(r->data), "+a"(eax)
-        : "c"(&r->data), "r"(code)
-        : "memory", "cc");
+                     : "+m"(r->mm0), "+m"(r->mm1), "+m"(r->data), "+a"(eax)
+                     : "c"(&r->data), "r"(code)
+                     : "memory", "cc");
     r->eax = (uint32_t)eax;
 }
 
@@ -68,8 +68,8 @@ static void ours_run(Machine *m, const uint8_t *insn, unsigned len, Regs *r)
 
 static uint8_t *host_page(void)
 {
-    uint8_t *p = mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS,
-        -1, 0);
+    uint8_t *p =
+        mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
     g_assert_true(p != MAP_FAILED);
     return p;
@@ -86,10 +86,9 @@ static void check(Machine *m, uint8_t *code, GRand *r, const uint8_t *insn, unsi
     g_error("0f %02x %02x on %016llx %016llx %016llx: %016llx %016llx %016llx %llx, host has "
             "%016llx %016llx %016llx %llx",
         insn[1], insn[2], (unsigned long long)before.mm0, (unsigned long long)before.mm1,
-        (unsigned long long)before.data, (unsigned long long)ours.mm0,
-        (unsigned long long)ours.mm1, (unsigned long long)ours.data, (unsigned long long)ours.eax,
-        (unsigned long long)host.mm0, (unsigned long long)host.mm1, (unsigned long long)host.data,
-        (unsigned long long)host.eax);
+        (unsigned long long)before.data, (unsigned long long)ours.mm0, (unsigned long long)ours.mm1,
+        (unsigned long long)ours.data, (unsigned long long)ours.eax, (unsigned long long)host.mm0,
+        (unsigned long long)host.mm1, (unsigned long long)host.data, (unsigned long long)host.eax);
 }
 
 static void test_operations(void)
@@ -134,8 +133,8 @@ static void test_shifts(void)
 }
 
 /* The instruction raises this vector: no other has a handler. */
-static void check_raises(const char *model, uint32_t cr0, uint16_t fpus, const uint8_t *insn,
-    unsigned vector)
+static void check_raises(
+    const char *model, uint32_t cr0, uint16_t fpus, const uint8_t *insn, unsigned vector)
 {
     Machine *m = test_machine_new(model);
     Cpu *cpu = test_cpu(m);

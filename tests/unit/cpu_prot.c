@@ -7,8 +7,8 @@
 GUEST_CODE(load_ds, 32, "mov %ax, %ds; nop; hlt");
 GUEST_CODE(load_ss, 32, "mov %ax, %ss; nop; hlt");
 
-static void check_load(const uint8_t *code, unsigned len, bool ring3, uint16_t sel, int vector,
-    uint32_t error)
+static void check_load(
+    const uint8_t *code, unsigned len, bool ring3, uint16_t sel, int vector, uint32_t error)
 {
     Machine *m = prot_new();
 
@@ -70,8 +70,7 @@ GUEST_CODE(access_read, 32, "mov %ax, %ds; mov (%ecx), %edx; hlt");
 GUEST_CODE(access_write, 32, "mov %ax, %ds; mov %edx, (%ecx); hlt");
 GUEST_CODE(access_stack, 32, "mov %ax, %ss; mov (%ebp), %edx; hlt");
 
-static void check_access(
-    const uint8_t *code, unsigned len, uint16_t sel, uint32_t off, int vector)
+static void check_access(const uint8_t *code, unsigned len, uint16_t sel, uint32_t off, int vector)
 {
     Machine *m = prot_new();
     Cpu *cpu = test_cpu(m);

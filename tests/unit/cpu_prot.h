@@ -10,29 +10,61 @@
 
 /* Where things are. */
 enum {
-    AT_GDT = 0x1000, AT_LDT = 0x1400, AT_IDT = 0x1800, AT_TSS_A = 0x2000, AT_TSS_B = 0x2200,
-    AT_TSS16 = 0x2400, AT_HANDLERS = 0x3000, AT_CODE = 0x4000, AT_DATA = 0x5000,
-    AT_STACK0 = 0x8000, AT_STACK3 = 0x9000, AT_STACK_B = 0xa000, AT_STACK16 = 0xb000,
-    AT_V86 = 0x10000, AT_PAGES = 0x20000,
+    AT_GDT = 0x1000,
+    AT_LDT = 0x1400,
+    AT_IDT = 0x1800,
+    AT_TSS_A = 0x2000,
+    AT_TSS_B = 0x2200,
+    AT_TSS16 = 0x2400,
+    AT_HANDLERS = 0x3000,
+    AT_CODE = 0x4000,
+    AT_DATA = 0x5000,
+    AT_STACK0 = 0x8000,
+    AT_STACK3 = 0x9000,
+    AT_STACK_B = 0xa000,
+    AT_STACK16 = 0xb000,
+    AT_V86 = 0x10000,
+    AT_PAGES = 0x20000,
     HANDLER_SIZE = 8,
 };
 
 /* Selectors. */
 enum {
-    CODE0 = 0x08, DATA0 = 0x10, CODE3 = 0x1b, DATA3 = 0x23, TSS_A = 0x28, TSS_B = 0x30,
-    TSS_16 = 0x38, LDT = 0x40, GATE = 0x48, CONFORMING = 0x50, ABSENT = 0x58, READONLY = 0x60,
-    EXECONLY = 0x68, DOWN = 0x70, CODE16 = 0x78, STACK16 = 0x80, TASKGATE = 0x88, CODE1 = 0x91,
+    CODE0 = 0x08,
+    DATA0 = 0x10,
+    CODE3 = 0x1b,
+    DATA3 = 0x23,
+    TSS_A = 0x28,
+    TSS_B = 0x30,
+    TSS_16 = 0x38,
+    LDT = 0x40,
+    GATE = 0x48,
+    CONFORMING = 0x50,
+    ABSENT = 0x58,
+    READONLY = 0x60,
+    EXECONLY = 0x68,
+    DOWN = 0x70,
+    CODE16 = 0x78,
+    STACK16 = 0x80,
+    TASKGATE = 0x88,
+    CODE1 = 0x91,
     GDT_LIMIT = 0x9f,
 };
 
 /* The descriptor's bytes 5 and 6 as they stand in its high doubleword. */
 enum {
-    D_P = 0x8000, D_DPL3 = 0x6000, D_S = 0x1000, D_CODE = 0x1a00, D_DATA = 0x1200, D_32 = 0x400000,
-    D_G = 0x800000, D_FLAT = 0xcf0000,
+    D_P = 0x8000,
+    D_DPL3 = 0x6000,
+    D_S = 0x1000,
+    D_CODE = 0x1a00,
+    D_DATA = 0x1200,
+    D_32 = 0x400000,
+    D_G = 0x800000,
+    D_FLAT = 0xcf0000,
 };
 
-static inline void put_desc(Machine *m, uint32_t table, uint32_t sel, uint32_t base,
-    uint32_t limit, uint32_t high)
+static inline void put_desc(
+    Machine *m, uint32_t table, uint32_t sel, uint32_t base, uint32_t limit, uint32_t high)
 {
     uint8_t d[8];
 
@@ -107,9 +139,8 @@ static inline Machine *prot_new(void)
     poke16(m, AT_TSS_A + 0x66, 0x68 + 0x20); /* after 32 bytes of redirection bits */
     cpu->s.gdt = (SegReg){ .base = AT_GDT, .limit = GDT_LIMIT };
     cpu->s.idt = (SegReg){ .base = AT_IDT, .limit = 0x7ff };
-    cpu->s.tr = (SegReg){
-        .selector = TSS_A, .base = AT_TSS_A, .limit = 0x67 + 0x80, .flags = D_P | 0xb00
-    };
+    cpu->s.tr =
+        (SegReg){ .selector = TSS_A, .base = AT_TSS_A, .limit = 0x67 + 0x80, .flags = D_P | 0xb00 };
     put_desc(m, AT_GDT, TSS_A, AT_TSS_A, 0x67 + 0x80, D_P | 0xb00); /* busy */
     test_flat32(cpu, AT_CODE);
     cpu->s.segs[R_SS].selector = cpu->s.segs[R_DS].selector = DATA0;
