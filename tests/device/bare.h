@@ -110,7 +110,8 @@ static const MachineClass bare_machine = {
 };
 SET_ADD(machines, bare_machine);
 
-/* It counts as running, for input; virtual time is what the test says; the RTC starts on 2024-02-28 23:59:00 UTC. */
+/* It counts as running, for input; virtual time is what the test says; the RTC starts on
+ * 2024-02-28 23:59:00 UTC. */
 static inline Machine *bare_new(void)
 {
     Error err = ERROR_INIT;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The interrupt controller pair against its data sheet: modes, priorities, polling, spurious ones. */
+/* The interrupt controller pair against its data sheet: modes, priorities, polling, spurious. */
 #include "tests/device/bare.h"
 
 enum { MASTER = 0x20, SLAVE = 0xa0 };
