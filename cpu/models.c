@@ -30,7 +30,7 @@ enum {
 /* What is built.  All else is masked in every model. */
 enum {
     WORKS_EDX1 = F(FPU) | F(VME) | F(DE) | F(PSE) | F(TSC) | F(MSR) | F(CX8) | F(SEP) | F(PGE) |
-                 F(CMOV) | F(MMX),
+                 F(CMOV) | F(MMX) | F(FXSR),
     WORKS_ECX1 = 0,
     WORKS_ECX80000001 = 0,
     WORKS_EDX80000001 = 0,
