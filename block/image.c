@@ -82,7 +82,7 @@ static bool image_open_backing(BlockImage *img, unsigned depth, Error *err)
     path = image_backing_path(img);
     img->backing = image_open_at(path, img->backing_format, flags, depth + 1, err);
     g_free(path);
-    if (!img->backing) error_prefix(err, "Could not open backing file: ");
+    if (!img->backing && !depth) error_prefix(err, "Could not open backing file: ");
     return img->backing != NULL;
 }
 

@@ -134,6 +134,12 @@ static inline uint64_t qcow2_cluster(const Qcow2 *q, uint64_t off)
 {
     return off >> q->cluster_bits;
 }
+/* A table cannot be there: between clusters, or (where nobody else makes it longer) behind the end. */
+static inline bool qcow2_is_astray(const Qcow2 *q, uint64_t off)
+{
+    return off & (q->cluster_size - 1) ||
+           (q->img->writable && !q->img->inactive && off >= q->file_end);
+}
 static inline uint64_t qcow2_round(const Qcow2 *q, uint64_t n)
 {
     return align_up(n, q->cluster_size);

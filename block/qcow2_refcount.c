@@ -78,7 +78,7 @@ Qcow2Table *qcow2_refblock_loaded(Qcow2 *q, uint64_t index, int *ret)
     *ret = 0;
     if (index >= q->refblocks) return NULL;
     if (q->blocks[index] || !q->reftable[index]) return q->blocks[index];
-    if (q->reftable[index] & (q->cluster_size - 1)) {
+    if (qcow2_is_astray(q, q->reftable[index])) {
         *ret = qcow2_mark_corrupt(q);
         return NULL;
     }

@@ -23,7 +23,7 @@ int qcow2_table_get(Qcow2 *q, uint64_t offset, Qcow2Table **table)
     int ret;
 
     if (!t) {
-        if (!offset || offset & (q->cluster_size - 1)) return qcow2_mark_corrupt(q);
+        if (!offset || qcow2_is_astray(q, offset)) return qcow2_mark_corrupt(q);
         t = table_add(q, offset);
         ret = file_read(q->file, offset, t->data, q->cluster_size);
         if (ret) {

@@ -36,7 +36,7 @@ static int write_in_place(Qcow2 *q, Qcow2Table *t, uint64_t off, const uint8_t *
     uint64_t i = off % q->l2_span >> q->cluster_bits, in_cluster = off & (q->cluster_size - 1);
     uint64_t host = qcow2_entry(q, t, i) & Q2_OFFSET_MASK, n = q->cluster_size - in_cluster;
 
-    if (host & (q->cluster_size - 1)) return qcow2_mark_corrupt(q);
+    if (host & (q->cluster_size - 1) || host >= q->file_end) return qcow2_mark_corrupt(q);
     for (uint64_t k = 1; n < *len && i + k < q->l2_entries && write_owned(q, t, i + k); k++) {
         if ((qcow2_entry(q, t, i + k) & Q2_OFFSET_MASK) != host + (k << q->cluster_bits)) break;
         n += q->cluster_size;
