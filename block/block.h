@@ -95,8 +95,8 @@ typedef struct ImageOption {
 
 /* Creates an image and reads its options from opts (backing_file, backing_fmt, cluster_size ...).
  * With a backing file, size UINT64_MAX means the backing file's. */
-bool image_create(const char *filename, const char *format, uint64_t size, Options *opts,
-    Error *err);
+bool image_create(
+    const char *filename, const char *format, uint64_t size, Options *opts, Error *err);
 /* The creation options of a format, ended by a NULL name; NULL where it cannot create. */
 const ImageOption *image_create_options(const char *format);
 bool image_resize(BlockImage *img, uint64_t size, Error *err);
@@ -114,10 +114,10 @@ bool image_check(BlockImage *img, ImageCheck *check, Error *err);
 
 typedef struct ImageExtent {
     uint64_t len;
-    bool data, zero;      /* has a place in a file; reads as zeroes */
-    bool present;         /* some layer of the chain decides, not the absence of all */
+    bool data, zero; /* has a place in a file; reads as zeroes */
+    bool present;    /* some layer of the chain decides, not the absence of all */
     bool compressed;
-    unsigned depth;       /* layers below the top */
+    unsigned depth; /* layers below the top */
     bool has_offset;
     uint64_t offset;      /* in filename */
     const char *filename; /* of the layer */
@@ -171,8 +171,8 @@ struct BlockReq {
 };
 
 /* A drive from -drive's options (file, format, if, index, media, id, snapshot, readonly, cache,
- * werror, rerror, serial are taken).  no_lock: the machine waits for an incoming migration.  Without
- * file: an empty removable drive. */
+ * werror, rerror, serial are taken).  no_lock: the machine waits for an incoming migration. 
+ * Without file: an empty removable drive. */
 BlockDev *block_dev_new(GMainContext *ctx, const char *id, Options *opts, bool no_lock, Error *err);
 void block_dev_free(BlockDev *bd);
 
@@ -180,7 +180,8 @@ const char *block_dev_id(const BlockDev *bd);
 bool block_dev_has_medium(const BlockDev *bd);
 bool block_dev_writable(const BlockDev *bd);
 bool block_dev_removable(const BlockDev *bd);
-void block_dev_set_removable(BlockDev *bd, bool removable); /* by the device that it is attached to */
+void block_dev_set_removable(
+    BlockDev *bd, bool removable); /* by the device that it is attached to */
 uint64_t block_dev_size(const BlockDev *bd);
 const BlockStats *block_dev_stats(const BlockDev *bd);
 /* The open image for reading names and snapshot lists while no request is under way, or NULL. */
@@ -196,10 +197,11 @@ void block_drain(BlockDev *bd);
 void block_call_sync(BlockDev *bd, void (*fn)(BlockImage *img, void *opaque), void *opaque);
 
 /* Another medium (file NULL: eject).  Told to the attached device by the media callback. */
-bool block_dev_change(BlockDev *bd, const char *file, const char *format, bool read_only, Error *err);
+bool block_dev_change(
+    BlockDev *bd, const char *file, const char *format, bool read_only, Error *err);
 typedef struct BlockMediaOps {
     void (*changed)(void *opaque, bool has_medium);
-    bool (*locked)(void *opaque);     /* the guest holds the tray */
+    bool (*locked)(void *opaque); /* the guest holds the tray */
     bool (*tray_open)(void *opaque);
     void (*eject_request)(void *opaque, bool force);
 } BlockMediaOps;

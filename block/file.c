@@ -3,8 +3,8 @@
  * Host files and block devices.
  *
  * Locks are open-file-description byte locks, as other programs for the same images take them: a
- * permission that is taken is a read lock on byte 100 + n, one that is refused to others a read lock
- * on byte 200 + n.  A conflict shows when the opposite byte is locked by somebody else.
+ * permission that is taken is a read lock on byte 100 + n, one that is refused to others a read
+ * lock on byte 200 + n.  A conflict shows when the opposite byte is locked by somebody else.
  */
 #include "block/driver.h"
 

@@ -118,8 +118,8 @@ static void txn_adopt(Qcow2 *q, int64_t table, uint64_t table_bytes)
     g_array_set_size(q->frees, 0);
 }
 
-/* Back to the old roots: their tables are untouched.  Where not even that can be written nobody knows
- * what the file says, and it is left alone. */
+/* Back to the old roots: their tables are untouched.  Where not even that can be written nobody
+ * knows what the file says, and it is left alone. */
 static void txn_roll_back(Qcow2 *q, const Qcow2Roots *old)
 {
     if (qcow2_header_write_roots(q, old)) q->corrupt = true;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Time.  Every guest clock (TSC, PIT, PM timer ...) derives from the machine's virtual clock, which
- * counts nanoseconds while the machine runs.  Without -icount it follows the host's monotonic clock;
- * with it, it is the number of executed instructions times 2^shift plus what HLT skipped, and a run
- * is repeatable.  Timers belong to devices and are armed by their sync() from state.
+ * counts nanoseconds while the machine runs.  Without -icount it follows the host's monotonic
+ * clock; with it, it is the number of executed instructions times 2^shift plus what HLT skipped,
+ * and a run is repeatable.  Timers belong to devices and are armed by their sync() from state.
  */
 #pragma once
 

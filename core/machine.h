@@ -72,15 +72,15 @@ typedef struct MachineConfig {
     bool acpi, hpet, usb, vmport;
     bool no_defaults;
     bool no_reboot, no_shutdown; /* what a guest's reset and power-off do */
-    bool stopped; /* -S: the guest waits for `cont`, after an incoming migration too */
-    GPtrArray *drives;           /* DriveConfig */
-    GPtrArray *nics;             /* NicConfig */
-    GPtrArray *serials;          /* char *: ids of character devices, NULL for -serial none */
-    GPtrArray *parallels;        /* likewise */
-    GPtrArray *devices;          /* Options of each -device, created after the board's own */
-    GPtrArray *globals;          /* Options {driver, property, value} of -global */
-    char *debugcon;              /* id of a character device, or NULL */
-    int64_t rtc_base;            /* Unix seconds of -rtc base=, or INT64_MIN: the host's time */
+    bool stopped;         /* -S: the guest waits for `cont`, after an incoming migration too */
+    GPtrArray *drives;    /* DriveConfig */
+    GPtrArray *nics;      /* NicConfig */
+    GPtrArray *serials;   /* char *: ids of character devices, NULL for -serial none */
+    GPtrArray *parallels; /* likewise */
+    GPtrArray *devices;   /* Options of each -device, created after the board's own */
+    GPtrArray *globals;   /* Options {driver, property, value} of -global */
+    char *debugcon;       /* id of a character device, or NULL */
+    int64_t rtc_base;     /* Unix seconds of -rtc base=, or INT64_MIN: the host's time */
     bool rtc_localtime;
 } MachineConfig;
 
@@ -193,7 +193,8 @@ void machine_object_del(Machine *m, const char *kind, const char *id);
 void machine_object_each(
     Machine *m, const char *kind, void (*fn)(void *ctx, const char *id, void *obj), void *ctx);
 
-/* A folder's own per-machine struct, made (zeroed) on first use: what would be a global elsewhere. */
+/* A folder's own per-machine struct, made (zeroed) on first use: what would be a global
+ * elsewhere. */
 void *machine_slot(Machine *m, const char *name, size_t size, void (*destroy)(void *slot));
 
 /* The interrupt controller announces itself; the CPU acknowledges: a vector, or -1 spurious. */

@@ -8,8 +8,8 @@
  * them; devices reach RAM by mem_read/mem_write only.
  *
  * Watches: one byte per page and block, a bit per client.  A set bit means "tell me of the next
- * write" (the page is *clean* for that client); the write slow path clears it.  A page whose byte is
- * zero may be written without telling anyone, so it may stand in a CPU's write TLB.
+ * write" (the page is *clean* for that client); the write slow path clears it.  A page whose byte
+ * is zero may be written without telling anyone, so it may stand in a CPU's write TLB.
  */
 #pragma once
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The x86 CPU, from outside.  It is a device of class "x86-cpu" (properties: model, "pentium3,-apic";
- * index), created by the machine by name.  Its input wires are in core/wires.h; what it needs from
- * the chipset (interrupt acknowledge, memory, ports, clock) it finds on the Machine.
+ * The x86 CPU, from outside.  It is a device of class "x86-cpu" (properties: model,
+ * "pentium3,-apic"; index), created by the machine by name.  Its input wires are in core/wires.h;
+ * what it needs from the chipset (interrupt acknowledge, memory, ports, clock) it finds on the
+ * Machine.
  */
 #pragma once
 
@@ -34,6 +35,7 @@ void cpu_models_help(void);
 bool cpu_translate(Machine *m, uint64_t gva, uint64_t *gpa);
 /* Reads guest-virtual memory for the monitor; false where a page is not mapped. */
 bool cpu_read_virtual(Machine *m, uint64_t gva, void *buf, uint64_t len);
-/* A register's value by name ("eip", "eax", "cr3"), for $name in monitor expressions; "code_bits" is
+/* A register's value by name ("eip", "eax", "cr3"), for $name in monitor expressions; "code_bits"
+ * is
  * 16 or 32, as the code segment says. */
 bool cpu_register(Machine *m, const char *name, uint64_t *val);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Debug exceptions.  Source: Intel SDM volume 3, chapter 17 (1999's 15).  See debug.h for who calls.
+ * Debug exceptions.  Source: Intel SDM volume 3, chapter 17 (1999's 15).  See debug.h for who
+ * calls.
  * Not modelled: DR6 bits of breakpoints that match without being enabled.
  */
 #include "cpu/debug.h"

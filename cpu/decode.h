@@ -19,25 +19,25 @@ struct Insn {
         InsnFn *slow;        /* what op_slow and op_mid call */
         struct Block *block; /* of a block's last instruction and its end mark */
     };
-    uint64_t imm;      /* sign-extended as the opcode says; far pointers: offset ... */
-    int32_t disp;      /* of the address; jumps: from the block's start to the target */
-    uint16_t base_at;  /* where in Cpu the base and index registers are (or Cpu.zero) */
+    uint64_t imm;     /* sign-extended as the opcode says; far pointers: offset ... */
+    int32_t disp;     /* of the address; jumps: from the block's start to the target */
+    uint16_t base_at; /* where in Cpu the base and index registers are (or Cpu.zero) */
     uint16_t index_at;
-    uint8_t reg_at;    /* byte offsets in s.regs of the operand of ModRM.reg ... */
-    uint8_t rm_at;     /* ... and of ModRM.rm in the register form, AH..BH resolved */
+    uint8_t reg_at; /* byte offsets in s.regs of the operand of ModRM.reg ... */
+    uint8_t rm_at;  /* ... and of ModRM.rm in the register form, AH..BH resolved */
     uint8_t scale;
-    uint8_t off;       /* of the instruction from its block's start, in bytes */
-    uint8_t len;       /* bytes */
-    uint8_t opsize;    /* operand size: 1, 2, 4, 8 */
-    uint8_t adsize;    /* address size: 2, 4, 8 */
-    uint8_t modrm;     /* the byte itself; modrm >= 0xc0: register form */
-    uint8_t reg, rm;   /* its fields, extended by REX */
+    uint8_t off;         /* of the instruction from its block's start, in bytes */
+    uint8_t len;         /* bytes */
+    uint8_t opsize;      /* operand size: 1, 2, 4, 8 */
+    uint8_t adsize;      /* address size: 2, 4, 8 */
+    uint8_t modrm;       /* the byte itself; modrm >= 0xc0: register form */
+    uint8_t reg, rm;     /* its fields, extended by REX */
     uint8_t base, index; /* of the address; REG_NONE where there is none */
-    uint8_t seg;       /* the segment that the address uses, prefix applied */
-    uint8_t flags;     /* INSN_* */
-    uint8_t rep;       /* 0, 0xf2 or 0xf3 */
-    uint8_t op;        /* last opcode byte: condition codes, x87 groups */
-    uint16_t sel;      /* far pointers: selector; ENTER: level */
+    uint8_t seg;         /* the segment that the address uses, prefix applied */
+    uint8_t flags;       /* INSN_* */
+    uint8_t rep;         /* 0, 0xf2 or 0xf3 */
+    uint8_t op;          /* last opcode byte: condition codes, x87 groups */
+    uint16_t sel;        /* far pointers: selector; ENTER: level */
 };
 enum { REG_NONE = 0xff };
 enum {
@@ -69,7 +69,8 @@ void insn_write_rm(Cpu *cpu, const Insn *in, uint64_t val, unsigned size);
 uint64_t cpu_read_reg(const Cpu *cpu, unsigned reg, unsigned size, bool rex);
 void cpu_write_reg(Cpu *cpu, unsigned reg, uint64_t val, unsigned size, bool rex);
 
-/* Stack, by SS's size: linear addresses are checked; ESP changes only by cpu_write_reg at commit. */
+/* Stack, by SS's size: linear addresses are checked; ESP changes only by cpu_write_reg at
+ * commit. */
 void cpu_push(Cpu *cpu, uint64_t val, unsigned size);
 uint64_t cpu_pop(Cpu *cpu, unsigned size);
 

@@ -103,7 +103,8 @@ static inline bool cc_pf(const Cpu *cpu)
     return !__builtin_parity((unsigned)cpu->cc_res & 0xff);
 }
 
-/* A condition code (the low four bits of Jcc, SETcc, CMOVcc); cond is a constant where it is hot. */
+/* A condition code (the low four bits of Jcc, SETcc, CMOVcc); cond is a constant where it is
+ * hot. */
 static inline __attribute__((always_inline)) bool cc_test(const Cpu *cpu, unsigned cond)
 {
     bool sub = cpu->cc_kind == CC_SUB, r;

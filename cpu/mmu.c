@@ -146,7 +146,8 @@ static MmuPage mmu_page(Cpu *cpu, uint32_t lin, bool write, bool user)
 
 /* -- accesses inside one page, translated -- */
 
-/* Before an access with side effects.  What it may bring about is looked at after the instruction. */
+/* Before an access with side effects.  What it may bring about is looked at after the
+ * instruction. */
 static void mmu_io(Cpu *cpu)
 {
     if (cpu->cur && !(cpu->cur->flags & INSN_LAST)) fault_cut(cpu);

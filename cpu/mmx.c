@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * MMX as the Pentium has it.  Source: Intel SDM volume 1 chapter 9, volume 2; volume 3 chapter 12 for
- * the registers that it shares with the x87.  Each operation is the host's, on the low half of an
- * XMM register.
+ * MMX as the Pentium has it.  Source: Intel SDM volume 1 chapter 9, volume 2; volume 3 chapter 12
+ * for the registers that it shares with the x87.  Each operation is the host's, on the low half of
+ * an XMM register.
  */
 #include <emmintrin.h>
 

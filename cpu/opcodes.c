@@ -7,15 +7,20 @@
 
 #include <stddef.h>
 
-#define ROW(text, form_, size_, ...) { .name = text, .form = form_, .size = size_, __VA_ARGS__ }
+#define ROW(text, form_, size_, ...)                                                               \
+    {                                                                                              \
+        .name = text, .form = form_, .size = size_, __VA_ARGS__                                    \
+    }
 #define MODRM(text, size, ...) ROW(text, FORM_MODRM, size, __VA_ARGS__)
 #define PLAIN(text, fns_, ...) ROW(text, FORM_NONE, SIZE_V, .fns = &fns_, __VA_ARGS__)
 #define SLOW(text, fn) ROW(text, FORM_NONE, SIZE_V, .slow = fn, .flags = OP_SLOW)
-#define SLOW_RM(text, size, fn, more)                                                              \
-    MODRM(text, size, .slow = fn, .flags = OP_SLOW | (more))
+#define SLOW_RM(text, size, fn, more) MODRM(text, size, .slow = fn, .flags = OP_SLOW | (more))
 #define GROUP(text, size, rows, ...) MODRM(text, size, .group = rows, __VA_ARGS__)
 /* A group's member: what its opcode's row says is added. */
-#define IN_GROUP(text, fns_, ...) { .name = text, .fns = &fns_, __VA_ARGS__ }
+#define IN_GROUP(text, fns_, ...)                                                                  \
+    {                                                                                              \
+        .name = text, .fns = &fns_, __VA_ARGS__                                                    \
+    }
 
 /* Six encodings of one arithmetic operation. */
 #define ALU(at, n, text, lock)                                                                     \
@@ -34,12 +39,11 @@
 #define DEC_R(at, i) [(at) + (i)] = ROW("dec", FORM_OPREG, SIZE_V, .fns = &dec_m)
 #define PUSH_R(at, i)                                                                              \
     [(at) + (i)] = ROW("push", FORM_OPREG, SIZE_V, .fns = &push_r, .flags = OP_STACK)
-#define POP_R(at, i)                                                                               \
-    [(at) + (i)] = ROW("pop", FORM_OPREG, SIZE_V, .fns = &pop_r, .flags = OP_STACK)
+#define POP_R(at, i) [(at) + (i)] = ROW("pop", FORM_OPREG, SIZE_V, .fns = &pop_r, .flags = OP_STACK)
 #define JUMP_FLAGS (OP_END | OP_REL | OP_CODE)
 #define JCC8(at, i)                                                                                \
-    [(at) + (i)] = ROW(                                                                            \
-        "jcc", FORM_NONE, SIZE_V, .imm = IMM_8S, .fns = &jcc_rel[i], .flags = JUMP_FLAGS)
+    [(at) + (i)] =                                                                                 \
+        ROW("jcc", FORM_NONE, SIZE_V, .imm = IMM_8S, .fns = &jcc_rel[i], .flags = JUMP_FLAGS)
 #define JCCZ(at, i)                                                                                \
     [(at) + (i)] =                                                                                 \
         ROW("jcc", FORM_NONE, SIZE_V, .imm = IMM_Z, .fns = &jcc_rel[i], .flags = JUMP_FLAGS)
@@ -62,18 +66,22 @@ static const OpRow group1[8] = { GROUP1_ROW(0, "add", OP_LOCK), GROUP1_ROW(1, "o
 static const OpRow group1a[8] = { IN_GROUP("pop", pop_m) };
 
 #define GROUP2(fns)                                                                                \
-    { IN_GROUP("rol", fns[0]), IN_GROUP("ror", fns[1]), IN_GROUP("rcl", fns[2]),                   \
-        IN_GROUP("rcr", fns[3]), IN_GROUP("shl", fns[4]), IN_GROUP("shr", fns[5]),                 \
-        IN_GROUP("sal", fns[6]), IN_GROUP("sar", fns[7]) }
+    {                                                                                              \
+        IN_GROUP("rol", fns[0]), IN_GROUP("ror", fns[1]), IN_GROUP("rcl", fns[2]),                 \
+            IN_GROUP("rcr", fns[3]), IN_GROUP("shl", fns[4]), IN_GROUP("shr", fns[5]),             \
+            IN_GROUP("sal", fns[6]), IN_GROUP("sar", fns[7])                                       \
+    }
 static const OpRow group2_imm[8] = GROUP2(shift_imm);
 static const OpRow group2_1[8] = GROUP2(shift_1);
 static const OpRow group2_cl[8] = GROUP2(shift_cl);
 
 #define GROUP3(imm_)                                                                               \
-    { IN_GROUP("test", test_mi, .imm = imm_), IN_GROUP("test", test_mi, .imm = imm_),              \
-        IN_GROUP("not", not_m, .flags = OP_LOCK), IN_GROUP("neg", neg_m, .flags = OP_LOCK),        \
-        IN_GROUP("mul", mul_m), IN_GROUP("imul", imul_m), IN_GROUP("div", div_m),                  \
-        IN_GROUP("idiv", idiv_m) }
+    {                                                                                              \
+        IN_GROUP("test", test_mi, .imm = imm_), IN_GROUP("test", test_mi, .imm = imm_),            \
+            IN_GROUP("not", not_m, .flags = OP_LOCK), IN_GROUP("neg", neg_m, .flags = OP_LOCK),    \
+            IN_GROUP("mul", mul_m), IN_GROUP("imul", imul_m), IN_GROUP("div", div_m),              \
+            IN_GROUP("idiv", idiv_m)                                                               \
+    }
 static const OpRow group3_b[8] = GROUP3(IMM_8);
 static const OpRow group3_v[8] = GROUP3(IMM_Z);
 
@@ -87,12 +95,18 @@ static const OpRow group5[8] = { IN_GROUP("inc", inc_m, .flags = OP_LOCK),
     { .name = "jmp far", .slow = op_jmp_far_mem, .flags = OP_SLOW | OP_MEM },
     IN_GROUP("push", push_m) };
 
-#define PROT_SLOW(text, fn) { .name = text, .slow = fn, .flags = OP_SLOW | OP_PROT }
+#define PROT_SLOW(text, fn)                                                                        \
+    {                                                                                              \
+        .name = text, .slow = fn, .flags = OP_SLOW | OP_PROT                                       \
+    }
 static const OpRow group6[8] = { PROT_SLOW("sldt", op_sldt), PROT_SLOW("str", op_str),
     PROT_SLOW("lldt", op_lldt), PROT_SLOW("ltr", op_ltr), PROT_SLOW("verr", op_verr),
     PROT_SLOW("verw", op_verw) };
 
-#define MEM_SLOW(text, fn) { .name = text, .slow = fn, .flags = OP_SLOW | OP_MEM }
+#define MEM_SLOW(text, fn)                                                                         \
+    {                                                                                              \
+        .name = text, .slow = fn, .flags = OP_SLOW | OP_MEM                                        \
+    }
 static const OpRow group7[8] = { MEM_SLOW("sgdt", op_sgdt), MEM_SLOW("sidt", op_sidt),
     MEM_SLOW("lgdt", op_lgdt), MEM_SLOW("lidt", op_lidt),
     { .name = "smsw", .slow = op_smsw, .flags = OP_SLOW }, { .name = NULL },
@@ -103,13 +117,16 @@ static const OpRow group8[8] = { [4] = IN_GROUP("bt", bt_mi[0]),
     [6] = IN_GROUP("btr", bt_mi[2], .flags = OP_LOCK),
     [7] = IN_GROUP("btc", bt_mi[3], .flags = OP_LOCK) };
 
-static const OpRow group9[8] = { [1] = IN_GROUP(
-                                     "cmpxchg8b", cmpxchg8b_m, .flags = OP_LOCK | OP_MEM | OP_CX8) };
+static const OpRow group9[8] = { [1] = IN_GROUP("cmpxchg8b", cmpxchg8b_m,
+                                     .flags = OP_LOCK | OP_MEM | OP_CX8) };
 
 static const OpRow group11[8] = { IN_GROUP("mov", mov_mi) };
 
 /* MMX shifts by an immediate: /2 /4 /6, register forms alone. */
-#define MMX_SHIFT { .name = "mmx", .slow = op_mmx, .flags = OP_MID | OP_REG | OP_NP }
+#define MMX_SHIFT                                                                                  \
+    {                                                                                              \
+        .name = "mmx", .slow = op_mmx, .flags = OP_MID | OP_REG | OP_NP                            \
+    }
 static const OpRow group12_13[8] = { [2] = MMX_SHIFT, [4] = MMX_SHIFT, [6] = MMX_SHIFT };
 static const OpRow group14[8] = { [2] = MMX_SHIFT, [6] = MMX_SHIFT };
 
@@ -123,131 +140,197 @@ static const OpRow group15[8] = { MEM_SLOW("fxsave", op_fxsave), MEM_SLOW("fxrst
 #define SHIFTS(size, rows, imm_) GROUP("shift", size, rows, .imm = imm_)
 
 const OpRow opcodes[512] = {
-    ALU(0x00, 0, "add", OP_LOCK), ALU(0x08, 1, "or", OP_LOCK), ALU(0x10, 2, "adc", OP_LOCK),
-    ALU(0x18, 3, "sbb", OP_LOCK), ALU(0x20, 4, "and", OP_LOCK), ALU(0x28, 5, "sub", OP_LOCK),
-    ALU(0x30, 6, "xor", OP_LOCK), ALU(0x38, 7, "cmp", 0),
-    [0x06] = SEG_PUSH("push es"), [0x07] = SLOW("pop es", op_pop_sreg),
+    ALU(0x00, 0, "add", OP_LOCK),
+    ALU(0x08, 1, "or", OP_LOCK),
+    ALU(0x10, 2, "adc", OP_LOCK),
+    ALU(0x18, 3, "sbb", OP_LOCK),
+    ALU(0x20, 4, "and", OP_LOCK),
+    ALU(0x28, 5, "sub", OP_LOCK),
+    ALU(0x30, 6, "xor", OP_LOCK),
+    ALU(0x38, 7, "cmp", 0),
+    [0x06] = SEG_PUSH("push es"),
+    [0x07] = SLOW("pop es", op_pop_sreg),
     [0x0e] = SEG_PUSH("push cs"),
-    [0x16] = SEG_PUSH("push ss"), [0x17] = SLOW("pop ss", op_pop_sreg),
-    [0x1e] = SEG_PUSH("push ds"), [0x1f] = SLOW("pop ds", op_pop_sreg),
-    [0x27] = PLAIN("daa", daa_fns), [0x2f] = PLAIN("das", das_fns),
-    [0x37] = PLAIN("aaa", aaa_fns), [0x3f] = PLAIN("aas", aas_fns),
-    X8(INC_R, 0x40), X8(DEC_R, 0x48), X8(PUSH_R, 0x50), X8(POP_R, 0x58),
-    [0x60] = PLAIN("pusha", pusha_fns), [0x61] = PLAIN("popa", popa_fns),
+    [0x16] = SEG_PUSH("push ss"),
+    [0x17] = SLOW("pop ss", op_pop_sreg),
+    [0x1e] = SEG_PUSH("push ds"),
+    [0x1f] = SLOW("pop ds", op_pop_sreg),
+    [0x27] = PLAIN("daa", daa_fns),
+    [0x2f] = PLAIN("das", das_fns),
+    [0x37] = PLAIN("aaa", aaa_fns),
+    [0x3f] = PLAIN("aas", aas_fns),
+    X8(INC_R, 0x40),
+    X8(DEC_R, 0x48),
+    X8(PUSH_R, 0x50),
+    X8(POP_R, 0x58),
+    [0x60] = PLAIN("pusha", pusha_fns),
+    [0x61] = PLAIN("popa", popa_fns),
     [0x62] = MODRM("bound", SIZE_V, .slow = op_bound, .flags = OP_MID | OP_MEM),
     [0x63] = SLOW_RM("arpl", SIZE_W, op_arpl, OP_PROT),
     [0x68] = ROW("push", FORM_NONE, SIZE_V, .imm = IMM_Z, .fns = &push_i, .flags = OP_STACK),
     [0x69] = MODRM("imul", SIZE_V, .imm = IMM_Z, .fns = &imul_rmi),
     [0x6a] = ROW("push", FORM_NONE, SIZE_V, .imm = IMM_8S, .fns = &push_i, .flags = OP_STACK),
     [0x6b] = MODRM("imul", SIZE_V, .imm = IMM_8S, .fns = &imul_rmi),
-    [0x6c] = STRING_IO("ins", SIZE_B, ins_fns), [0x6d] = STRING_IO("ins", SIZE_V, ins_fns),
-    [0x6e] = STRING_IO("outs", SIZE_B, outs_fns), [0x6f] = STRING_IO("outs", SIZE_V, outs_fns),
+    [0x6c] = STRING_IO("ins", SIZE_B, ins_fns),
+    [0x6d] = STRING_IO("ins", SIZE_V, ins_fns),
+    [0x6e] = STRING_IO("outs", SIZE_B, outs_fns),
+    [0x6f] = STRING_IO("outs", SIZE_V, outs_fns),
     X16(JCC8, 0x70),
     [0x80] = GROUP("group1", SIZE_B, group1, .imm = IMM_8S),
     [0x81] = GROUP("group1", SIZE_V, group1, .imm = IMM_Z),
     [0x82] = GROUP("group1", SIZE_B, group1, .imm = IMM_8S),
     [0x83] = GROUP("group1", SIZE_V, group1, .imm = IMM_8S),
-    [0x84] = MODRM("test", SIZE_B, .fns = &test_mr), [0x85] = MODRM("test", SIZE_V, .fns = &test_mr),
+    [0x84] = MODRM("test", SIZE_B, .fns = &test_mr),
+    [0x85] = MODRM("test", SIZE_V, .fns = &test_mr),
     [0x86] = MODRM("xchg", SIZE_B, .fns = &xchg_mr, .flags = OP_LOCK),
     [0x87] = MODRM("xchg", SIZE_V, .fns = &xchg_mr, .flags = OP_LOCK),
-    [0x88] = MODRM("mov", SIZE_B, .fns = &mov_mr), [0x89] = MODRM("mov", SIZE_V, .fns = &mov_mr),
-    [0x8a] = MODRM("mov", SIZE_B, .fns = &mov_rm), [0x8b] = MODRM("mov", SIZE_V, .fns = &mov_rm),
+    [0x88] = MODRM("mov", SIZE_B, .fns = &mov_mr),
+    [0x89] = MODRM("mov", SIZE_V, .fns = &mov_mr),
+    [0x8a] = MODRM("mov", SIZE_B, .fns = &mov_rm),
+    [0x8b] = MODRM("mov", SIZE_V, .fns = &mov_rm),
     [0x8c] = MODRM("mov", SIZE_V, .fns = &mov_m_sreg, .flags = OP_SEGREG),
     [0x8d] = MODRM("lea", SIZE_V, .fns = &lea_rm, .flags = OP_MEM),
     [0x8e] = SLOW_RM("mov", SIZE_W, op_mov_sreg_rm, OP_SEGREG | OP_NOCS),
     [0x8f] = GROUP("group1a", SIZE_V, group1a),
     [0x90] = PLAIN("nop", nop_fns),
-    [0x91] = ROW("xchg", FORM_OPREG, SIZE_V, .fns = &xchg_mr), XCHG_R(0x90, 2), XCHG_R(0x90, 3),
-    XCHG_R(0x90, 4), XCHG_R(0x90, 5), XCHG_R(0x90, 6), XCHG_R(0x90, 7),
-    [0x98] = PLAIN("cbw", cbw_fns), [0x99] = PLAIN("cwd", cwd_fns),
-    [0x9a] = ROW("call far", FORM_NONE, SIZE_V, .imm = IMM_FAR, .slow = op_call_far_imm,
-        .flags = OP_SLOW),
+    [0x91] = ROW("xchg", FORM_OPREG, SIZE_V, .fns = &xchg_mr),
+    XCHG_R(0x90, 2),
+    XCHG_R(0x90, 3),
+    XCHG_R(0x90, 4),
+    XCHG_R(0x90, 5),
+    XCHG_R(0x90, 6),
+    XCHG_R(0x90, 7),
+    [0x98] = PLAIN("cbw", cbw_fns),
+    [0x99] = PLAIN("cwd", cwd_fns),
+    [0x9a] = ROW(
+        "call far", FORM_NONE, SIZE_V, .imm = IMM_FAR, .slow = op_call_far_imm, .flags = OP_SLOW),
     [0x9b] = ROW("wait", FORM_NONE, SIZE_V, .slow = op_wait, .flags = OP_MID),
     [0x9c] = ROW("pushf", FORM_NONE, SIZE_V, .slow = op_pushf, .flags = OP_MID),
     [0x9d] = SLOW("popf", op_popf),
-    [0x9e] = PLAIN("sahf", sahf_fns), [0x9f] = PLAIN("lahf", lahf_fns),
+    [0x9e] = PLAIN("sahf", sahf_fns),
+    [0x9f] = PLAIN("lahf", lahf_fns),
     [0xa0] = ROW("mov", FORM_MOFFS, SIZE_B, .fns = &mov_rm),
     [0xa1] = ROW("mov", FORM_MOFFS, SIZE_V, .fns = &mov_rm),
     [0xa2] = ROW("mov", FORM_MOFFS, SIZE_B, .fns = &mov_mr),
     [0xa3] = ROW("mov", FORM_MOFFS, SIZE_V, .fns = &mov_mr),
-    [0xa4] = STRING("movs", SIZE_B, movs_fns), [0xa5] = STRING("movs", SIZE_V, movs_fns),
-    [0xa6] = STRING("cmps", SIZE_B, cmps_fns), [0xa7] = STRING("cmps", SIZE_V, cmps_fns),
+    [0xa4] = STRING("movs", SIZE_B, movs_fns),
+    [0xa5] = STRING("movs", SIZE_V, movs_fns),
+    [0xa6] = STRING("cmps", SIZE_B, cmps_fns),
+    [0xa7] = STRING("cmps", SIZE_V, cmps_fns),
     [0xa8] = ROW("test", FORM_ACC, SIZE_B, .imm = IMM_8, .fns = &test_mi),
     [0xa9] = ROW("test", FORM_ACC, SIZE_V, .imm = IMM_Z, .fns = &test_mi),
-    [0xaa] = STRING("stos", SIZE_B, stos_fns), [0xab] = STRING("stos", SIZE_V, stos_fns),
-    [0xac] = STRING("lods", SIZE_B, lods_fns), [0xad] = STRING("lods", SIZE_V, lods_fns),
-    [0xae] = STRING("scas", SIZE_B, scas_fns), [0xaf] = STRING("scas", SIZE_V, scas_fns),
-    X8(MOV_R8, 0xb0), X8(MOV_RV, 0xb8),
-    [0xc0] = SHIFTS(SIZE_B, group2_imm, IMM_8), [0xc1] = SHIFTS(SIZE_V, group2_imm, IMM_8),
+    [0xaa] = STRING("stos", SIZE_B, stos_fns),
+    [0xab] = STRING("stos", SIZE_V, stos_fns),
+    [0xac] = STRING("lods", SIZE_B, lods_fns),
+    [0xad] = STRING("lods", SIZE_V, lods_fns),
+    [0xae] = STRING("scas", SIZE_B, scas_fns),
+    [0xaf] = STRING("scas", SIZE_V, scas_fns),
+    X8(MOV_R8, 0xb0),
+    X8(MOV_RV, 0xb8),
+    [0xc0] = SHIFTS(SIZE_B, group2_imm, IMM_8),
+    [0xc1] = SHIFTS(SIZE_V, group2_imm, IMM_8),
     [0xc2] = ROW("ret", FORM_NONE, SIZE_V, .imm = IMM_16, .fns = &ret_imm, .flags = OP_END),
     [0xc3] = ROW("ret", FORM_NONE, SIZE_V, .fns = &ret_fns, .flags = OP_END | OP_CODE | OP_STACK),
     [0xc4] = SLOW_RM("les", SIZE_V, op_load_far_ptr, OP_MEM),
     [0xc5] = SLOW_RM("lds", SIZE_V, op_load_far_ptr, OP_MEM),
     [0xc6] = GROUP("group11", SIZE_B, group11, .imm = IMM_8),
     [0xc7] = GROUP("group11", SIZE_V, group11, .imm = IMM_Z),
-    [0xc8] = PLAIN("enter", enter_fns, .imm = IMM_16_8), [0xc9] = PLAIN("leave", leave_fns),
+    [0xc8] = PLAIN("enter", enter_fns, .imm = IMM_16_8),
+    [0xc9] = PLAIN("leave", leave_fns),
     [0xca] = ROW("ret far", FORM_NONE, SIZE_V, .imm = IMM_16, .slow = op_ret_far, .flags = OP_SLOW),
-    [0xcb] = SLOW("ret far", op_ret_far), [0xcc] = SLOW("int3", op_int3),
+    [0xcb] = SLOW("ret far", op_ret_far),
+    [0xcc] = SLOW("int3", op_int3),
     [0xcd] = ROW("int", FORM_NONE, SIZE_V, .imm = IMM_8, .slow = op_int_n, .flags = OP_SLOW),
-    [0xce] = SLOW("into", op_into), [0xcf] = SLOW("iret", op_iret),
-    [0xd0] = SHIFTS(SIZE_B, group2_1, IMM_NONE), [0xd1] = SHIFTS(SIZE_V, group2_1, IMM_NONE),
-    [0xd2] = SHIFTS(SIZE_B, group2_cl, IMM_NONE), [0xd3] = SHIFTS(SIZE_V, group2_cl, IMM_NONE),
-    [0xd4] = PLAIN("aam", aam_fns, .imm = IMM_8), [0xd5] = PLAIN("aad", aad_fns, .imm = IMM_8),
-    [0xd6] = PLAIN("salc", salc_fns), [0xd7] = ROW("xlat", FORM_STR, SIZE_B, .fns = &xlat_fns),
+    [0xce] = SLOW("into", op_into),
+    [0xcf] = SLOW("iret", op_iret),
+    [0xd0] = SHIFTS(SIZE_B, group2_1, IMM_NONE),
+    [0xd1] = SHIFTS(SIZE_V, group2_1, IMM_NONE),
+    [0xd2] = SHIFTS(SIZE_B, group2_cl, IMM_NONE),
+    [0xd3] = SHIFTS(SIZE_V, group2_cl, IMM_NONE),
+    [0xd4] = PLAIN("aam", aam_fns, .imm = IMM_8),
+    [0xd5] = PLAIN("aad", aad_fns, .imm = IMM_8),
+    [0xd6] = PLAIN("salc", salc_fns),
+    [0xd7] = ROW("xlat", FORM_STR, SIZE_B, .fns = &xlat_fns),
     X8(X87, 0xd8),
-    [0xe0] = LOOP("loopne", loopne_fns), [0xe1] = LOOP("loope", loope_fns),
-    [0xe2] = LOOP("loop", loop_fns), [0xe3] = LOOP("jcxz", jcxz_fns),
+    [0xe0] = LOOP("loopne", loopne_fns),
+    [0xe1] = LOOP("loope", loope_fns),
+    [0xe2] = LOOP("loop", loop_fns),
+    [0xe3] = LOOP("jcxz", jcxz_fns),
     [0xe4] = ROW("in", FORM_NONE, SIZE_B, .imm = IMM_8, .slow = op_in, .flags = OP_SLOW),
     [0xe5] = ROW("in", FORM_NONE, SIZE_V, .imm = IMM_8, .slow = op_in, .flags = OP_SLOW),
     [0xe6] = ROW("out", FORM_NONE, SIZE_B, .imm = IMM_8, .slow = op_out, .flags = OP_SLOW),
     [0xe7] = ROW("out", FORM_NONE, SIZE_V, .imm = IMM_8, .slow = op_out, .flags = OP_SLOW),
-    [0xe8] = ROW("call", FORM_NONE, SIZE_V, .imm = IMM_Z, .fns = &call_rel,
-        .flags = JUMP_FLAGS | OP_STACK),
+    [0xe8] = ROW(
+        "call", FORM_NONE, SIZE_V, .imm = IMM_Z, .fns = &call_rel, .flags = JUMP_FLAGS | OP_STACK),
     [0xe9] = ROW("jmp", FORM_NONE, SIZE_V, .imm = IMM_Z, .fns = &jmp_rel, .flags = JUMP_FLAGS),
-    [0xea] = ROW("jmp far", FORM_NONE, SIZE_V, .imm = IMM_FAR, .slow = op_jmp_far_imm,
-        .flags = OP_SLOW),
+    [0xea] =
+        ROW("jmp far", FORM_NONE, SIZE_V, .imm = IMM_FAR, .slow = op_jmp_far_imm, .flags = OP_SLOW),
     [0xeb] = ROW("jmp", FORM_NONE, SIZE_V, .imm = IMM_8S, .fns = &jmp_rel, .flags = JUMP_FLAGS),
     [0xec] = ROW("in", FORM_NONE, SIZE_B, .slow = op_in, .flags = OP_SLOW),
     [0xed] = SLOW("in", op_in),
     [0xee] = ROW("out", FORM_NONE, SIZE_B, .slow = op_out, .flags = OP_SLOW),
     [0xef] = SLOW("out", op_out),
-    [0xf1] = SLOW("icebp", op_icebp), [0xf4] = SLOW("hlt", op_hlt), [0xf5] = PLAIN("cmc", cmc_fns),
-    [0xf6] = GROUP("group3", SIZE_B, group3_b), [0xf7] = GROUP("group3", SIZE_V, group3_v),
-    [0xf8] = PLAIN("clc", clc_fns), [0xf9] = PLAIN("stc", stc_fns),
+    [0xf1] = SLOW("icebp", op_icebp),
+    [0xf4] = SLOW("hlt", op_hlt),
+    [0xf5] = PLAIN("cmc", cmc_fns),
+    [0xf6] = GROUP("group3", SIZE_B, group3_b),
+    [0xf7] = GROUP("group3", SIZE_V, group3_v),
+    [0xf8] = PLAIN("clc", clc_fns),
+    [0xf9] = PLAIN("stc", stc_fns),
     [0xfa] = ROW("cli", FORM_NONE, SIZE_V, .slow = op_cli, .flags = OP_MID),
     [0xfb] = SLOW("sti", op_sti),
-    [0xfc] = PLAIN("cld", cld_fns), [0xfd] = PLAIN("std", std_fns),
-    [0xfe] = GROUP("group4", SIZE_B, group4), [0xff] = GROUP("group5", SIZE_V, group5),
+    [0xfc] = PLAIN("cld", cld_fns),
+    [0xfd] = PLAIN("std", std_fns),
+    [0xfe] = GROUP("group4", SIZE_B, group4),
+    [0xff] = GROUP("group5", SIZE_V, group5),
 
     /* 0F xx */
-    [0x100] = GROUP("group6", SIZE_V, group6), [0x101] = GROUP("group7", SIZE_V, group7),
+    [0x100] = GROUP("group6", SIZE_V, group6),
+    [0x101] = GROUP("group7", SIZE_V, group7),
     [0x102] = SLOW_RM("lar", SIZE_V, op_lar, OP_PROT | OP_RM16),
     [0x103] = SLOW_RM("lsl", SIZE_V, op_lsl, OP_PROT | OP_RM16),
-    [0x106] = SLOW("clts", op_clts), [0x108] = SLOW("invd", op_invd),
+    [0x106] = SLOW("clts", op_clts),
+    [0x108] = SLOW("invd", op_invd),
     [0x109] = SLOW("wbinvd", op_wbinvd),
-    [0x10d] = MODRM("prefetchw", SIZE_V, .fns = &nop_fns), X8(NOP_RM, 0x118),
+    [0x10d] = MODRM("prefetchw", SIZE_V, .fns = &nop_fns),
+    X8(NOP_RM, 0x118),
     [0x120] = SLOW_RM("mov", SIZE_D, op_mov_r_cr, OP_CRDR),
     [0x121] = SLOW_RM("mov", SIZE_D, op_mov_r_dr, OP_CRDR),
     [0x122] = SLOW_RM("mov", SIZE_D, op_mov_cr_r, OP_CRDR),
     [0x123] = SLOW_RM("mov", SIZE_D, op_mov_dr_r, OP_CRDR),
-    [0x130] = SLOW("wrmsr", op_wrmsr), [0x131] = SLOW("rdtsc", op_rdtsc),
-    [0x132] = SLOW("rdmsr", op_rdmsr), [0x133] = SLOW("rdpmc", op_rdpmc),
-    [0x134] = SLOW("sysenter", op_sysenter), [0x135] = SLOW("sysexit", op_sysexit),
+    [0x130] = SLOW("wrmsr", op_wrmsr),
+    [0x131] = SLOW("rdtsc", op_rdtsc),
+    [0x132] = SLOW("rdmsr", op_rdmsr),
+    [0x133] = SLOW("rdpmc", op_rdpmc),
+    [0x134] = SLOW("sysenter", op_sysenter),
+    [0x135] = SLOW("sysexit", op_sysexit),
     X16(CMOVCC, 0x140),
-    X8(MMX_X, 0x60), MMX_AT(0x68), MMX_AT(0x69), MMX_AT(0x6a), MMX_AT(0x6b), MMX_AT(0x6e),
+    X8(MMX_X, 0x60),
+    MMX_AT(0x68),
+    MMX_AT(0x69),
+    MMX_AT(0x6a),
+    MMX_AT(0x6b),
+    MMX_AT(0x6e),
     MMX_AT(0x6f),
     [0x171] = GROUP("group12", SIZE_Q, group12_13, .imm = IMM_8),
     [0x172] = GROUP("group13", SIZE_Q, group12_13, .imm = IMM_8),
     [0x173] = GROUP("group14", SIZE_Q, group14, .imm = IMM_8),
-    MMX_AT(0x74), MMX_AT(0x75), MMX_AT(0x76),
+    MMX_AT(0x74),
+    MMX_AT(0x75),
+    MMX_AT(0x76),
     [0x177] = ROW("emms", FORM_NONE, SIZE_V, .slow = op_emms, .flags = OP_MID | OP_NP),
-    MMX_AT(0x7e), MMX_AT(0x7f),
-    X16(JCCZ, 0x180), X16(SETCC, 0x190),
-    [0x1a0] = SEG_PUSH("push fs"), [0x1a1] = SLOW("pop fs", op_pop_sreg),
-    [0x1a2] = SLOW("cpuid", op_cpuid), [0x1a3] = MODRM("bt", SIZE_V, .fns = &bt_mr[0]),
+    MMX_AT(0x7e),
+    MMX_AT(0x7f),
+    X16(JCCZ, 0x180),
+    X16(SETCC, 0x190),
+    [0x1a0] = SEG_PUSH("push fs"),
+    [0x1a1] = SLOW("pop fs", op_pop_sreg),
+    [0x1a2] = SLOW("cpuid", op_cpuid),
+    [0x1a3] = MODRM("bt", SIZE_V, .fns = &bt_mr[0]),
     [0x1a4] = MODRM("shld", SIZE_V, .imm = IMM_8, .fns = &shld_imm),
     [0x1a5] = MODRM("shld", SIZE_V, .fns = &shld_cl),
-    [0x1a8] = SEG_PUSH("push gs"), [0x1a9] = SLOW("pop gs", op_pop_sreg),
+    [0x1a8] = SEG_PUSH("push gs"),
+    [0x1a9] = SLOW("pop gs", op_pop_sreg),
     [0x1aa] = SLOW("rsm", op_rsm),
     [0x1ab] = MODRM("bts", SIZE_V, .fns = &bt_mr[1], .flags = OP_LOCK),
     [0x1ac] = MODRM("shrd", SIZE_V, .imm = IMM_8, .fns = &shrd_imm),
@@ -265,16 +348,42 @@ const OpRow opcodes[512] = {
     [0x1b9] = MODRM("ud1", SIZE_V, .fns = &ud_fns),
     [0x1ba] = GROUP("group8", SIZE_V, group8, .imm = IMM_8),
     [0x1bb] = MODRM("btc", SIZE_V, .fns = &bt_mr[3], .flags = OP_LOCK),
-    [0x1bc] = MODRM("bsf", SIZE_V, .fns = &bsf_rm), [0x1bd] = MODRM("bsr", SIZE_V, .fns = &bsr_rm),
+    [0x1bc] = MODRM("bsf", SIZE_V, .fns = &bsf_rm),
+    [0x1bd] = MODRM("bsr", SIZE_V, .fns = &bsr_rm),
     [0x1be] = MODRM("movsx", SIZE_V, .fns = &movsx8, .flags = OP_RM8),
     [0x1bf] = MODRM("movsx", SIZE_V, .fns = &movsx16, .flags = OP_RM16),
     [0x1c0] = MODRM("xadd", SIZE_B, .fns = &xadd_mr, .flags = OP_LOCK),
     [0x1c1] = MODRM("xadd", SIZE_V, .fns = &xadd_mr, .flags = OP_LOCK),
-    [0x1c7] = GROUP("group9", SIZE_Q, group9), X8(BSWAP_R, 0x1c8),
-    MMX_AT(0xd1), MMX_AT(0xd2), MMX_AT(0xd3), MMX_AT(0xd5), MMX_AT(0xd8), MMX_AT(0xd9),
-    MMX_AT(0xdb), MMX_AT(0xdc), MMX_AT(0xdd), MMX_AT(0xdf), MMX_AT(0xe1), MMX_AT(0xe2),
-    MMX_AT(0xe5), MMX_AT(0xe8), MMX_AT(0xe9), MMX_AT(0xeb), MMX_AT(0xec), MMX_AT(0xed),
-    MMX_AT(0xef), MMX_AT(0xf1), MMX_AT(0xf2), MMX_AT(0xf3), MMX_AT(0xf5), MMX_AT(0xf8),
-    MMX_AT(0xf9), MMX_AT(0xfa), MMX_AT(0xfc), MMX_AT(0xfd), MMX_AT(0xfe),
+    [0x1c7] = GROUP("group9", SIZE_Q, group9),
+    X8(BSWAP_R, 0x1c8),
+    MMX_AT(0xd1),
+    MMX_AT(0xd2),
+    MMX_AT(0xd3),
+    MMX_AT(0xd5),
+    MMX_AT(0xd8),
+    MMX_AT(0xd9),
+    MMX_AT(0xdb),
+    MMX_AT(0xdc),
+    MMX_AT(0xdd),
+    MMX_AT(0xdf),
+    MMX_AT(0xe1),
+    MMX_AT(0xe2),
+    MMX_AT(0xe5),
+    MMX_AT(0xe8),
+    MMX_AT(0xe9),
+    MMX_AT(0xeb),
+    MMX_AT(0xec),
+    MMX_AT(0xed),
+    MMX_AT(0xef),
+    MMX_AT(0xf1),
+    MMX_AT(0xf2),
+    MMX_AT(0xf3),
+    MMX_AT(0xf5),
+    MMX_AT(0xf8),
+    MMX_AT(0xf9),
+    MMX_AT(0xfa),
+    MMX_AT(0xfc),
+    MMX_AT(0xfd),
+    MMX_AT(0xfe),
     [0x1ff] = MODRM("ud0", SIZE_V, .fns = &ud_fns),
 };

@@ -16,7 +16,7 @@ typedef struct OpFns {
 } OpFns;
 
 enum OpForm {
-    FORM_NONE,  /* no operand byte */
+    FORM_NONE, /* no operand byte */
     FORM_MODRM,
     FORM_OPREG, /* the register in the opcode's low bits stands for ModRM.rm */
     FORM_ACC,   /* the accumulator stands for ModRM.rm */
@@ -32,9 +32,9 @@ enum OpSize {
 };
 enum OpImm {
     IMM_NONE,
-    IMM_8,    /* zero-extended */
-    IMM_8S,   /* sign-extended */
-    IMM_Z,    /* 2 or 4 by operand size */
+    IMM_8,  /* zero-extended */
+    IMM_8S, /* sign-extended */
+    IMM_Z,  /* 2 or 4 by operand size */
     IMM_16,
     IMM_16_8, /* ENTER */
     IMM_FAR,
@@ -55,7 +55,7 @@ enum {
     OP_CRDR = 1 << 12, /* ModRM.mod is ignored: a register */
     OP_CMOV = 1 << 13, /* #UD without the CPUID bit */
     OP_CX8 = 1 << 14,
-    OP_NP = 1 << 15,   /* #UD with 66, F2 or F3 */
+    OP_NP = 1 << 15,     /* #UD with 66, F2 or F3 */
     OP_SEGREG = 1 << 16, /* ModRM.reg is a segment register: 0 to 5 ... */
     OP_NOCS = 1 << 17,   /* ... but not CS */
 };

@@ -30,37 +30,93 @@ enum { R_ES, R_CS, R_SS, R_DS, R_FS, R_GS, SEG_NONE };
 enum { SEG_LDT = 8, SEG_TR = 9 }; /* pseudo numbers in a few calls */
 
 enum {
-    FLAG_CF = 1 << 0, FLAG_PF = 1 << 2, FLAG_AF = 1 << 4, FLAG_ZF = 1 << 6, FLAG_SF = 1 << 7,
-    FLAG_TF = 1 << 8, FLAG_IF = 1 << 9, FLAG_DF = 1 << 10, FLAG_OF = 1 << 11,
-    FLAG_IOPL = 3 << 12, FLAG_NT = 1 << 14, FLAG_RF = 1 << 16, FLAG_VM = 1 << 17,
-    FLAG_AC = 1 << 18, FLAG_VIF = 1 << 19, FLAG_VIP = 1 << 20, FLAG_ID = 1 << 21,
+    FLAG_CF = 1 << 0,
+    FLAG_PF = 1 << 2,
+    FLAG_AF = 1 << 4,
+    FLAG_ZF = 1 << 6,
+    FLAG_SF = 1 << 7,
+    FLAG_TF = 1 << 8,
+    FLAG_IF = 1 << 9,
+    FLAG_DF = 1 << 10,
+    FLAG_OF = 1 << 11,
+    FLAG_IOPL = 3 << 12,
+    FLAG_NT = 1 << 14,
+    FLAG_RF = 1 << 16,
+    FLAG_VM = 1 << 17,
+    FLAG_AC = 1 << 18,
+    FLAG_VIF = 1 << 19,
+    FLAG_VIP = 1 << 20,
+    FLAG_ID = 1 << 21,
     FLAGS_ARITH = FLAG_CF | FLAG_PF | FLAG_AF | FLAG_ZF | FLAG_SF | FLAG_OF,
 };
 enum {
-    CR0_PE = 1 << 0, CR0_MP = 1 << 1, CR0_EM = 1 << 2, CR0_TS = 1 << 3, CR0_ET = 1 << 4,
-    CR0_NE = 1 << 5, CR0_WP = 1 << 16, CR0_AM = 1 << 18, CR0_NW = 1 << 29, CR0_CD = 1 << 30,
+    CR0_PE = 1 << 0,
+    CR0_MP = 1 << 1,
+    CR0_EM = 1 << 2,
+    CR0_TS = 1 << 3,
+    CR0_ET = 1 << 4,
+    CR0_NE = 1 << 5,
+    CR0_WP = 1 << 16,
+    CR0_AM = 1 << 18,
+    CR0_NW = 1 << 29,
+    CR0_CD = 1 << 30,
 };
 #define CR0_PG (1u << 31)
 enum {
-    CR4_VME = 1 << 0, CR4_PVI = 1 << 1, CR4_TSD = 1 << 2, CR4_DE = 1 << 3, CR4_PSE = 1 << 4,
-    CR4_PAE = 1 << 5, CR4_MCE = 1 << 6, CR4_PGE = 1 << 7, CR4_PCE = 1 << 8, CR4_OSFXSR = 1 << 9,
+    CR4_VME = 1 << 0,
+    CR4_PVI = 1 << 1,
+    CR4_TSD = 1 << 2,
+    CR4_DE = 1 << 3,
+    CR4_PSE = 1 << 4,
+    CR4_PAE = 1 << 5,
+    CR4_MCE = 1 << 6,
+    CR4_PGE = 1 << 7,
+    CR4_PCE = 1 << 8,
+    CR4_OSFXSR = 1 << 9,
     CR4_OSXMMEXCPT = 1 << 10,
 };
 enum {
-    EXC_DE = 0, EXC_DB = 1, EXC_NMI = 2, EXC_BP = 3, EXC_OF = 4, EXC_BR = 5, EXC_UD = 6,
-    EXC_NM = 7, EXC_DF = 8, EXC_TS = 10, EXC_NP = 11, EXC_SS = 12, EXC_GP = 13, EXC_PF = 14,
-    EXC_MF = 16, EXC_AC = 17, EXC_MC = 18, EXC_XM = 19,
+    EXC_DE = 0,
+    EXC_DB = 1,
+    EXC_NMI = 2,
+    EXC_BP = 3,
+    EXC_OF = 4,
+    EXC_BR = 5,
+    EXC_UD = 6,
+    EXC_NM = 7,
+    EXC_DF = 8,
+    EXC_TS = 10,
+    EXC_NP = 11,
+    EXC_SS = 12,
+    EXC_GP = 13,
+    EXC_PF = 14,
+    EXC_MF = 16,
+    EXC_AC = 17,
+    EXC_MC = 18,
+    EXC_XM = 19,
 };
 /* hflags as they stand on the wire; all but CPL, SHADOW and SMM are derived. */
 enum {
-    HF_CPL = 3, HF_SHADOW = 1 << 3, /* STI or MOV SS shadow */
-    HF_CS32 = 1 << 4, HF_SS32 = 1 << 5, HF_ADDSEG = 1 << 6, HF_PE = 1 << 7, HF_MP = 1 << 9,
-    HF_EM = 1 << 10, HF_TS = 1 << 11, HF_LMA = 1 << 14, HF_CS64 = 1 << 15, HF_SMM = 1 << 19,
+    HF_CPL = 3,
+    HF_SHADOW = 1 << 3, /* STI or MOV SS shadow */
+    HF_CS32 = 1 << 4,
+    HF_SS32 = 1 << 5,
+    HF_ADDSEG = 1 << 6,
+    HF_PE = 1 << 7,
+    HF_MP = 1 << 9,
+    HF_EM = 1 << 10,
+    HF_TS = 1 << 11,
+    HF_LMA = 1 << 14,
+    HF_CS64 = 1 << 15,
+    HF_SMM = 1 << 19,
     HF_OSFXSR = 1 << 22,
 };
 /* cpu->mode: what decoded code depends on; cpu_mode_changed computes it from `s`. */
 enum {
-    MODE_CS32 = 1 << 0, MODE_SS32 = 1 << 1, MODE_PE = 1 << 2, MODE_VM = 1 << 3,
+    MODE_CS32 = 1 << 0,
+    MODE_SS32 = 1 << 1,
+    MODE_PE = 1 << 2,
+    MODE_VM = 1 << 3,
     MODE_USER = 1 << 4, /* CPL 3 */
     MODE_AC = 1 << 5,   /* alignment is checked */
     MODE_FLAT = 1 << 8, /* << R_ES .. R_GS: base 0, limit 4 GiB, readable and writable (CS: code) */
@@ -71,11 +127,19 @@ enum { INTREQ_HARD = 0x0002, INTREQ_SMI = 0x0040, INTREQ_NMI = 0x0200, INTREQ_IN
 
 /* Segment flags: the descriptor's high doubleword. */
 enum {
-    SEGF_A = 1 << 8, SEGF_RW = 1 << 9, /* writable data, readable code */
-    SEGF_EC = 1 << 10,                 /* expand-down data, conforming code */
-    SEGF_CODE = 1 << 11, SEGF_S = 1 << 12, SEGF_DPL = 3 << 13, SEGF_P = 1 << 15,
-    SEGF_AVL = 1 << 20, SEGF_L = 1 << 21, SEGF_DB = 1 << 22, SEGF_G = 1 << 23,
-    SEGF_DPL_SHIFT = 13, SEGF_TYPE_SHIFT = 8,
+    SEGF_A = 1 << 8,
+    SEGF_RW = 1 << 9,  /* writable data, readable code */
+    SEGF_EC = 1 << 10, /* expand-down data, conforming code */
+    SEGF_CODE = 1 << 11,
+    SEGF_S = 1 << 12,
+    SEGF_DPL = 3 << 13,
+    SEGF_P = 1 << 15,
+    SEGF_AVL = 1 << 20,
+    SEGF_L = 1 << 21,
+    SEGF_DB = 1 << 22,
+    SEGF_G = 1 << 23,
+    SEGF_DPL_SHIFT = 13,
+    SEGF_TYPE_SHIFT = 8,
 };
 
 /* -- guest state -- */
@@ -141,41 +205,41 @@ typedef struct CpuState {
     uint64_t poll_control_msr, msr_smi_count, misc_enable;
     uint16_t fpop; /* last x87 opcode and pointers */
     uint64_t fpip, fpdp;
-    uint32_t ferr; /* exact: FERR is asserted towards IRQ 13 */
+    uint32_t ferr;          /* exact: FERR is asserted towards IRQ 13 */
     uint32_t debug_pending; /* exact: DR6 bits of a trap that a MOV SS has put off */
 } CpuState;
 
 /* -- TLB -- */
 
-/* A 32-bit guest's linear pages index a table of 2^20 entries; an entry that is not zero is added to
- * the linear address to give the host's.  Zero: slow path.  Tables for user and supervisor, read and
- * write; a page that is watched (clean, code) is never in a write table, an absent one in neither,
- * MMIO in none.  See cpu/tlb.h for fills, flushes and the list of filled entries. */
+/* A 32-bit guest's linear pages index a table of 2^20 entries; an entry that is not zero is added
+ * to the linear address to give the host's.  Zero: slow path.  Tables for user and supervisor,
+ * read and write; a page that is watched (clean, code) is never in a write table, an absent one in
+ * neither, MMIO in none.  See cpu/tlb.h for fills, flushes and the list of filled entries. */
 typedef struct Tlb Tlb;
 
 /* -- the CPU -- */
 
 struct Cpu {
     Device dev;
-    char *model_text;              /* property "model" */
-    uint32_t index;                /* property: 0 is the boot CPU */
-    const struct CpuModel *model;  /* cpu/models.c */
+    char *model_text;             /* property "model" */
+    uint32_t index;               /* property: 0 is the boot CPU */
+    const struct CpuModel *model; /* cpu/models.c */
     struct CpuFeatures {
         uint32_t ecx1, edx1, ecx80000001, edx80000001; /* after +x,-y, masked by what works */
     } features;
 
     /* runtime: derived, never saved */
-    uint64_t next_eip;   /* slow instructions: where to go on; handlers of jumps set it */
-    uint32_t mode;       /* decoding mode and block key: cpu_update_mode */
+    uint64_t next_eip; /* slow instructions: where to go on; handlers of jumps set it */
+    uint32_t mode;     /* decoding mode and block key: cpu_update_mode */
     uint64_t cc_res, cc_op1, cc_op2; /* lazy arithmetic flags, cpu/flags.h ... */
     uint32_t cc_kind;                /* ... CC_EFLAGS (0): eflags is up to date */
-    bool exit_pending; /* look for interrupts and exits before the next block */
+    bool exit_pending;               /* look for interrupts and exits before the next block */
     bool in_slice;
-    bool stop_slice;     /* with exit_pending: the slice ends (an earlier deadline, a kick) */
-    bool cur_synced;     /* s.eip is already cur's own */
-    int64_t slice_left;  /* instructions left in this stretch of the slice; a block is taken off
+    bool stop_slice;    /* with exit_pending: the slice ends (an earlier deadline, a kick) */
+    bool cur_synced;    /* s.eip is already cur's own */
+    int64_t slice_left; /* instructions left in this stretch of the slice; a block is taken off
                           * when it is entered, so at call-outs the calling one counts as done */
-    int64_t slice_rest;  /* of the slice, behind this stretch (cpu/run.c) */
+    int64_t slice_rest; /* of the slice, behind this stretch (cpu/run.c) */
     int64_t slice_total;
     const Insn *cur;     /* the fast instruction whose slow path runs: s.eip is its block's start;
                           * NULL: s.eip is exact and the instruction may do I/O */
@@ -188,9 +252,9 @@ struct Cpu {
     struct BlockCache *blocks;
     struct FaultFrame *fault_frame; /* cpu/fault.c */
     MemListener listener;
-    uint8_t x87_host;    /* exception flags that stand in the host's x87: cpu/x87.h */
-    uint8_t debug; /* DEBUG_* of cpu/debug.h: what TF and DR7 demand of the run loop */
-    Irq ferr;      /* property: FERR, to IRQ 13 */
+    uint8_t x87_host; /* exception flags that stand in the host's x87: cpu/x87.h */
+    uint8_t debug;    /* DEBUG_* of cpu/debug.h: what TF and DR7 demand of the run loop */
+    Irq ferr;         /* property: FERR, to IRQ 13 */
     struct CpuState s;
 };
 #define CPU(d) ((Cpu *)(d))
@@ -205,7 +269,8 @@ uint32_t cpu_get_eflags(Cpu *cpu); /* materialised */
 void cpu_set_eflags(Cpu *cpu, uint32_t val, uint32_t mask);
 
 /* -- faults (cpu/fault.c) -- */
-/* Raises an exception with the instruction's EIP; for vectors with an error code, code is pushed. */
+/* Raises an exception with the instruction's EIP; for vectors with an error code, code is
+ * pushed. */
 _Noreturn void cpu_raise(Cpu *cpu, int vector, uint32_t code);
 _Noreturn void cpu_page_fault(Cpu *cpu, uint64_t lin, uint32_t code); /* sets CR2 at delivery */
 _Noreturn void cpu_blocked(Cpu *cpu); /* absent page: end the slice, restart the instruction */
@@ -251,7 +316,8 @@ enum IntKind { INT_EXCEPTION, INT_SOFT, INT_HARD, INT_ICEBP, INT_NMI_KIND };
 /* Delivers through the IDT (or IVT).  next_eip of soft ones is what is pushed; others push s.eip.
  * Nested faults become double and triple faults (fault.c drives that). */
 void cpu_deliver(Cpu *cpu, int vector, enum IntKind kind, bool has_code, uint32_t code);
-/* Takes the highest pending event (INIT, SMI, NMI, INTR) if it may be taken now; true if one was. */
+/* Takes the highest pending event (INIT, SMI, NMI, INTR) if it may be taken now; true if one
+ * was. */
 bool cpu_poll_events(Cpu *cpu);
 /* True where an unmasked event would wake a halted CPU. */
 bool cpu_has_event(Cpu *cpu);
@@ -264,6 +330,6 @@ void cpu_task_switch(Cpu *cpu, uint16_t selector, int why, uint64_t return_eip, 
     uint32_t code); /* cpu/task.c */
 /* #GP where CPL, IOPL and the TSS's bitmap forbid these ports. */
 void cpu_check_io(Cpu *cpu, uint32_t port, unsigned size); /* cpu/system.c */
-void cpu_reset_state(Cpu *cpu, bool power_on); /* cpu/state.c: RESET and INIT */
+void cpu_reset_state(Cpu *cpu, bool power_on);             /* cpu/state.c: RESET and INIT */
 /* x87: called before waiting instructions and by port F0h's IGNNE. cpu/x87.c */
 void cpu_fpu_check(Cpu *cpu);

@@ -4,7 +4,8 @@
  *
  * A repeated one ends its block and counts one instruction per iteration (one where there is none).
  * It commits iteration by iteration: where the budget ends, a fault strikes or something becomes
- * pending, EIP stays on it and the registers say how far it is.  Runs inside plain pages go at once.
+ * pending, EIP stays on it and the registers say how far it is.  Runs inside plain pages go at
+ * once.
  * INS and OUTS probe memory before they touch the port.
  */
 #include <string.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * System registers and what only a kernel may do: CRx, DRx, descriptor-table registers, HLT, INVLPG,
- * IF and the flags' privileged bits, SYSENTER, ports.  Source: Intel SDM volume 2; volume 3
+ * System registers and what only a kernel may do: CRx, DRx, descriptor-table registers, HLT,
+ * INVLPG, IF and the flags' privileged bits, SYSENTER, ports.  Source: Intel SDM volume 2; volume 3
  * chapters 2, 17 and 20.  Not modelled: SMM (RSM is invalid), caches (INVD and WBINVD do nothing).
  */
 #include "cpu/debug.h"

@@ -5,7 +5,8 @@
  * Four tables of 2^20 entries (supervisor and user, read and write), backed by memory only where
  * they are used.  entry + linear address = host address; zero sends the access to cpu/mmu.c.  Every
  * filled entry is listed (global ones apart), so that a flush costs what was filled; the lists are
- * capped.  gen counts whatever may have changed a translation: caches of linear addresses compare it.
+ * capped.  gen counts whatever may have changed a translation: caches of linear addresses compare
+ * it.
  */
 #pragma once
 

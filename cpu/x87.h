@@ -4,7 +4,8 @@
  * Source: Intel SDM volume 1 chapter 8, volume 2.
  *
  * An operation is executed by the host's own instruction, with the guest's rounding and precision
- * and with every exception masked, between x87_begin and x87_end; the host's stack is empty outside.
+ * and with every exception masked, between x87_begin and x87_end; the host's stack is empty
+ * outside.
  * The host's exception flags are sticky and dear to clear, so they are left standing while the
  * guest has the same ones (cpu->x87_host says which there are).
  */

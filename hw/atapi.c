@@ -13,9 +13,20 @@
 
 enum { CHUNK_SECTORS = 64, RAW_SECTOR = 2352, READ_MAX = 1 << 16, PACKET_BYTES = 12 };
 enum { REASON_COMMAND = 1, REASON_IN = 2, REASON_MASK = 7 };
-enum { OP_TEST_READY = 0x00, OP_REQUEST_SENSE = 0x03, OP_INQUIRY = 0x12, OP_START_STOP = 0x1b,
-    OP_PREVENT = 0x1e, OP_READ10 = 0x28, OP_SEEK = 0x2b, OP_GET_CONFIG = 0x46, OP_GET_EVENT = 0x4a,
-    OP_READ12 = 0xa8, OP_SET_SPEED = 0xbb, OP_READ_CD = 0xbe };
+enum {
+    OP_TEST_READY = 0x00,
+    OP_REQUEST_SENSE = 0x03,
+    OP_INQUIRY = 0x12,
+    OP_START_STOP = 0x1b,
+    OP_PREVENT = 0x1e,
+    OP_READ10 = 0x28,
+    OP_SEEK = 0x2b,
+    OP_GET_CONFIG = 0x46,
+    OP_GET_EVENT = 0x4a,
+    OP_READ12 = 0xa8,
+    OP_SET_SPEED = 0xbb,
+    OP_READ_CD = 0xbe
+};
 
 /* -- ends of a packet command -- */
 
@@ -329,8 +340,7 @@ void atapi_packet(IdeBus *bus)
     }
     if (atapi_tell_change(bus, d->io_buffer[0])) return;
     if (atapi_parse_read(d->io_buffer, &r)) {
-        if ((r.fields == FIELD_USER || r.fields == FIELD_ALL) &&
-            atapi_read_range(bus, &off, &len))
+        if ((r.fields == FIELD_USER || r.fields == FIELD_ALL) && atapi_read_range(bus, &off, &len))
             ide_flight_start(bus, FLIGHT_ATAPI, len, true);
         else
             atapi_refuse_read(bus, &r);

@@ -72,8 +72,8 @@ static int info_sense(IdeBus *bus, const uint8_t *p, uint8_t *buf)
 static int info_inquiry(IdeBus *bus, const uint8_t *p, uint8_t *buf)
 {
     if (p[1] & 1) return info_error(bus, SENSE_ILLEGAL, ASC_FIELD); /* vital product data */
-    buf[0] = 0x05; /* CD-ROM */
-    buf[1] = 0x80; /* removable */
+    buf[0] = 0x05;                                                  /* CD-ROM */
+    buf[1] = 0x80;                                                  /* removable */
     buf[3] = 0x21; /* ATAPI-2, response format of SPC */
     buf[4] = 31;
     put_text(buf + 8, 8, "STASIS");
@@ -228,8 +228,8 @@ static uint8_t *mode_capabilities(uint8_t *out, bool locked)
 
     out[0] = 0x2a;
     out[1] = 18;
-    out[2] = 0x3b; /* reads CD-R, CD-RW, DVD-ROM, DVD-R, method 2 */
-    out[4] = 0x70; /* mode 2 forms 1 and 2, several sessions */
+    out[2] = 0x3b;                               /* reads CD-R, CD-RW, DVD-ROM, DVD-R, method 2 */
+    out[4] = 0x70;                               /* mode 2 forms 1 and 2, several sessions */
     out[6] = (uint8_t)(0x29 | (locked ? 2 : 0)); /* tray, eject, lock */
     store_be16(out + 8, SPEED_KB);
     store_be16(out + 10, 2);

@@ -12,7 +12,7 @@ enum { BM_ACTIVE = 0x01, BM_ERROR = 0x02, BM_INTERRUPT = 0x04, BM_CAPABLE = 0x60
 enum { BM_REGS = 8 }; /* bytes of ports per channel */
 
 typedef struct Bmdma { /* guest state */
-    uint32_t addr; /* of the table */
+    uint32_t addr;     /* of the table */
     uint8_t cmd, status;
     /* Only on the wire: filled by bmdma_to_wire. */
     uint8_t migration_compat_status;
@@ -32,6 +32,7 @@ void bmdma_to_wire(Bmdma *bm, const IdeBusState *bus);
 void bmdma_from_wire(Bmdma *bm, IdeBusState *bus);
 
 /* Walks the table: moves up to len bytes between buf and memory. */
-size_t bmdma_move(const Bmdma *bm, Device *dev, void *buf, size_t len, bool to_memory, bool *longer);
+size_t bmdma_move(
+    const Bmdma *bm, Device *dev, void *buf, size_t len, bool to_memory, bool *longer);
 /* Whether the table and what it describes, as far as len bytes, is in memory. */
 bool bmdma_present(const Bmdma *bm, Device *dev, size_t len, void (*resume)(Device *dev));

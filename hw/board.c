@@ -98,8 +98,8 @@ void board_map_roms(Board *b)
     b->rom_is_ram = true;
     b->rom_top.readonly = false;
     board_map(b, &b->option_roms, "pc.rom", ROM_GPA, b->rom, 0, ROM_BYTES, ROM_PRIO);
-    board_map(b, &b->rom_low, "isa-bios", BIOS_GPA + ROM_BYTES - low, b->bios,
-        b->bios->size - low, low, ROM_PRIO);
+    board_map(b, &b->rom_low, "isa-bios", BIOS_GPA + ROM_BYTES - low, b->bios, b->bios->size - low,
+        low, ROM_PRIO);
 }
 
 /* -- chips -- */
@@ -118,7 +118,8 @@ bool board_cpu(Board *b, Error *err)
 {
     const char *model = b->m->config.cpu ? b->m->config.cpu : b->m->cls->default_cpu;
 
-    if (!device_create(b->m, "x86-cpu", "cpu0", err, "model", model, "ferr", "pic.13", NULL)) return false;
+    if (!device_create(b->m, "x86-cpu", "cpu0", err, "model", model, "ferr", "pic.13", NULL))
+        return false;
     b->fw_cfg = device_create(b->m, "fw_cfg", "fw_cfg", err, NULL);
     return b->fw_cfg != NULL;
 }
@@ -333,6 +334,5 @@ static void board_notify(void *opaque, MachineEvent event)
         g_free(zeroes);
     }
     /* The first reset is power-on; -boot once= holds until the next. */
-    if (b->resets++ == 1 && c->boot_once)
-        board_cmos_boot(b, c->boot_order ? c->boot_order : "cad");
+    if (b->resets++ == 1 && c->boot_once) board_cmos_boot(b, c->boot_order ? c->boot_order : "cad");
 }

@@ -17,8 +17,8 @@ static bool class_has_prop(const DeviceClass *cls, const char *name)
 
 /* -- ports -- */
 
-static bool board_ports(Board *b, const GPtrArray *ports, const char *cls, const char *what,
-    unsigned max, Error *err)
+static bool board_ports(
+    Board *b, const GPtrArray *ports, const char *cls, const char *what, unsigned max, Error *err)
 {
     if (ports->len > max)
         return error_set(err, "too many %s ports: a machine has at most %u", what, max);
@@ -121,11 +121,11 @@ static bool board_put_drive(Board *b, int index, const BoardDrive *drive, Error 
     if (index < 0)
         for (index = 0; index < BOARD_DRIVES && b->drives[index].backend;) index++;
     if (index >= BOARD_DRIVES)
-        return error_set(err, "drive '%s': a machine has %d IDE drives at most", drive->backend,
-            BOARD_DRIVES);
+        return error_set(
+            err, "drive '%s': a machine has %d IDE drives at most", drive->backend, BOARD_DRIVES);
     if (b->drives[index].backend)
-        return error_set(err, "drive with bus=%d, unit=%d (index=%d) exists", index / 2, index % 2,
-            index);
+        return error_set(
+            err, "drive with bus=%d, unit=%d (index=%d) exists", index / 2, index % 2, index);
     b->drives[index] = *drive;
     return true;
 }
@@ -222,8 +222,8 @@ bool board_user_devices(Board *b, Error *err)
     for (guint i = 0; i < devices->len; i++) {
         if (is_ide_device(devices->pdata[i])) continue;
         if (!board_user_device(b, devices->pdata[i], err))
-            return error_prefix(err, "-device %s: ",
-                options_get_or(devices->pdata[i], "driver", ""));
+            return error_prefix(
+                err, "-device %s: ", options_get_or(devices->pdata[i], "driver", ""));
     }
     return true;
 }

@@ -10,11 +10,14 @@
  * atapi.c         packet commands that move data or the tray; atapi_info.c: those that tell
  *
  * 1. A command that needs the host is a *flight*: which one is IdeDrive.flight, and everything else
- *    about it stands in the task file, in io_buffer (a written sector, a packet) and in guest memory.
+ *    about it stands in the task file, in io_buffer (a written sector, a packet) and in guest
+ * memory.
  *    So a flight can be started over from state alone, here or in another emulator, which finds it
  *    as a request to retry (error_status).
- * 2. The guest sees a flight end at the virtual instant `deadline` and no earlier.  Host reads start
- *    at once into a buffer of their own; host writes start at the deadline.  If the host is late, the
+ * 2. The guest sees a flight end at the virtual instant `deadline` and no earlier.  Host reads
+ * start
+ *    at once into a buffer of their own; host writes start at the deadline.  If the host is late,
+ * the
  *    CPU waits under -icount; otherwise the flight ends when the host is done.
  * 3. While a flight is under way the status is busy and the guest cannot write the task file.
  */
@@ -67,7 +70,7 @@ enum {
 typedef struct IdeDrive { /* guest state */
     int32_t mult_sectors; /* of READ/WRITE MULTIPLE; 0: not allowed */
     int32_t identify_set;
-    uint32_t nsector; /* register, and the count of sectors that are left (65536 for a 0) */
+    uint32_t nsector;       /* register, and the count of sectors that are left (65536 for a 0) */
     int32_t req_nb_sectors; /* of one block on the data port */
     int32_t cur_io_buffer_offset, cur_io_buffer_len;
     int32_t elementary_transfer_size;
@@ -125,9 +128,9 @@ struct IdeBus {
     BlockDev *blk[IDE_UNITS];
     char *serial[IDE_UNITS];
     bool cdrom[IDE_UNITS];
-    Timer timer;      /* the flight's deadline */
-    IdeRequest *req;  /* the host's part of the flight, or sectors read ahead for the next */
-    bool line;        /* level of irq: a cache */
+    Timer timer;     /* the flight's deadline */
+    IdeRequest *req; /* the host's part of the flight, or sectors read ahead for the next */
+    bool line;       /* level of irq: a cache */
 };
 
 /* What the wire has of a channel and a drive. */

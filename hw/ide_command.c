@@ -74,8 +74,14 @@ static void cmd_dma(IdeBus *bus, IdeDrive *d, bool lba48, enum IdeFlight flight)
         ide_flight_start(bus, flight, (uint64_t)d->nsector * IDE_SECTOR, true);
 }
 
-static void cmd_read(IdeBus *bus, IdeDrive *d, uint8_t cmd) { cmd_pio_read(bus, d, cmd == 0x24, 1); }
-static void cmd_write(IdeBus *bus, IdeDrive *d, uint8_t cmd) { cmd_pio_write(bus, d, cmd == 0x34, 1); }
+static void cmd_read(IdeBus *bus, IdeDrive *d, uint8_t cmd)
+{
+    cmd_pio_read(bus, d, cmd == 0x24, 1);
+}
+static void cmd_write(IdeBus *bus, IdeDrive *d, uint8_t cmd)
+{
+    cmd_pio_write(bus, d, cmd == 0x34, 1);
+}
 
 static void cmd_read_multiple(IdeBus *bus, IdeDrive *d, uint8_t cmd)
 {

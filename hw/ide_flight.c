@@ -153,8 +153,8 @@ static void end_pio_read(IdeBus *bus)
     uint64_t sector = ide_get_sector(d);
     const IdeRequest *r = bus->req;
 
-    memcpy(d->io_buffer, (char *)r->block.buf + (sector * IDE_SECTOR - r->block.off),
-        n * IDE_SECTOR);
+    memcpy(
+        d->io_buffer, (char *)r->block.buf + (sector * IDE_SECTOR - r->block.off), n * IDE_SECTOR);
     ide_set_sector(d, sector + n);
     d->nsector -= n;
     d->status = ST_READY | ST_SEEK;
@@ -197,8 +197,7 @@ static void end_dma(IdeBus *bus, size_t moved, bool longer)
 static void end_dma_read(IdeBus *bus)
 {
     bool longer = false;
-    size_t moved =
-        bus->dma->move(bus, bus->req->block.buf, bus->req->block.len, true, &longer);
+    size_t moved = bus->dma->move(bus, bus->req->block.buf, bus->req->block.len, true, &longer);
 
     end_dma(bus, moved, longer);
 }

@@ -42,36 +42,23 @@ static void identify_u32(IdeDrive *d, unsigned word, uint32_t val)
 static void identify_disk(IdeDrive *d, uint64_t sectors)
 {
     static const uint16_t fixed[][2] = {
-        { 0, 0x0040 },            /* fixed drive */
-        { 3, HEADS },
-        { 6, SECTORS },
-        { 47, 0x8000 | IDE_MULT_MAX },
-        { 48, 1 },                /* 32-bit data port */
-        { 49, 0x0b00 },           /* IORDY, LBA, DMA */
-        { 50, 0x4000 },
-        { 51, 0x0200 },
-        { 52, 0x0200 },
-        { 53, 0x0007 },           /* words 54-58, 64-70 and 88 hold something */
-        { 55, HEADS },
-        { 56, SECTORS },
-        { 59, 0x0100 | IDE_MULT_MAX },
-        { 62, 0x0007 },           /* single word DMA 0-2 */
-        { 63, 0x0007 },           /* multiword DMA 0-2 */
-        { 64, 0x0003 },           /* PIO 3, 4 */
-        { 65, 120 },
-        { 66, 120 },
-        { 67, 120 },
-        { 68, 120 },
-        { 80, 0x00f0 },           /* ATA-4 to ATA/ATAPI-7 */
-        { 81, 0x0016 },
-        { 82, 0x4021 },           /* NOP, write cache, SMART */
-        { 83, 0x7400 },           /* FLUSH CACHE (EXT), 48-bit addresses */
-        { 84, 0x4000 },
-        { 85, 0x4021 },
-        { 86, 0x3400 },
-        { 87, 0x4000 },
-        { 88, 0x203f },           /* ultra DMA 0-5, 5 is selected */
-        { 93, 0x6001 },           /* 80-wire cable */
+        { 0, 0x0040 }, /* fixed drive */
+        { 3, HEADS }, { 6, SECTORS }, { 47, 0x8000 | IDE_MULT_MAX },
+        { 48, 1 },      /* 32-bit data port */
+        { 49, 0x0b00 }, /* IORDY, LBA, DMA */
+        { 50, 0x4000 }, { 51, 0x0200 }, { 52, 0x0200 },
+        { 53, 0x0007 }, /* words 54-58, 64-70 and 88 hold something */
+        { 55, HEADS }, { 56, SECTORS }, { 59, 0x0100 | IDE_MULT_MAX },
+        { 62, 0x0007 }, /* single word DMA 0-2 */
+        { 63, 0x0007 }, /* multiword DMA 0-2 */
+        { 64, 0x0003 }, /* PIO 3, 4 */
+        { 65, 120 }, { 66, 120 }, { 67, 120 }, { 68, 120 },
+        { 80, 0x00f0 },                 /* ATA-4 to ATA/ATAPI-7 */
+        { 81, 0x0016 }, { 82, 0x4021 }, /* NOP, write cache, SMART */
+        { 83, 0x7400 },                 /* FLUSH CACHE (EXT), 48-bit addresses */
+        { 84, 0x4000 }, { 85, 0x4021 }, { 86, 0x3400 }, { 87, 0x4000 },
+        { 88, 0x203f }, /* ultra DMA 0-5, 5 is selected */
+        { 93, 0x6001 }, /* 80-wire cable */
     };
     uint64_t cylinders = MIN_OF(sectors / (HEADS * SECTORS), CYLINDERS_MAX);
 
@@ -87,7 +74,7 @@ static void identify_disk(IdeDrive *d, uint64_t sectors)
 static void identify_cdrom(IdeDrive *d)
 {
     static const uint16_t fixed[][2] = {
-        { 0, 0x85c0 },            /* CD-ROM, removable, DRQ within 50 us, 12-byte packets */
+        { 0, 0x85c0 }, /* CD-ROM, removable, DRQ within 50 us, 12-byte packets */
         { 48, 1 },
         { 49, 0x0b00 },
         { 53, 0x0007 },
@@ -100,8 +87,8 @@ static void identify_cdrom(IdeDrive *d)
         { 68, 0x00b4 },
         { 71, 30 },
         { 72, 30 },
-        { 80, 0x001e },           /* ATA-1 to ATA/ATAPI-4 */
-        { 82, 0x4210 },           /* NOP, DEVICE RESET, PACKET */
+        { 80, 0x001e }, /* ATA-1 to ATA/ATAPI-4 */
+        { 82, 0x4210 }, /* NOP, DEVICE RESET, PACKET */
         { 83, 0x4000 },
         { 84, 0x4000 },
         { 85, 0x4210 },

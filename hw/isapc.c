@@ -25,12 +25,12 @@ static bool isapc_ide(Board *b, unsigned channel, Error *err)
         { "ide1", "0x170", "0x376", "pic.15", "1" } };
     const BoardDrive *d = &b->drives[2 * channel];
 
-    return device_create(b->m, "isa-ide", wiring[channel].id, err, "iobase",
-               wiring[channel].iobase, "iobase2", wiring[channel].iobase2, "irq",
-               wiring[channel].irq, "channel", wiring[channel].channel, "drive0",
-               d[0].backend ? d[0].backend : "", "cd0", d[0].cdrom ? "on" : "off", "serial0",
-               d[0].serial ? d[0].serial : "", "drive1", d[1].backend ? d[1].backend : "", "cd1",
-               d[1].cdrom ? "on" : "off", "serial1", d[1].serial ? d[1].serial : "", NULL) != NULL;
+    return device_create(b->m, "isa-ide", wiring[channel].id, err, "iobase", wiring[channel].iobase,
+               "iobase2", wiring[channel].iobase2, "irq", wiring[channel].irq, "channel",
+               wiring[channel].channel, "drive0", d[0].backend ? d[0].backend : "", "cd0",
+               d[0].cdrom ? "on" : "off", "serial0", d[0].serial ? d[0].serial : "", "drive1",
+               d[1].backend ? d[1].backend : "", "cd1", d[1].cdrom ? "on" : "off", "serial1",
+               d[1].serial ? d[1].serial : "", NULL) != NULL;
 }
 
 static bool isapc_init(Machine *m, Error *err)
@@ -44,10 +44,9 @@ static bool isapc_init(Machine *m, Error *err)
         !board_firmware(b, "bios.bin", err))
         return false;
     board_map_roms(b);
-    return board_cpu(b, err) && board_dma(b, err) && board_pics(b, pic, err) &&
-           isapc_vga(b, err) && board_isa_chips(b, err) &&
-           board_nics(b, "ne2k_isa", "isa", err) && isapc_ide(b, 0, err) &&
-           isapc_ide(b, 1, err) && board_finish(b, err);
+    return board_cpu(b, err) && board_dma(b, err) && board_pics(b, pic, err) && isapc_vga(b, err) &&
+           board_isa_chips(b, err) && board_nics(b, "ne2k_isa", "isa", err) &&
+           isapc_ide(b, 0, err) && isapc_ide(b, 1, err) && board_finish(b, err);
 }
 
 MACHINE(isapc, .name = "isapc", .desc = "ISA-only PC", .default_cpu = "486",

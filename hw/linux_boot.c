@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * -kernel: a Linux kernel (bzImage, or what looks like one) goes to the guest as fw_cfg items, and an
- * option ROM (hw/rom/linuxboot.S) puts it into memory and starts it.  A multiboot image is handed on
- * to multiboot.c.
+ * -kernel: a Linux kernel (bzImage, or what looks like one) goes to the guest as fw_cfg items, and
+ * an option ROM (hw/rom/linuxboot.S) puts it into memory and starts it.  A multiboot image is
+ * handed on to multiboot.c.
  * Source: the Linux/x86 boot protocol, versions 2.00 to 2.15.
  */
 #include <string.h>

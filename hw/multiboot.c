@@ -14,8 +14,14 @@
 #include "hw/fw_cfg.h"
 
 enum { MB_MAGIC = 0x1badb002, MB_SEARCH = 8192, MB_ADDRESSES = 1 << 16 };
-enum { INFO_MEMORY = 1, INFO_BOOT_DEVICE = 2, INFO_CMDLINE = 4, INFO_MODULES = 8, INFO_MAP = 0x40,
-    INFO_LOADER = 0x200 };
+enum {
+    INFO_MEMORY = 1,
+    INFO_BOOT_DEVICE = 2,
+    INFO_CMDLINE = 4,
+    INFO_MODULES = 8,
+    INFO_MAP = 0x40,
+    INFO_LOADER = 0x200
+};
 /* Offsets in the information structure. */
 enum {
     INFO_FLAGS = 0,
@@ -24,7 +30,7 @@ enum {
     INFO_MODS_COUNT = 20,
     INFO_MODS_AT = 24,
     INFO_LOADER_AT = 64,
-    INFO_BYTES = 128, /* the structure, with room */
+    INFO_BYTES = 128,     /* the structure, with room */
     INFO_MAP_ROOM = 4096, /* behind it, for the memory map: the option ROM writes it */
 };
 enum { MODULE_BYTES = 16, MODULES_MAX = 64 };
@@ -74,8 +80,8 @@ static uint32_t mb_text(Multiboot *mb, const char *text)
     return mb_append(mb, text, strlen(text) + 1);
 }
 
-static bool mb_elf_segments(Multiboot *mb, const uint8_t *image, size_t len, uint64_t limit,
-    bool measure, Error *err)
+static bool mb_elf_segments(
+    Multiboot *mb, const uint8_t *image, size_t len, uint64_t limit, bool measure, Error *err)
 {
     uint32_t phoff = load_le32(image + 28);
     uint16_t phnum = load_le16(image + 44);
@@ -103,8 +109,7 @@ static bool mb_elf_segments(Multiboot *mb, const uint8_t *image, size_t len, uin
     return true;
 }
 
-static bool mb_load_elf(
-    Multiboot *mb, const uint8_t *image, size_t len, uint64_t limit, Error *err)
+static bool mb_load_elf(Multiboot *mb, const uint8_t *image, size_t len, uint64_t limit, Error *err)
 {
     if (len < 52 || load_le32(image) != ELF_MAGIC || image[4] != 1 ||
         load_le16(image + 18) != ELF_386)
@@ -117,8 +122,8 @@ static bool mb_load_elf(
 }
 
 /* The header itself says what goes where. */
-static bool mb_load_addresses(Multiboot *mb, const uint8_t *image, size_t len, size_t header,
-    uint64_t limit, Error *err)
+static bool mb_load_addresses(
+    Multiboot *mb, const uint8_t *image, size_t len, size_t header, uint64_t limit, Error *err)
 {
     const uint8_t *h = image + header;
     uint32_t header_addr, load_addr, load_end, bss_end, start;
@@ -143,8 +148,7 @@ static bool mb_load_addresses(Multiboot *mb, const uint8_t *image, size_t len, s
 }
 
 /* "file arguments": the file goes into the block, the whole text becomes its command line. */
-static bool mb_module(
-    Multiboot *mb, const char *text, uint64_t limit, uint8_t *entry, Error *err)
+static bool mb_module(Multiboot *mb, const char *text, uint64_t limit, uint8_t *entry, Error *err)
 {
     char *file = g_strndup(text, strcspn(text, " "));
     uint8_t *data;
@@ -188,8 +192,8 @@ static bool mb_info(Multiboot *mb, Board *b, uint64_t limit, uint32_t *info_at, 
 {
     const MachineConfig *c = &b->m->config;
     uint8_t info[INFO_BYTES + INFO_MAP_ROOM] = { 0 };
-    char *cmdline = g_strdup_printf("%s%s%s", c->kernel, c->append ? " " : "",
-        c->append ? c->append : "");
+    char *cmdline =
+        g_strdup_printf("%s%s%s", c->kernel, c->append ? " " : "", c->append ? c->append : "");
 
     store_le32(info, INFO_MEMORY | INFO_BOOT_DEVICE | INFO_CMDLINE | INFO_MAP | INFO_LOADER);
     if (!mb_modules(mb, c->initrd, limit, info, err)) {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The machine "pc": 440FX and PIIX3, as QEMU's pc-i440fx-7.2 has them, without what is not there
- * yet (ACPI, HPET, USB, I/O APIC, floppy).  Devices are created in the order of the stream's sections;
- * slots: 00.0 host bridge, 01.0 PIIX3, 01.1 IDE, 01.3 kept for power management, 02.0 VGA, 03.0 NICs.
+ * yet (ACPI, HPET, USB, I/O APIC, floppy).  Devices are created in the order of the stream's
+ * sections; slots: 00.0 host bridge, 01.0 PIIX3, 01.1 IDE, 01.3 kept for power management, 02.0
+ * VGA, 03.0 NICs.
  */
 #include "hw/board.h"
 
@@ -69,9 +70,9 @@ static bool pc_init(Machine *m, Error *err)
 {
     Board *b = board_get(m);
 
-    return board_take_drives(b, err) && pc_ram(b, err) &&
-           board_firmware(b, "bios-256k.bin", err) && pc_north(b, err) && pc_vga(b, err) &&
-           board_isa_chips(b, err) && board_nics(b, "ne2k_pci", "pci", err) && pc_ide(b, err) &&
+    return board_take_drives(b, err) && pc_ram(b, err) && board_firmware(b, "bios-256k.bin", err) &&
+           pc_north(b, err) && pc_vga(b, err) && board_isa_chips(b, err) &&
+           board_nics(b, "ne2k_pci", "pci", err) && pc_ide(b, err) &&
            board_nics(b, "ne2k_pci", "isa", err) && board_finish(b, err);
 }
 

@@ -33,9 +33,9 @@ enum { PCI_COMMAND_IO = 1, PCI_COMMAND_MEMORY = 2, PCI_COMMAND_MASTER = 4 };
 
 /* Starts the `s` of each PCI device. */
 typedef struct PciState {
-    int32_t version_id;      /* 2; filled by pre_save */
+    int32_t version_id; /* 2; filled by pre_save */
     uint8_t config[PCI_CONFIG];
-    uint32_t irq_state[4];   /* levels of INTA..INTD that the device drives */
+    uint32_t irq_state[4]; /* levels of INTA..INTD that the device drives */
 } PciState;
 extern const VmState pci_device_vmstate; /* "PCIDevice" version 2 */
 #define VM_PCI_DEVICE(S, wire_name) VM_STRUCT(S, pci, wire_name, pci_device_vmstate, 2)
@@ -57,9 +57,9 @@ typedef struct PciBar {
 
 struct PciDev {
     Device dev;
-    uint16_t addr;  /* property "addr": slot * 8 + function as text "0x02.0"; 0xffff: next free */
+    uint16_t addr; /* property "addr": slot * 8 + function as text "0x02.0"; 0xffff: next free */
     char *addr_text;
-    PciBar bars[PCI_BARS + 1]; /* the last is the expansion ROM */
+    PciBar bars[PCI_BARS + 1];   /* the last is the expansion ROM */
     uint8_t wmask[PCI_CONFIG];   /* bits that the guest may write */
     uint8_t w1cmask[PCI_CONFIG]; /* bits that a written 1 clears */
     /* Called after configuration bytes were written (NULL: nothing to do). */
@@ -77,8 +77,8 @@ static inline uint8_t *pci_config(PciDev *pd) { return pci_state(pd)->config; }
  * ("0000:00:03.0").  bars and wmask of special registers may be set before or after. */
 bool pci_attach(PciDev *pd, Error *err);
 /* In power_on: writes identity and the reset values of a type 0 header into s. pin: 0 none, 1 A. */
-void pci_power_on(PciDev *pd, uint16_t vendor, uint16_t device, uint8_t revision, uint16_t class,
-    uint8_t pin);
+void pci_power_on(
+    PciDev *pd, uint16_t vendor, uint16_t device, uint8_t revision, uint16_t class, uint8_t pin);
 /* In reset: command, BARs, interrupt line as the bus reset leaves them. */
 void pci_reset(PciDev *pd);
 /* In sync: maps what the BARs and the command register say; drives the interrupt line anew
@@ -86,8 +86,8 @@ void pci_reset(PciDev *pd);
 void pci_sync(PciDev *pd);
 
 /* Describes BAR n; memory BARs take *region as a template. */
-void pci_bar_io(PciDev *pd, int n, const char *name, uint32_t size, const IoOps *io,
-    uint32_t first_reg);
+void pci_bar_io(
+    PciDev *pd, int n, const char *name, uint32_t size, const IoOps *io, uint32_t first_reg);
 void pci_bar_mmio(PciDev *pd, int n, const char *name, uint32_t size, const MmioOps *ops);
 void pci_bar_ram(PciDev *pd, int n, const char *name, RamBlock *ram, bool readonly);
 /* The expansion ROM from a firmware file: a RAM block "PATH/name.rom" as large as the file rounded

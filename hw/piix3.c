@@ -2,7 +2,8 @@
 /*
  * 82371SB (PIIX3) PCI-to-ISA bridge, function 0: routing of PCI interrupts to the 8259s and the
  * reset control register.
- * Source: Intel 82371FB/82371SB data sheet (order 290550), sections 2.2.8 (PIRQRC) and 2.5.4.2 (RC).
+ * Source: Intel 82371FB/82371SB data sheet (order 290550), sections 2.2.8 (PIRQRC) and 2.5.4.2
+ * (RC).
  * Not modelled: chip selects, DMA and decode control: their registers hold what is written.
  *
  * Its interrupt inputs 0 to 3 are PIRQA..PIRQD.

@@ -113,16 +113,15 @@ bool machine_roundtrip(Machine *m, Error *err)
     if (!save_allowed(m, err)) return false;
     disks_drain(m);
     save = save_begin(m, false);
-    while (!save_complete(save, SIZE_MAX)) {
-    }
+    while (!save_complete(save, SIZE_MAX)) {}
     load = load_begin(m);
     load_feed(load, save->st.data, save->st.size);
     load_eof(load);
     save_end(save);
     status = load_step(load);
-    ok = status == LOAD_DONE ? load_commit(load, err)
-                             : error_set(err, "%s", status == LOAD_FAILED ? load->err.msg
-                                                                          : "the stream is short");
+    ok = status == LOAD_DONE
+             ? load_commit(load, err)
+             : error_set(err, "%s", status == LOAD_FAILED ? load->err.msg : "the stream is short");
     load_end(load);
     return ok;
 }

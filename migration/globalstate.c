@@ -61,8 +61,12 @@ RunState globalstate_of(const void *copy)
 bool globalstate_register(Machine *m, Error *err)
 {
     /* The lowest priority: it stands last in the stream. */
-    Section s = { .idstr = "globalstate", .version = 1, .vmsd = &globalstate_vmstate,
-        .state = globalstate_get(m), .state_size = sizeof(GlobalState), .alias_id = -1,
+    Section s = { .idstr = "globalstate",
+        .version = 1,
+        .vmsd = &globalstate_vmstate,
+        .state = globalstate_get(m),
+        .state_size = sizeof(GlobalState),
+        .alias_id = -1,
         .priority = -1 };
 
     globalstate_set(m, RUN_RUNNING);

@@ -201,7 +201,6 @@ bool incoming_print(Machine *m, Sink *out)
     Incoming *in = incoming_get(m);
 
     if (in->status == MIGRATION_NONE) return false;
-    sink_printf(out, "Migration status: %s\ntotal time: 0 ms\n",
-        migration_status_name(in->status));
+    sink_printf(out, "Migration status: %s\ntotal time: 0 ms\n", migration_status_name(in->status));
     return true;
 }

@@ -89,8 +89,7 @@ static bool load_header(LoadRun *run)
     }
     if (!stream_ok(st)) return false;
     if (magic != STREAM_MAGIC) return load_fail(run, "Not a migration stream");
-    if (version == 2)
-        return load_fail(run, "SaveVM v2 format is obsolete and don't work anymore");
+    if (version == 2) return load_fail(run, "SaveVM v2 format is obsolete and don't work anymore");
     if (version != STREAM_VERSION) return load_fail(run, "Unsupported migration stream version");
     run->state = LOAD_CONFIGURATION;
     return true;
@@ -109,8 +108,8 @@ static bool load_configuration_subsection(LoadRun *run)
         uint32_t bits = stream_get_be32(st);
 
         if (stream_ok(st) && bits != PAGE_BITS)
-            return load_fail(run, "Received TARGET_PAGE_BITS is %u but local is %d", bits,
-                PAGE_BITS);
+            return load_fail(
+                run, "Received TARGET_PAGE_BITS is %u but local is %d", bits, PAGE_BITS);
         return stream_ok(st);
     }
     if (!strcmp(name, "configuration/uuid")) {
@@ -196,8 +195,9 @@ static bool load_full_body(LoadRun *run, Section *sec, int version)
         if (vmstate_load(st, sec->vmsd, attempt, version)) memcpy(c->copy, attempt, c->size);
         g_free(attempt);
         if (error_is_set(&st->err))
-            error_prefix(&st->err, "error while loading state for instance 0x%x of device '%s': ",
-                sec->instance, sec->idstr);
+            error_prefix(&st->err,
+                "error while loading state for instance 0x%x of device '%s': ", sec->instance,
+                sec->idstr);
     } else {
         sec->ops->probe(st, sec->opaque, version);
         if (stream_ok(st) && load_footer(run, sec->idstr, run->current_id)) {
@@ -229,8 +229,8 @@ static bool load_start_or_full(LoadRun *run, uint8_t type)
             "matches your saved VM setup, including any hotplugged devices",
             idstr, instance);
     if (version > (uint32_t)sec->version)
-        return load_fail(run, "savevm: unsupported version %u for '%s' v%d", version, idstr,
-            sec->version);
+        return load_fail(
+            run, "savevm: unsupported version %u for '%s' v%d", version, idstr, sec->version);
     run->current_id = id;
     if (type == SECTION_FULL)
         return load_full_body(run, sec, (int)version) && load_footer(run, idstr, id);
@@ -264,8 +264,8 @@ static bool load_records(LoadRun *run)
 
     ops->load(run, &run->st, run->current_version, &end);
     if (error_is_set(&run->st.err))
-        error_prefix(&run->st.err, "error while loading state section id %u(%s): ",
-            run->current_id, run->current->idstr);
+        error_prefix(&run->st.err, "error while loading state section id %u(%s): ", run->current_id,
+            run->current->idstr);
     if (!stream_ok(&run->st)) return false;
     if (!end) return true;
     if (!load_footer(run, run->current->idstr, run->current_id)) return false;
@@ -279,8 +279,8 @@ static bool load_command(LoadRun *run)
     uint16_t cmd = stream_get_be16(st), len = stream_get_be16(st);
 
     if (!stream_ok(st)) return false;
-    if (cmd == 2) return load_fail(run, "CMD_PING (0x%x) received with no return path",
-        stream_get_be32(st));
+    if (cmd == 2)
+        return load_fail(run, "CMD_PING (0x%x) received with no return path", stream_get_be32(st));
     return load_fail(run, "MIG_CMD 0x%x unknown (len 0x%x)", cmd, len);
 }
 
@@ -315,8 +315,10 @@ static bool load_vmdesc(LoadRun *run)
             return stream_ok(st);
         }
         run->vmdesc_left = stream_get_be32(st);
-        if (!stream_ok(st)) run->vmdesc_left = 0;
-        else if (!run->vmdesc_left) run->state = LOAD_END;
+        if (!stream_ok(st))
+            run->vmdesc_left = 0;
+        else if (!run->vmdesc_left)
+            run->state = LOAD_END;
         return stream_ok(st);
     }
     if (!stream_left(st)) {

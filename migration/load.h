@@ -57,8 +57,8 @@ struct LoadRun {
     } state;
     Section *current; /* LOAD_RECORDS: whose records */
     int current_version;
-    uint32_t current_id; /* as the stream numbers it */
-    GHashTable *ids;     /* stream's section id -> Section, for PART and END */
+    uint32_t current_id;  /* as the stream numbers it */
+    GHashTable *ids;      /* stream's section id -> Section, for PART and END */
     GHashTable *versions; /* stream's section id -> version */
     LoadBlock *blocks;
     LoadBlock *last_block; /* for records that continue in it */

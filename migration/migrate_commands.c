@@ -9,8 +9,8 @@ static void migrate_run(CommandCall *call, Error *err)
     bool detach = command_flag(call, "d");
     Error none = ERROR_INIT;
 
-    if (!outgoing_start(call->m, command_text(call, "uri"), call->out, detach ? NULL : call->out,
-            err) ||
+    if (!outgoing_start(
+            call->m, command_text(call, "uri"), call->out, detach ? NULL : call->out, err) ||
         detach)
         sink_done(call->out, error_is_set(err) ? err : &none);
 }

@@ -44,8 +44,8 @@ struct Outgoing {
 
 const char *migration_status_name(MigrationStatus s)
 {
-    static const char *const names[] = { "none", "setup", "active", "device", "completed",
-        "failed", "cancelled" };
+    static const char *const names[] = { "none", "setup", "active", "device", "completed", "failed",
+        "cancelled" };
 
     return names[s];
 }
@@ -134,8 +134,8 @@ static void outgoing_fail(Outgoing *o, const char *what, int code)
 
 static void outgoing_write_failed(Outgoing *o, int code)
 {
-    outgoing_fail(o, o->ch.child ? "Unable to write to command" : "Unable to write to channel",
-        code);
+    outgoing_fail(
+        o, o->ch.child ? "Unable to write to command" : "Unable to write to channel", code);
 }
 
 static void outgoing_complete(Outgoing *o)
@@ -398,8 +398,8 @@ static void outgoing_destroy(void *slot)
     if (outgoing_under_way(o)) outgoing_close(o);
 }
 
-static void outgoing_print_ram(const Outgoing *o, const RamStats *s, uint64_t remaining,
-    int64_t total_ms, Sink *out)
+static void outgoing_print_ram(
+    const Outgoing *o, const RamStats *s, uint64_t remaining, int64_t total_ms, Sink *out)
 {
     double mbps = total_ms ? (double)s->transferred * 8 / 1000 / (double)total_ms : 0;
     bool active = outgoing_under_way(o);
@@ -438,8 +438,7 @@ void outgoing_print(Machine *m, Sink *out)
         sink_printf(out, "downtime: %" PRId64 " ms\n", (o->end_ns - o->stop_ns) / NS_PER_MS);
     else
         sink_printf(out, "expected downtime: %" PRIu64 " ms\n",
-            o->bandwidth > 0 ? o->expected_downtime_ms
-                             : migration_parameters(m)->downtime_limit);
+            o->bandwidth > 0 ? o->expected_downtime_ms : migration_parameters(m)->downtime_limit);
     sink_printf(out, "setup: %" PRId64 " ms\n", (o->connected_ns - o->start_ns) / NS_PER_MS);
     if (o->save)
         outgoing_print_ram(o, ram_save_stats(o->save), ram_save_remaining(o->save), total_ms, out);

@@ -90,13 +90,13 @@ static bool parameter_set(Machine *m, const MigrationParameter *p, const char *t
 
     if (p->kind == PARAM_BOOL) return parse_bool(text, (bool *)member, err);
     if (p->kind == PARAM_CONST)
-        return error_set(err, "Parameter '%s' cannot be changed: encryption and parallel channels "
-                              "are not available",
+        return error_set(err,
+            "Parameter '%s' cannot be changed: encryption and parallel channels "
+            "are not available",
             p->name);
     /* A bandwidth without a suffix counts MiB: an old custom that scripts rely on. */
-    if (p->kind == PARAM_SIZE
-            ? !parse_size(text, strstr(p->name, "bandwidth") ? 'M' : 'B', &v, err)
-            : !parse_u64(text, &v, err))
+    if (p->kind == PARAM_SIZE ? !parse_size(text, strstr(p->name, "bandwidth") ? 'M' : 'B', &v, err)
+                              : !parse_u64(text, &v, err))
         return error_prefix(err, "%s: ", p->name);
     if (v < p->min || v > p->max) return parameter_range(p, err);
     if (p->kind == PARAM_ANNOUNCE)
@@ -130,16 +130,17 @@ static void info_migrate_parameters_run(CommandCall *call, Error *err)
         uint64_t v;
 
         if (p->kind == PARAM_CONST || p->kind == PARAM_BOOL) {
-            const char *text = p->kind == PARAM_CONST ? p->unit
+            const char *text = p->kind == PARAM_CONST  ? p->unit
                                : *(const bool *)member ? "on"
                                                        : "off";
 
             sink_printf(call->out, "%s: %s\n", p->name, text);
             continue;
         }
-        v = p->kind == PARAM_ANNOUNCE ? *(const uint32_t *)(const void *)((const char *)
-                                            net_announce_params(call->m) + p->offset)
-                                      : *(const uint64_t *)(const void *)member;
+        v = p->kind == PARAM_ANNOUNCE
+                ? *(const uint32_t *)(const void *)((const char *)net_announce_params(call->m) +
+                                                    p->offset)
+                : *(const uint64_t *)(const void *)member;
         sink_printf(call->out, "%s: %" G_GUINT64_FORMAT "%s\n", p->name, v, p->unit);
     }
 }

@@ -18,11 +18,11 @@ enum {
 };
 
 typedef struct RamStats {
-    uint64_t total;       /* bytes of all blocks */
-    uint64_t transferred; /* bytes written to the stream */
+    uint64_t total;             /* bytes of all blocks */
+    uint64_t transferred;       /* bytes written to the stream */
     uint64_t precopy, downtime; /* of them while the guest ran, while it stood */
     uint64_t duplicate, normal; /* pages */
-    uint64_t rounds;      /* dirty syncs */
+    uint64_t rounds;            /* dirty syncs */
 } RamStats;
 
 bool ram_register(Machine *m, Error *err);

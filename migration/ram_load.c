@@ -77,8 +77,7 @@ static bool ram_load_where(LoadRun *run, Stream *st, uint64_t word, LoadBlock **
         if (!*b && !run->skipping_block)
             return stream_fail(st, "Can't find block %s: Illegal RAM offset %" PRIx64, name, off);
     }
-    if (*b && off >= (*b)->block->size)
-        return stream_fail(st, "Illegal RAM offset %" PRIx64, off);
+    if (*b && off >= (*b)->block->size) return stream_fail(st, "Illegal RAM offset %" PRIx64, off);
     return true;
 }
 

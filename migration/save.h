@@ -28,7 +28,8 @@ enum { STREAM_MAGIC = 0x5145564d, STREAM_VERSION = 3 };
 typedef struct SaveRun SaveRun;
 typedef struct LoadRun LoadRun;
 
-/* An iterable section's handler: sent in rounds while the guest runs.  Section.opaque is its own. */
+/* An iterable section's handler: sent in rounds while the guest runs.  Section.opaque is its
+ * own. */
 typedef struct IterableOps {
     void (*setup)(SaveRun *run, Stream *st);
     /* Writes about max bytes; false once a round ended with nothing left to send. */
@@ -48,7 +49,7 @@ struct SaveRun {
     Machine *m;
     Stream st;
     RamSave *ram;
-    bool live;           /* the guest runs meanwhile: dirty pages are tracked */
+    bool live; /* the guest runs meanwhile: dirty pages are tracked */
     bool no_vmdesc;
     enum { SAVE_ITERATE, SAVE_COMPLETE_RAM, SAVE_DEVICES, SAVE_DONE } state;
     RunState run_state; /* what globalstate will say */

@@ -32,8 +32,8 @@ typedef struct SnapshotJob {
     Error err;
 } SnapshotJob;
 
-static SnapshotJob *snapshot_job_new(Machine *m, const char *name, SnapshotProgress *progress,
-    SnapshotDone *done, void *opaque)
+static SnapshotJob *snapshot_job_new(
+    Machine *m, const char *name, SnapshotProgress *progress, SnapshotDone *done, void *opaque)
 {
     SnapshotJob *j = g_new0(SnapshotJob, 1);
 
@@ -120,8 +120,8 @@ static void save_create_entries(SnapshotJob *j)
         j->info.vm_state_size = i == j->disks.holder ? size : 0;
         block_call_sync(j->disks.disk[i].bd, save_create_call, j);
         if (error_is_set(&j->err))
-            error_prefix(&j->err, "Error while creating snapshot on '%s': ",
-                block_dev_id(j->disks.disk[i].bd));
+            error_prefix(&j->err,
+                "Error while creating snapshot on '%s': ", block_dev_id(j->disks.disk[i].bd));
     }
     if (error_is_set(&j->err))
         save_undo(j);
@@ -169,8 +169,9 @@ static void save_next_piece(SnapshotJob *j)
         snapshot_job_end(j);
         return;
     }
-    j->req = (BlockReq){ .op = BLOCK_CALL, .call = save_piece_call, .done = save_piece_done,
-        .opaque = j };
+    j->req = (BlockReq){
+        .op = BLOCK_CALL, .call = save_piece_call, .done = save_piece_done, .opaque = j
+    };
     block_submit(j->disks.disk[j->disks.holder].bd, &j->req);
 }
 
@@ -196,8 +197,8 @@ static char *save_default_name(void)
     return g_strdup(buf);
 }
 
-void snapshot_save(Machine *m, const char *name, SnapshotProgress *progress, SnapshotDone *done,
-    void *opaque)
+void snapshot_save(
+    Machine *m, const char *name, SnapshotProgress *progress, SnapshotDone *done, void *opaque)
 {
     SnapshotJob *j = snapshot_job_new(m, name, progress, done, opaque);
 
@@ -302,13 +303,16 @@ static void load_piece_done(BlockReq *req)
 
 static void load_next_piece(SnapshotJob *j)
 {
-    j->req = (BlockReq){ .op = BLOCK_CALL, .call = load_piece_call, .done = load_piece_done,
-        .opaque = j, .len = (size_t)MIN_OF((uint64_t)PIECE, j->total - j->off) };
+    j->req = (BlockReq){ .op = BLOCK_CALL,
+        .call = load_piece_call,
+        .done = load_piece_done,
+        .opaque = j,
+        .len = (size_t)MIN_OF((uint64_t)PIECE, j->total - j->off) };
     block_submit(j->disks.disk[j->disks.holder].bd, &j->req);
 }
 
-void snapshot_load(Machine *m, const char *name, SnapshotProgress *progress, SnapshotDone *done,
-    void *opaque)
+void snapshot_load(
+    Machine *m, const char *name, SnapshotProgress *progress, SnapshotDone *done, void *opaque)
 {
     SnapshotJob *j = snapshot_job_new(m, name, progress, done, opaque);
 

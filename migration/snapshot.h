@@ -19,8 +19,8 @@ typedef void SnapshotDone(void *opaque, const Error *err);
 typedef void SnapshotProgress(void *opaque, unsigned percent);
 
 /* name NULL: vm-YYYYMMDDHHMMSS.  done may run before these return. */
-void snapshot_save(Machine *m, const char *name, SnapshotProgress *progress, SnapshotDone *done,
-    void *opaque);
-void snapshot_load(Machine *m, const char *name, SnapshotProgress *progress, SnapshotDone *done,
-    void *opaque);
+void snapshot_save(
+    Machine *m, const char *name, SnapshotProgress *progress, SnapshotDone *done, void *opaque);
+void snapshot_load(
+    Machine *m, const char *name, SnapshotProgress *progress, SnapshotDone *done, void *opaque);
 bool snapshot_delete(Machine *m, const char *name, Error *err);

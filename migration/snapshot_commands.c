@@ -54,8 +54,8 @@ static void snapshot_list_collect(void *opaque, const char *id, void *obj)
 
 static void snapshot_print_header(Sink *out)
 {
-    sink_printf(out, "%-9s %-16s %8s%20s%13s%11s\n", "ID", "TAG", "VM SIZE", "DATE", "VM CLOCK",
-        "ICOUNT");
+    sink_printf(
+        out, "%-9s %-16s %8s%20s%13s%11s\n", "ID", "TAG", "VM SIZE", "DATE", "VM CLOCK", "ICOUNT");
 }
 
 static void snapshot_print(Sink *out, const SnapshotInfo *info, const char *id)

@@ -78,8 +78,7 @@ bool snapshot_disks_find(SnapshotDisks *d, const char *name, Error *err)
             here |= !strcmp(image_snapshot(img, k)->name, name);
         on_all &= here;
     }
-    if (!on_all)
-        return error_set(err, "Snapshot '%s' does not exist in one or more devices", name);
+    if (!on_all) return error_set(err, "Snapshot '%s' does not exist in one or more devices", name);
     for (unsigned k = image_snapshot_count(first); !found && k-- > 0;)
         found = !strcmp(image_snapshot(first, k)->name, name) &&
                 snapshot_disks_match(d, image_snapshot(first, k));
@@ -120,8 +119,8 @@ bool snapshot_disks_delete(SnapshotDisks *d, const char *name, const SnapshotInf
     for (unsigned i = 0; c.ok && i < d->n; i++) {
         block_call_sync(d->disk[i].bd, snapshot_delete_call, &c);
         if (!c.ok)
-            error_prefix(err, "Error while deleting snapshot on device '%s': ",
-                block_dev_id(d->disk[i].bd));
+            error_prefix(
+                err, "Error while deleting snapshot on device '%s': ", block_dev_id(d->disk[i].bd));
     }
     return c.ok;
 }

@@ -26,8 +26,8 @@ void snapshot_disks_free(SnapshotDisks *d);
 /* Fills in the entries of the newest complete set of this name. */
 bool snapshot_disks_find(SnapshotDisks *d, const char *name, Error *err);
 /* Deletes every entry of this name but `keep` (an id on each disk; NULL keeps none). */
-bool snapshot_disks_delete(SnapshotDisks *d, const char *name, const SnapshotInfo *keep,
-    Error *err);
+bool snapshot_disks_delete(
+    SnapshotDisks *d, const char *name, const SnapshotInfo *keep, Error *err);
 static inline const SnapshotInfo *snapshot_disk_info(const SnapshotDisk *d)
 {
     return image_snapshot(block_dev_image(d->bd), (unsigned)d->entry);

@@ -91,8 +91,14 @@ static const SectionOps timer_ops = { .settle = timer_settle, .commit = timer_co
 
 bool timer_register(Machine *m, Error *err)
 {
-    Section sec = { .idstr = "timer", .version = 2, .vmsd = &timer_vmstate, .ops = &timer_ops,
-        .state = timer_state(m), .state_size = sizeof(TimerState), .opaque = m, .alias_id = -1 };
+    Section sec = { .idstr = "timer",
+        .version = 2,
+        .vmsd = &timer_vmstate,
+        .ops = &timer_ops,
+        .state = timer_state(m),
+        .state_size = sizeof(TimerState),
+        .opaque = m,
+        .alias_id = -1 };
 
     return section_register(m, NULL, &sec, err) != NULL;
 }

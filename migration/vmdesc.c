@@ -81,8 +81,9 @@ static json_t *vmdesc_exact_all(Machine *m)
 {
     json_t *exact = json_object();
 
-    for EACH_DEVICE (dev, m)
-        if (dev->cls->exact) json_object_set_new(exact, dev->id, vmdesc_exact(dev));
+    for
+        EACH_DEVICE (dev, m)
+            if (dev->cls->exact) json_object_set_new(exact, dev->id, vmdesc_exact(dev));
     return exact;
 }
 
@@ -124,11 +125,11 @@ static bool vmdesc_apply_device(Device *dev, char *copy, json_t *values, Error *
 
         if (!a) continue;
         if (!json_is_array(a) || json_array_size(a) != exact_count(f))
-            return error_set(err, "vmdescription: '%s.%s' has not %zu values", dev->id, f->name,
-                exact_count(f));
+            return error_set(
+                err, "vmdescription: '%s.%s' has not %zu values", dev->id, f->name, exact_count(f));
         for (size_t i = 0; i < exact_count(f); i++)
-            exact_set(f, copy + f->offset + i * f->stride,
-                json_integer_value(json_array_get(a, i)));
+            exact_set(
+                f, copy + f->offset + i * f->stride, json_integer_value(json_array_get(a, i)));
     }
     return true;
 }
@@ -138,13 +139,14 @@ bool vmdesc_apply(LoadRun *run, const char *text, Error *err)
     json_t *top = json_loads(text, 0, NULL), *exact = json_object_get(top, "stasis");
     bool ok = true;
 
-    for EACH_DEVICE (dev, run->m) {
-        json_t *values = json_object_get(exact, dev->id);
-        char *copy = vmdesc_copy(run, dev);
+    for
+        EACH_DEVICE (dev, run->m) {
+            json_t *values = json_object_get(exact, dev->id);
+            char *copy = vmdesc_copy(run, dev);
 
-        if (ok && dev->cls->exact && copy && json_is_object(values))
-            ok = vmdesc_apply_device(dev, copy, values, err);
-    }
+            if (ok && dev->cls->exact && copy && json_is_object(values))
+                ok = vmdesc_apply_device(dev, copy, values, err);
+        }
     json_decref(top);
     return ok;
 }

@@ -39,7 +39,8 @@ typedef struct ImgArgs {
 } ImgArgs;
 
 /* The next option: a character of `shorts`, or one of IMG_LONG_*; -1 at the end (or help, or bad).
- * Handles what many commands share where `shorts` lists it: f:, U, q, p, o:, and --output, --help. */
+ * Handles what many commands share where `shorts` lists it: f:, U, q, p, o:, and --output,
+ * --help. */
 int img_next(ImgArgs *a, char **value);
 enum {
     IMG_LONG_SHRINK = 256,

@@ -56,7 +56,10 @@ static Machine *make(void)
     return m;
 }
 
-static struct BoxState *box_of(Machine *m, const char *id) { return &((Box *)device_find(m, id))->s; }
+static struct BoxState *box_of(Machine *m, const char *id)
+{
+    return &((Box *)device_find(m, id))->s;
+}
 
 static Machine *make_filled(void)
 {
@@ -75,15 +78,14 @@ static void save_all(Machine *m, Stream *out, size_t piece)
 {
     SaveRun *run = save_begin(m, false);
 
-    while (!save_complete(run, piece)) {
-    }
+    while (!save_complete(run, piece)) {}
     stream_init(out);
     stream_put(out, run->st.data, run->st.size);
     save_end(run);
 }
 
-static LoadStatus load_bytes(Machine *m, const uint8_t *data, size_t len, size_t chunk, bool eof,
-    Error *err)
+static LoadStatus load_bytes(
+    Machine *m, const uint8_t *data, size_t len, size_t chunk, bool eof, Error *err)
 {
     LoadRun *run = load_begin(m);
     LoadStatus status = LOAD_MORE;
@@ -178,7 +180,7 @@ static void test_truncated(void)
 
     save_all(a, &st, SIZE_MAX);
     end = sections_end(&st);
-    for (size_t n = 0; n < end; n += n > 200 && n + 300 < end ? 97 : 1) {
+    for (size_t n = 0; n<end; n += n> 200 && n + 300 < end ? 97 : 1) {
         Error err = ERROR_INIT;
 
         g_assert_cmpint(load_bytes(b, st.data, n, SIZE_MAX / 2, true, &err), ==, LOAD_FAILED);
@@ -201,7 +203,7 @@ static void test_corrupt(void)
     Stream st;
 
     save_all(a, &st, SIZE_MAX);
-    for (size_t i = 0; i < st.size; i += i > 300 && i + 2000 < st.size ? 613 : 1) {
+    for (size_t i = 0; i<st.size; i += i> 300 && i + 2000 < st.size ? 613 : 1) {
         uint8_t was = st.data[i];
         char *before = digest(b), *after;
         Error err = ERROR_INIT;

@@ -70,12 +70,24 @@ static bool outer_post_load(void *opaque, int version, Error *err)
 }
 
 static const VmField outer_fields[] = {
-    VM_INT(Outer, flag), VM_INT(Outer, u8), VM_INT(Outer, i8), VM_INTS(Outer, u16),
-    VM_INT(Outer, i16), VM_INT(Outer, u32), VM_VALIDATE("u32 is sane", sane), VM_INT(Outer, i32),
-    VM_INT(Outer, u64), VM_TIMER(Outer, when, "when"), VM_BUFFER(Outer, bytes), VM_UNUSED(7),
-    VM_STRUCT(Outer, one, "one", inner_vmstate, 1), VM_STRUCTS(Outer, many, "many", inner_vmstate, 1),
-    VM_ELEM(Outer, bitmap, "bitmap", &vm_bitmap), VM_ELEM(Outer, fixed, "fixed", &vm_i32_equal),
-    VM_INT_V(Outer, newer, "newer", 3), VM_INT(Outer, count),
+    VM_INT(Outer, flag),
+    VM_INT(Outer, u8),
+    VM_INT(Outer, i8),
+    VM_INTS(Outer, u16),
+    VM_INT(Outer, i16),
+    VM_INT(Outer, u32),
+    VM_VALIDATE("u32 is sane", sane),
+    VM_INT(Outer, i32),
+    VM_INT(Outer, u64),
+    VM_TIMER(Outer, when, "when"),
+    VM_BUFFER(Outer, bytes),
+    VM_UNUSED(7),
+    VM_STRUCT(Outer, one, "one", inner_vmstate, 1),
+    VM_STRUCTS(Outer, many, "many", inner_vmstate, 1),
+    VM_ELEM(Outer, bitmap, "bitmap", &vm_bitmap),
+    VM_ELEM(Outer, fixed, "fixed", &vm_i32_equal),
+    VM_INT_V(Outer, newer, "newer", 3),
+    VM_INT(Outer, count),
     { .name = "list",
         .type = &vm_u16,
         .offset = offsetof(Outer, list),
@@ -84,7 +96,8 @@ static const VmField outer_fields[] = {
         .flags = VMF_POINTER,
         .count_type = &vm_u8,
         .count_offset = offsetof(Outer, count) },
-    VM_INT_TEST(Outer, odd, "odd", is_odd), VM_END,
+    VM_INT_TEST(Outer, odd, "odd", is_odd),
+    VM_END,
 };
 static const VmState outer_vmstate = {
     .name = "outer",
@@ -266,7 +279,8 @@ static size_t described_size(json_t *fields)
     size_t n = 0, i;
     json_t *f;
 
-    json_array_foreach (fields, i, f) {
+    json_array_foreach(fields, i, f)
+    {
         json_int_t len = json_integer_value(json_object_get(f, "array_len"));
 
         n += (size_t)json_integer_value(json_object_get(f, "size")) * (size_t)(len ? len : 1);
