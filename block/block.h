@@ -171,7 +171,7 @@ struct BlockReq {
 };
 
 /* A drive from -drive's options (file, format, if, index, media, id, snapshot, readonly, cache,
- * werror, rerror, serial are taken).  no_lock: the machine waits for an incoming migration. 
+ * werror, rerror, serial are taken).  no_lock: the machine waits for an incoming migration.
  * Without file: an empty removable drive. */
 BlockDev *block_dev_new(GMainContext *ctx, const char *id, Options *opts, bool no_lock, Error *err);
 void block_dev_free(BlockDev *bd);
