@@ -281,12 +281,19 @@ static bool ne2000_in_ring(const Ne2000State *s, uint8_t page)
     return (uint32_t)page << 8 >= s->start && (uint32_t)page << 8 < s->stop;
 }
 
+/* BNRY; a page outside the ring stands for its last one: Linux writes PSTART - 1 there. */
+static uint8_t ne2000_ring_boundary(const Ne2000State *s)
+{
+    return ne2000_in_ring(s, s->boundary) ? s->boundary : (uint8_t)((s->stop >> 8) - 1);
+}
+
 /* Pages that may be written before CURR would meet BNRY, which must not happen. */
 static uint32_t ne2000_free_pages(const Ne2000State *s)
 {
     uint32_t pages = ne2000_ring_pages(s);
-    uint32_t ahead = s->curpag < s->boundary ? (uint32_t)(s->boundary - s->curpag)
-                                             : pages - (uint32_t)(s->curpag - s->boundary);
+    uint8_t boundary = ne2000_ring_boundary(s);
+    uint32_t ahead = s->curpag < boundary ? (uint32_t)(boundary - s->curpag)
+                                          : pages - (uint32_t)(s->curpag - boundary);
 
     return ahead && ahead <= pages ? ahead - 1 : 0;
 }
@@ -297,10 +304,7 @@ static bool ne2000_has_room(const Ne2000 *n)
 
     /* where it would be dropped, or the ring makes no sense, nothing is gained by waiting */
     if (!n->flow || s->cmd & CR_STP || s->tcr & TCR_LB) return true;
-    if (ne2000_ring_pages(s) <= RING_MARGIN || !ne2000_in_ring(s, s->curpag) ||
-        !ne2000_in_ring(s, s->boundary)) {
-        return true;
-    }
+    if (ne2000_ring_pages(s) <= RING_MARGIN || !ne2000_in_ring(s, s->curpag)) return true;
     return ne2000_free_pages(s) >= RING_MARGIN - 1;
 }
 
