@@ -32,6 +32,7 @@ typedef struct Uart {
     uint16_t iobase;
     Irq irq;
     Chardev *chardev;
+    MachineNotifier notifier;
     Timer timeout, kick;
     struct UartState {
         uint16_t divider;
@@ -379,7 +380,8 @@ static size_t uart_can_receive(void *opaque)
 {
     const Uart *u = opaque;
 
-    if (u->s.mcr & MCR_LOOP) return 0;
+    /* While the machine stands its state does not change; and a load would drop what came before. */
+    if (!machine_running(u->dev.m) || u->s.mcr & MCR_LOOP) return 0;
     if (u->s.fcr & FCR_ENABLE) return FIFO_SIZE - u->s.recv_fifo.num;
     return !(u->s.lsr & LSR_DATA);
 }
@@ -630,12 +632,21 @@ static void uart_unrealize(Device *dev)
 {
     timer_cancel(&UART(dev)->timeout);
     timer_cancel(&UART(dev)->kick);
+    machine_notifier_del(dev->m, &UART(dev)->notifier);
     if (UART(dev)->chardev) chardev_attach(UART(dev)->chardev, NULL, dev);
 }
 
 DEVICE(uart, "16550A serial port", Uart, .name = "isa-serial", .bus = "isa", .user_creatable = true,
     .props = uart_props, .vmstates = VMSTATES(&uart_vmstate), .realize = uart_realize,
     .unrealize = uart_unrealize, .power_on = uart_reset, .reset = uart_reset, .sync = uart_sync);
+
+static void uart_notify(void *opaque, MachineEvent event)
+{
+    Uart *u = opaque;
+
+    if (event != EVENT_RUN_STATE || !u->chardev || !machine_running(u->dev.m)) return;
+    chardev_accept_input(u->chardev);
+}
 
 /* COM1 to COM4: where they are on a PC. */
 static bool uart_place(Uart *u, Error *err)
@@ -664,5 +675,7 @@ static bool uart_realize(Device *dev, Error *err)
     timer_init(&u->kick, &dev->m->clock, uart_kick_fire, u);
     if (!pio_map(dev, u->iobase, REGS, &uart_io, 0, "serial", err)) return false;
     if (u->chardev) chardev_attach(u->chardev, &uart_front, u);
+    u->notifier = (MachineNotifier){ .notify = uart_notify, .opaque = u };
+    machine_notifier_add(dev->m, &u->notifier);
     return true;
 }
