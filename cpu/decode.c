@@ -10,6 +10,7 @@
 
 #include "cpu/dispatch.h"
 #include "cpu/opcodes.h"
+#include "cpu/x87.h"
 
 enum { CPUID_CX8 = 1 << 8, CPUID_CMOV = 1 << 15 };
 
@@ -225,8 +226,11 @@ static void decode_choose(Decoder *d, const OpRow *row, uint32_t flags, const Op
         in->flags |= INSN_SLOW | INSN_END;
         in->fn = op_slow;
     } else if (flags & OP_MID) {
+        InsnFn *fast =
+            in->slow == op_x87 ? x87_fast(in->op, in->modrm, decode_kind(d, row, flags)) : NULL;
+
         in->flags |= INSN_MID;
-        in->fn = op_mid;
+        in->fn = fast ? fast : op_mid;
     } else {
         in->fn = fns->f[size_index[in->opsize]][decode_kind(d, row, flags)];
         if ((flags & OP_END) || (row->form == FORM_STR && in->rep && fns != &xlat_fns))

@@ -12,6 +12,7 @@
 #pragma once
 
 #include "cpu/decode.h"
+#include "cpu/opcodes.h"
 
 #if !defined(__x86_64__)
 #error "the x87 runs on the host's x87: an x86-64 host is needed"
@@ -149,3 +150,6 @@ X87Fn x87_sign, x87_const, x87_unary, x87_binary, x87_two, x87_prem;
 /* x87_env.c */
 X87Fn x87_fldcw, x87_fstcw, x87_fstsw, x87_fstsw_ax, x87_fldenv, x87_fstenv, x87_frstor, x87_fsave;
 X87Fn x87_db_control, x87_fnop;
+
+/* A handler for the common case of this encoding that stands in blocks, or NULL: x87_fast.c */
+InsnFn *x87_fast(unsigned op, unsigned modrm, enum OpKind kind);
