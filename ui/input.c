@@ -6,6 +6,7 @@
  */
 #include "ui/ui.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #include "core/command.h"
@@ -21,6 +22,7 @@ typedef struct QueuedKey {
 typedef struct Input {
     Machine *m;
     InputHandler *handlers; /* the newest first */
+    InputHandler *pointer;  /* chosen by mouse_set, or NULL: the newest */
     unsigned leds, buttons;
     bool held[KEY_MAX];   /* the guest was told of a press and of no release */
     bool let_go[KEY_MAX]; /* ... which came while it was stopped */
@@ -99,7 +101,10 @@ void input_handler_add(Machine *m, InputHandler *h)
 
 void input_handler_del(Machine *m, InputHandler *h)
 {
-    for (InputHandler **p = &input_of(m)->handlers; *p; p = &(*p)->next) {
+    Input *in = input_of(m);
+
+    if (in->pointer == h) in->pointer = NULL;
+    for (InputHandler **p = &in->handlers; *p; p = &(*p)->next) {
         if (*p != h) continue;
         *p = h->next;
         return;
@@ -118,6 +123,7 @@ static InputHandler *input_pointer(Input *in)
 {
     InputHandler *h = in->handlers;
 
+    if (in->pointer) return in->pointer;
     while (h && !h->mouse) h = h->next;
     return h;
 }
@@ -266,6 +272,22 @@ static unsigned mice_number(const InputHandler *h)
     for (; h; h = h->next) n++;
     return n;
 }
+
+static void mouse_set_run(CommandCall *call, Error *err)
+{
+    Input *in = input_of(call->m);
+    int64_t number = command_num(call, "index", 0);
+
+    (void)err;
+    for (InputHandler *h = in->handlers; h; h = h->next) {
+        if (!h->mouse || mice_number(h) != number) continue;
+        in->pointer = h;
+        return;
+    }
+    sink_printf(call->out, "Mouse at index '%" PRId64 "' not found\n", number);
+}
+COMMAND(mouse_set, .name = "mouse_set", .args = "index:i", .usage = "index",
+    .help = "set which mouse device receives events", .run = mouse_set_run);
 
 static void info_mice_run(CommandCall *call, Error *err)
 {

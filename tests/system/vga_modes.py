@@ -110,5 +110,16 @@ def modes():
             vm.cmd("sendkey ret")
 
 
-TAP.run(modes)
+def text_display():
+    """-display text: the rows as they come, each once, also while the screen scrolls."""
+    with Vm("-M", "pc", "-m", "16", "-vga", "std", "-display", "text") as vm:
+        TAP.check(wait_for(lambda: "No bootable device" in vm.output()), "text is shown")
+        vm.cmd("quit")
+        vm.wait()
+        lines = vm.output().splitlines()
+        TAP.equal(sum("SeaBIOS (version" in l for l in lines), 1, "each line once")
+        TAP.check(all(l == l.rstrip() and l for l in lines), "no padding", lines)
+
+
+TAP.run(modes, text_display)
 TAP.finish()
