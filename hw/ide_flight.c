@@ -393,7 +393,7 @@ void ide_flight_to_wire(IdeBusState *s, const IdeDrive *ifs)
     };
     const IdeDrive *d = &ifs[s->unit];
 
-    s->error_status = status[d->flight];
+    s->error_status = d->flight < FLIGHTS ? status[d->flight] : 0;
     s->retry_unit = s->error_status ? s->unit : 0;
     s->retry_nsector = s->error_status ? d->nsector : 0;
     s->retry_sector_num = s->error_status ? (int64_t)ide_get_sector(d) : 0;
