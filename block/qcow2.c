@@ -43,6 +43,14 @@ static bool qcow2_load_reftable(Qcow2 *q, Error *err)
     return true;
 }
 
+/* A file that was cut can be looked at, not written: its tables would land who knows where. */
+static bool qcow2_whole(const Qcow2 *q, Error *err)
+{
+    if (!q->img->writable || q->img->inactive || q->img->flags & IMAGE_CHECK) return true;
+    if (q->disk.l1_offset < q->file_end && q->disk.reftable_offset < q->file_end) return true;
+    return error_set(err, "The image is cut short: its tables lie behind the end of the file");
+}
+
 static bool qcow2_load(Qcow2 *q, Error *err)
 {
     int64_t length = q->file->drv->length(q->file);
@@ -58,6 +66,7 @@ static bool qcow2_load(Qcow2 *q, Error *err)
     q->frees = g_array_new(FALSE, FALSE, sizeof(Qcow2Range));
     q->txn_frees = g_array_new(FALSE, FALSE, sizeof(Qcow2Range));
     q->l2 = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, g_free);
+    if (!qcow2_whole(q, err)) return false;
     ret = qcow2_l1_load(q, q->l1_offset, q->l1_size, &q->l1);
     if (ret) return error_errno(err, -ret, "Could not read L1 table");
     return qcow2_load_reftable(q, err) && qcow2_snapshots_read(q, err);

@@ -116,7 +116,10 @@ typedef struct Qcow2 {
     uint64_t file_end;  /* nothing was ever written from here on */
     GArray *frees;      /* of Qcow2Range */
     GArray *txn_frees;  /* clusters that a transaction makes free: to be punched */
-    uint64_t txn_hint;  /* free_hint's counterpart in a transaction */
+    const uint32_t
+        *in_use; /* repair: the references found, where the old counts cannot be trusted */
+    uint64_t in_use_clusters;
+    uint64_t txn_hint; /* free_hint's counterpart in a transaction */
 
     GPtrArray *snapshots; /* of Qcow2Snapshot */
     uint64_t snapshots_offset, snapshots_bytes;

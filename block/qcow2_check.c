@@ -87,12 +87,10 @@ static void check_entry(Check *c, uint64_t entry, bool active, uint64_t *next)
     *next = off + len;
 }
 
-static bool check_tree(Check *c, const uint64_t *l1, uint32_t size, bool active)
+static void check_tree(Check *c, const uint64_t *l1, uint32_t size, bool active)
 {
-    uint64_t next = 0;
-
     for (uint32_t n = 0; n < size; n++) {
-        uint64_t l2 = l1[n] & Q2_OFFSET_MASK;
+        uint64_t l2 = l1[n] & Q2_OFFSET_MASK, next = 0;
         Qcow2Table *t;
         int ret;
 
@@ -110,7 +108,6 @@ static bool check_tree(Check *c, const uint64_t *l1, uint32_t size, bool active)
             check_entry(c, qcow2_entry(c->q, t, i), active, &next);
         }
     }
-    return true;
 }
 
 static void check_snapshots(Check *c)
@@ -295,6 +292,8 @@ static bool check_repair(Check *c, bool errors, Error *err)
 
     memcpy(l1, q->l1, q->l1_size * sizeof(*l1));
     q->corrupt = false;
+    q->in_use = c->refs;
+    q->in_use_clusters = c->clusters;
     qcow2_txn_begin(q);
     ret = check_set_counts(c, true, errors);
     if (!ret && errors) ret = qcow2_tree_settle(q, l1, q->l1_size);
@@ -307,6 +306,7 @@ static bool check_repair(Check *c, bool errors, Error *err)
     } else {
         ret = qcow2_txn_commit(q, &roots);
     }
+    q->in_use_clusters = 0;
     if (ret) {
         g_free(l1);
         return error_errno(err, -ret, "Could not repair the image");
@@ -352,7 +352,9 @@ bool qcow2_check(BlockImage *img, ImageCheck *out, Error *err)
     if (!check_count_all(&c, q, out, err)) return false;
     check_compare(&c);
     check_copied(&c);
-    fix = (out->fix_leaks && out->leaks) || (out->fix_errors && out->corruptions) ||
+    /* Leaks alone can be repaired only where the counts are right otherwise. */
+    fix = (out->fix_leaks && out->leaks && (out->fix_errors || !out->corruptions)) ||
+          (out->fix_errors && out->corruptions) ||
           (out->fix_errors && q->incompatible & (Q2_INCOMPAT_DIRTY | Q2_INCOMPAT_CORRUPT));
     ok = true;
     if (fix && c.readable && !out->check_errors) {

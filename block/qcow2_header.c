@@ -13,9 +13,11 @@ enum { V2_LENGTH = 72, V3_LENGTH = 104 };
 
 int qcow2_file_write(Qcow2 *q, uint64_t off, const void *buf, size_t len)
 {
+    int ret = file_write(q->file, off, buf, len);
+
     q->unflushed = true;
-    q->file_end = MAX_OF(q->file_end, qcow2_round(q, off + len));
-    return file_write(q->file, off, buf, len);
+    if (!ret) q->file_end = MAX_OF(q->file_end, qcow2_round(q, off + len));
+    return ret;
 }
 
 int qcow2_reserve(Qcow2 *q, uint64_t off, uint64_t len)

@@ -215,6 +215,8 @@ static int refcount_is_free(Qcow2 *q, uint64_t cluster, bool *is_free)
 
     *is_free = !ret && !count;
     if (ret || count || !q->in_txn) return ret;
+    if (cluster < q->in_use_clusters && q->in_use[cluster]) *is_free = false;
+    if (!*is_free) return 0;
     b = qcow2_refblock_loaded(q, cluster / per, &ret);
     *is_free = !ret && !(b && qcow2_count_at(q, b->data, cluster % per));
     return ret;
