@@ -150,12 +150,12 @@ static uint8_t dma_read_channel(Dma *d, unsigned ch, unsigned which)
 {
     struct DmaState *s = &d->s;
     const DmaRegs *r = &s->regs[ch];
-    int32_t v;
+    uint32_t v, done = (uint32_t)r->now[COUNT];
 
     if (which == COUNT)
-        v = (r->base[COUNT] << s->dshift) - r->now[COUNT];
+        v = ((uint32_t)r->base[COUNT] << s->dshift) - done;
     else
-        v = r->now[ADDRESS] + (r->mode & MODE_DOWN ? -r->now[COUNT] : r->now[COUNT]);
+        v = (uint32_t)r->now[ADDRESS] + (r->mode & MODE_DOWN ? -done : done);
     return get_byte16((uint16_t)(v >> s->dshift), dma_next_byte(s));
 }
 

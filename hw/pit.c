@@ -66,6 +66,8 @@ static bool pit_channel_post_load(void *state, int version, Error *err)
     (void)version;
     if (c->count < 1 || c->count > 0x10000) return error_set(err, "i8254: count out of range");
     if (c->mode > 7) return error_set(err, "i8254: mode out of range");
+    if (c->count_load_time < 0 || c->count_load_time > INT64_MAX / 2)
+        return error_set(err, "i8254: time of load out of range");
     if (c->mode > 5) c->mode -= 4;
     return true;
 }
@@ -205,11 +207,13 @@ static void pit_update(Pit *p, int64_t t)
     irq_set(&p->irq, !p->s.irq_disabled && pit_out_at(&p->s, 0, t));
 }
 
+/* A late timer catches up transition by transition, unless it is hopelessly late. */
 static void pit_fire(void *opaque)
 {
     Pit *p = opaque;
+    int64_t now = clock_now(&p->dev.m->clock), t = p->s.channels[0].next_transition_time;
 
-    pit_update(p, p->s.channels[0].next_transition_time);
+    pit_update(p, t < now - NS_PER_S ? now : t);
 }
 
 /*
@@ -242,6 +246,7 @@ void pit_set_gate(Device *dev, unsigned channel, bool level)
         p->s.held_ticks[channel] = (int64_t)pit_elapsed(&p->s, channel, now);
     } else if (c->mode == 0 || c->mode == 4) {
         c->count_load_time = now - pit_ticks_ns((uint64_t)p->s.held_ticks[channel]);
+        if (c->count_load_time < 0) c->count_load_time = 0;
     } else {
         c->count_load_time = now;
         p->s.waiting[channel] &= ~WAIT_TRIGGER;

@@ -57,6 +57,14 @@ void ps2_common_reset(Ps2Common *c) { *c = (Ps2Common){ .write_cmd = -1, .cwptr 
 
 bool ps2_common_has_answer(const void *common) { return ((const Ps2Common *)common)->cwptr >= 0; }
 
+bool ps2_common_check_answer(const Ps2Common *c, Error *err)
+{
+    if (c->cwptr < -1 || c->cwptr >= PS2_RING || ps2_answer_left(c) > PS2_ANSWER ||
+        ps2_answer_left(c) > c->count)
+        return error_set(err, "answer out of range");
+    return true;
+}
+
 bool ps2_room(const Ps2Common *c, unsigned n)
 {
     return c->count - ps2_answer_left(c) + (int)n <= PS2_QUEUE;

@@ -40,6 +40,7 @@ void ps2_kbd_set_translation(Device *dev, bool on);
 /* -- for the devices -- */
 void ps2_common_reset(Ps2Common *c);
 bool ps2_common_has_answer(const void *common);
+bool ps2_common_check_answer(const Ps2Common *c, Error *err); /* after a load */
 /* Whether n more bytes fit. */
 bool ps2_room(const Ps2Common *c, unsigned n);
 void ps2_queue(Ps2Port *port, uint8_t byte);

@@ -81,12 +81,8 @@ static const VmField ps2_kbd_answer_fields[] = {
 
 static bool ps2_kbd_answer_post_load(void *state, int version, Error *err)
 {
-    struct Ps2KbdState *s = state;
-
     (void)version;
-    if (s->common.cwptr < -1 || s->common.cwptr > 255)
-        return error_set(err, "ps2kbd: answer out of range");
-    return true;
+    return ps2_common_check_answer(&((const struct Ps2KbdState *)state)->common, err);
 }
 
 static const VmState ps2_kbd_answer_vmstate = {

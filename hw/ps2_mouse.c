@@ -64,12 +64,8 @@ static const VmField ps2_mouse_answer_fields[] = {
 
 static bool ps2_mouse_answer_post_load(void *state, int version, Error *err)
 {
-    struct Ps2MouseState *s = state;
-
     (void)version;
-    if (s->common.cwptr < -1 || s->common.cwptr > 255)
-        return error_set(err, "ps2mouse: answer out of range");
-    return true;
+    return ps2_common_check_answer(&((const struct Ps2MouseState *)state)->common, err);
 }
 
 static const VmState ps2_mouse_answer_vmstate = {

@@ -244,12 +244,12 @@ static void rtc_arm(Rtc *r, Timer *t, int64_t when)
 {
     const Clock *c = &r->dev.m->clock;
 
-    if (when >= 0 && c->rtc_source == RTC_CLOCK_VM)
-        timer_arm(t, when - c->rtc_offset);
-    else if (when >= 0)
-        timer_arm(t, clock_now(c) + (when - clock_rtc(c)));
-    else
+    if (when < 0 || when > INT64_MAX / 2)
         timer_cancel(t);
+    else if (c->rtc_source == RTC_CLOCK_VM)
+        timer_arm(t, when - c->rtc_offset);
+    else
+        timer_arm(t, clock_now(c) + (when - clock_rtc(c)));
 }
 
 static void rtc_drive(Rtc *r)

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What holds for every device, checked without naming one: its tables cover its state, a load
- * brings back what was saved, a cut stream fails without harm, and a twin made by saving and
- * loading answers alike to whatever is done to both.
+ * brings back what was saved, a cut stream fails without harm, a damaged one is refused or can be
+ * lived with, and a twin made by saving and loading answers alike to whatever is done to both.
  */
 #include "tests/device/bare.h"
 #include "ui/ui.h"
 
-enum { SEEDS = 6, LOADS = 40, ACCESSES = 80, PORTS_MAX = 512, RANGES_MAX = 16 };
+enum { SEEDS = 6, LOADS = 40, ACCESSES = 80, DAMAGES = 20, PORTS_MAX = 512, RANGES_MAX = 16 };
 
 /* Classes that cannot stand alone on a bare machine, and why. */
 static const struct {
@@ -422,6 +422,40 @@ static void check_twins(Machine *a, Machine *b, GRand *r, const char *name, bool
     check_same_tape(a, b, a_written, b_written);
 }
 
+/* Loads a section with some of its bytes damaged; false where it is refused. */
+static bool load_damaged(Section *sec, GRand *r)
+{
+    uint8_t *copy = g_malloc(sec->state_size + 1);
+    Stream st;
+    bool ok;
+
+    stream_init(&st);
+    bare_save_section(&st, sec);
+    for (int n = g_rand_int_range(r, 1, 5); n && st.size; n--) {
+        uint8_t *byte = &st.data[g_rand_int_range(r, 0, (int)st.size)];
+
+        *byte = (uint8_t)(g_rand_boolean(r) ? 0xff : g_rand_int(r));
+    }
+    stream_put_u8(&st, BARE_FOOTER);
+    device_initial_state(sec->dev, copy);
+    ok = vmstate_load(&st, sec->vmsd, copy, sec->version);
+    if (ok) memcpy(sec->state, copy, sec->state_size);
+    stream_free(&st);
+    g_free(copy);
+    return ok;
+}
+
+/* (5) A damaged state is refused, or is one that the device can live with. */
+static void check_damaged(Machine *m, GRand *r, bool pci)
+{
+    for (int i = 0; i < DAMAGES; i++) {
+        for (Section *s = m->sections; s; s = s->next)
+            if (s->vmsd && s->dev) load_damaged(s, r);
+        machine_sync(m);
+        run_steps(m, r, pci, ACCESSES / 2);
+    }
+}
+
 static void test_class(gconstpointer data)
 {
     const DeviceClass *cls = data;
@@ -435,6 +469,7 @@ static void test_class(gconstpointer data)
         for (int i = 0; i < LOADS; i++) check_twins(a, b, r, cls->name, pci);
         check_padding_untouched(a, map);
         if (seed == 1) check_truncation(a);
+        check_damaged(b, r, pci);
         g_rand_free(r);
         machine_free(a);
         machine_free(b);
