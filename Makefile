@@ -86,7 +86,7 @@ JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 AGAIN = +@$(MAKE) -s --no-print-directory $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(JOBS))
 
 # Installs what is missing, then configures where nobody has.
-.PHONY: deps deps-build deps-check
+.PHONY: deps deps-build deps-check deps-bench
 deps: deps-check
 deps-build:
 	@$(SRC)/tools/deps.sh build
@@ -94,6 +94,8 @@ deps-build:
 deps-check:
 	@$(SRC)/tools/deps.sh build check
 	@[ -f config.mk ] || $(SRC)/configure
+deps-bench: deps-bench
+	@$(SRC)/tools/deps.sh bench
 
 .PHONY: run run-demo
 run: deps-build
@@ -129,7 +131,7 @@ run-tests-long:
 	@$(RUN_TESTS) --long $(T)
 
 .PHONY: bench
-bench: deps-check
+bench: deps-bench
 	$(AGAIN) all
 	@$(RUN_TESTS) --bench $(T)
 

@@ -1,0 +1,134 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+# TEST-TIMEOUT: 1800
+"""CPU time of a Linux boot, from a GRUB CD to the shell: Stasis against QEMU's TCG and Bochs.
+
+Targets of this stage: at most 6 times TCG's time, and at most half of Bochs'.  Everything runs in
+turn on an otherwise idle machine; the ratios are what counts.
+"""
+import os
+import shutil
+import subprocess
+import sys
+import time
+
+SRC = os.environ.get("SRCDIR") or os.path.dirname(os.path.dirname(os.path.dirname(
+    os.path.abspath(__file__))))
+sys.path[:0] = [SRC + "/tests", SRC + "/tests/lib"]
+import guests
+import linux686
+from tap import Tap
+
+TMP = os.environ.get("TMPDIR", "/tmp")
+STASIS = os.environ.get("STASIS", SRC + "/build/stasis")
+TURNS = int(os.environ.get("BENCH_TURNS", "2"))
+READY = b"GUEST READY"
+tap = Tap()
+
+BOCHSRC = """
+romimage: file={bios}
+vgaromimage: file={vgabios}
+cpu: model=p3_katmai, ips=50000000, reset_on_triple_fault=1
+memory: guest=64, host=64
+ata0-master: type=none
+ata1: enabled=1, ioaddr1=0x170, ioaddr2=0x370, irq=15
+ata1-master: type=cdrom, path={iso}, status=inserted
+boot: cdrom
+com1: enabled=1, mode=file, dev={serial}
+clock: sync=none
+log: {log}
+panic: action=fatal
+sound: waveoutdrv=dummy, waveindrv=dummy, midioutdrv=dummy
+display_library: rfb, options="timeout=0"
+"""
+
+
+def make_iso():
+    kernel, initrd = linux686.files(TMP)
+    root = TMP + "/iso"
+    os.makedirs(root + "/boot/grub", exist_ok=True)
+    shutil.copy(kernel, root + "/vmlinuz")
+    shutil.copy(initrd, root + "/initrd")
+    with open(root + "/boot/grub/grub.cfg", "w") as f:
+        f.write("set timeout=0\nmenuentry x {\n linux /vmlinuz console=ttyS0 tsc=reliable\n"
+                " initrd /initrd\n}\n")
+    iso = TMP + "/linux.iso"
+    subprocess.run(["grub-mkrescue", "-o", iso, root], check=True, capture_output=True)
+    return iso
+
+
+def cpu_seconds(pid):
+    with open(f"/proc/{pid}/stat") as f:
+        fields = f.read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def measure(command, serial, limit=900):
+    """CPU and wall seconds until the guest is ready."""
+    if os.path.exists(serial):
+        os.unlink(serial)
+    start = time.monotonic()
+    with open(TMP + "/out", "wb") as out:
+        p = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+    try:
+        while time.monotonic() - start < limit:
+            cpu = cpu_seconds(p.pid)
+            if os.path.exists(serial):
+                with open(serial, "rb") as f:
+                    if READY in f.read():
+                        return cpu, time.monotonic() - start
+            if p.poll() is not None:
+                break
+            time.sleep(0.05)
+        with open(TMP + "/out", errors="replace") as f:
+            raise RuntimeError(f"{command[0]} did not get there: {f.read()[-500:]}")
+    finally:
+        p.kill()
+        p.wait()
+
+
+def best(name, command, serial, turns=TURNS):
+    """The least of several turns: what disturbs only adds."""
+    times = [measure(command, serial) for _ in range(turns)]
+    cpu, wall = min(times)
+    print(f"# {name:8} {cpu:7.2f} s CPU {wall:7.2f} s wall", flush=True)
+    return cpu
+
+
+def bochs(iso, serial):
+    """Its command; Debian's has a debugger, which is told to go on."""
+    rc, commands = TMP + "/bochsrc", TMP + "/bochs.commands"
+    with open(rc, "w") as f:
+        f.write(BOCHSRC.format(bios="/usr/share/bochs/BIOS-bochs-latest", iso=iso, serial=serial,
+                               vgabios="/usr/share/bochs/VGABIOS-lgpl-latest",
+                               log=TMP + "/bochs.log"))
+    with open(commands, "w") as f:
+        f.write("c\n")
+    return ["bochs", "-q", "-f", rc, "-rc", commands]
+
+
+def main():
+    iso, serial = make_iso(), TMP + "/serial"
+    pc = ["-M", "pc", "-cpu", "pentium3", "-m", "64", "-nodefaults", "-vga", "std", "-display",
+          "none", "-monitor", "none", "-serial", "file:" + serial, "-cdrom", iso]
+    ours = best("stasis", [STASIS] + pc, serial)
+    tap.check(True, "it boots")
+    if shutil.which("qemu-system-i386"):
+        theirs = best("qemu", ["qemu-system-i386", "-accel", "tcg"] + pc, serial)
+        print(f"# stasis / qemu (TCG): {ours / theirs:.2f} (target: at most 6)")
+        tap.check(ours / theirs <= 6, "at most 6 times TCG's CPU time")
+    else:
+        tap.skip("against TCG", "no qemu-system-i386")
+    if shutil.which("bochs"):
+        theirs = best("bochs", bochs(iso, serial), serial, 1)
+        print(f"# bochs / stasis: {theirs / ours:.2f} (target: at least 2)")
+        tap.check(theirs / ours >= 2, "at least twice Bochs' speed")
+    else:
+        tap.skip("against Bochs", "no bochs")
+
+
+try:
+    tap.run(main)
+except guests.Unavailable as e:
+    tap.skip("boot", str(e))
+tap.finish()
