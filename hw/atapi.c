@@ -2,7 +2,8 @@
 /*
  * The ATAPI CD-ROM: packet protocol, reads, tray and media events.
  * Source: ATA/ATAPI-6, sections 9.8 and 9.9; MMC-3 (T10/1363-D).  Not modelled: audio, writing,
- * raw sectors other than data in mode 1, changers.
+ * raw sectors other than data in mode 1, or more of them on the data port than io_buffer holds,
+ * changers.
  *
  * A packet that needs the host, or whose reply goes by DMA, becomes a flight with the packet in
  * io_buffer (see ide.h).  On the data port a read comes in chunks of what io_buffer holds; for the
@@ -189,6 +190,7 @@ bool atapi_read_range(IdeBus *bus, uint64_t *off, uint64_t *len)
     CdRead r;
 
     if (!atapi_parse_read(d->io_buffer, &r) || !atapi_ready(bus)) return false;
+    if (cd_sector_bytes(&r) == RAW_SECTOR && cd_chunk(d, &r) < r.sectors) return false;
     if (!r.sectors || r.sectors > READ_MAX || r.lba >= cd_sectors(bus) ||
         r.sectors > cd_sectors(bus) - r.lba)
         return false;
@@ -226,7 +228,7 @@ static void atapi_read_end(IdeBus *bus, const CdRead *r, const uint8_t *data)
             cd_raw_sector(raw + i * each, data + (size_t)i * CD_SECTOR, r->lba + i);
     }
     d->cd_lba = r->lba + n;
-    d->cd_left = each == RAW_SECTOR ? 0 : r->sectors - n;
+    d->cd_left = r->sectors - n;
     atapi_reply(bus, raw ? raw : data, (size_t)n * each);
     g_free(raw);
 }
@@ -281,7 +283,8 @@ static void atapi_refuse_read(IdeBus *bus, const CdRead *r)
         atapi_error(bus, SENSE_NOT_READY, ASC_NO_MEDIUM);
     else if (!r->sectors || !r->fields)
         atapi_ok(bus);
-    else if (r->fields != FIELD_USER && r->fields != FIELD_ALL)
+    else if ((r->fields != FIELD_USER && r->fields != FIELD_ALL) ||
+             cd_chunk(ide_active(bus), r) < r->sectors)
         atapi_error(bus, SENSE_ILLEGAL, ASC_FIELD);
     else
         atapi_error(bus, SENSE_ILLEGAL, ASC_RANGE);

@@ -108,7 +108,9 @@ static uint64_t flight_bytes(IdeBus *bus)
     const IdeDrive *d = ide_active(bus);
     uint64_t off, len;
 
-    if (d->flight == FLIGHT_ATAPI) return atapi_read_range(bus, &off, &len) ? len : CD_SECTOR;
+    /* A raw sector of a CD has 2352 bytes. */
+    if (d->flight == FLIGHT_ATAPI)
+        return atapi_read_range(bus, &off, &len) ? len / CD_SECTOR * 2352 : CD_SECTOR;
     return (uint64_t)d->nsector * IDE_SECTOR;
 }
 
