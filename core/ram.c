@@ -82,9 +82,11 @@ bool ram_block_shadow(const RamBlock *b, int *fd, uint8_t **host, Error *err)
     return false;
 }
 
-bool ram_block_adopt(RamBlock *b, int fd, Error *err)
+bool ram_block_adopt(RamBlock *b, int fd, uint8_t *host, Error *err)
 {
-    if (!ram_map(fd, b->size, b->host, err)) return false;
+    /* Moving the mapping keeps its page tables: no page is faulted in again. */
+    if (mremap(host, b->size, b->size, MREMAP_MAYMOVE | MREMAP_FIXED, b->host) == MAP_FAILED)
+        return error_errno(err, errno, "cannot put the new RAM in place");
     close(b->fd);
     b->fd = fd;
     ram_written(b, 0, b->size);

@@ -45,3 +45,48 @@ void disks_drain(Machine *m) { machine_object_each(m, "drive", disks_drain_one, 
 bool disks_give_up(Machine *m, Error *err) { return disks_walk(m, image_inactivate, err); }
 
 bool disks_take(Machine *m, Error *err) { return disks_walk(m, image_activate, err); }
+
+struct DisksFlush {
+    unsigned left;
+    bool orphan; /* the last request frees it */
+};
+
+static void disks_flush_one_done(BlockReq *req)
+{
+    DisksFlush *f = req->opaque;
+
+    g_free(req);
+    if (!--f->left && f->orphan) g_free(f);
+}
+
+static void disks_flush_one(void *opaque, const char *id, void *obj)
+{
+    DisksFlush *f = opaque;
+    BlockReq *req;
+
+    (void)id;
+    if (!block_dev_has_medium(obj) || !block_dev_writable(obj)) return;
+    req = g_new0(BlockReq, 1);
+    req->op = BLOCK_FLUSH;
+    req->done = disks_flush_one_done;
+    req->opaque = f;
+    f->left++;
+    block_submit(obj, req);
+}
+
+DisksFlush *disks_flush_begin(Machine *m)
+{
+    DisksFlush *f = g_new0(DisksFlush, 1);
+
+    machine_object_each(m, "drive", disks_flush_one, f);
+    return f;
+}
+
+bool disks_flush_done(const DisksFlush *f) { return !f->left; }
+
+void disks_flush_end(DisksFlush *f)
+{
+    if (!f) return;
+    f->orphan = true;
+    if (!f->left) g_free(f);
+}

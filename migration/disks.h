@@ -9,3 +9,10 @@ void disks_drain(Machine *m);
 /* Flushes and unlocks every image / locks and reads its tables anew. */
 bool disks_give_up(Machine *m, Error *err);
 bool disks_take(Machine *m, Error *err);
+
+/* A flush of every drive while the guest runs, so that the one at its stop has little to do. */
+typedef struct DisksFlush DisksFlush;
+DisksFlush *disks_flush_begin(Machine *m);
+bool disks_flush_done(const DisksFlush *f);
+/* Also before it is done: what is under way ends by itself.  f may be NULL. */
+void disks_flush_end(DisksFlush *f);

@@ -18,6 +18,7 @@
 enum {
     PIECE = 256 * KiB,  /* produced at a time */
     WINDOW_MS = 100,    /* bandwidth is kept per window */
+    ENOUGH = 64 * PAGE_SIZE, /* left after a round: it gets no less worth waiting for */
     BURST_NS = 2000000, /* what one turn of the main loop may take */
     ANSWER_MS = 5000,   /* how long the far side may take to close once it has everything */
 };
@@ -34,7 +35,8 @@ struct Outgoing {
     uint64_t window_bytes; /* sent in the current window ... */
     int64_t window_start;  /* ... which began then, ns */
     double bandwidth;      /* bytes per ns, of the last windows */
-    uint64_t rounds_seen;
+    uint64_t rounds_seen, pending; /* after the last round: how many, bytes left */
+    DisksFlush *flush;             /* begun when the end came near */
     int64_t start_ns, connected_ns, stop_ns, end_ns;
     uint64_t expected_downtime_ms;
     RamStats stats;
@@ -91,6 +93,8 @@ static void outgoing_close(Outgoing *o)
     }
     save_end(o->save);
     o->save = NULL;
+    disks_flush_end(o->flush);
+    o->flush = NULL;
     channel_close(&o->ch);
 }
 
@@ -209,17 +213,22 @@ static uint64_t outgoing_threshold(const Outgoing *o)
     return (uint64_t)(o->bandwidth * (double)p->downtime_limit * (double)NS_PER_MS);
 }
 
-/* After each round: is what is left little enough? */
+/* After each round: is what is left little enough?  The limit is a limit and no aim: rounds go on
+ * while they still make it much less, and the disks are flushed meanwhile. */
 static bool outgoing_round(Outgoing *o, bool more)
 {
-    uint64_t rounds = ram_save_stats(o->save)->rounds, pending;
+    uint64_t rounds = ram_save_stats(o->save)->rounds, pending, before = o->pending;
 
     if (more && rounds == o->rounds_seen) return true;
     o->rounds_seen = rounds;
-    pending = save_pending(o->save);
+    o->pending = pending = save_pending(o->save);
     if (o->bandwidth > 0)
         o->expected_downtime_ms = (uint64_t)((double)pending / o->bandwidth / (double)NS_PER_MS);
-    return pending > outgoing_threshold(o) || outgoing_switchover(o);
+    if (pending > outgoing_threshold(o)) return true;
+    if (!o->flush) o->flush = disks_flush_begin(o->m);
+    if (!disks_flush_done(o->flush)) return true;
+    if (pending > ENOUGH && pending < before / 2) return true;
+    return outgoing_switchover(o);
 }
 
 /* Fills the stream a bit; false when the migration has ended here. */

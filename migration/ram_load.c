@@ -138,8 +138,8 @@ bool ram_load_commit(LoadRun *run, Error *err)
             if (!b->received[p])
                 memcpy(b->host + (p << PAGE_BITS), b->block->host + (p << PAGE_BITS), PAGE_SIZE);
     for (LoadBlock *b = run->blocks; b; b = b->next) {
-        if (!ram_block_adopt(b->block, b->fd, err)) return false;
-        b->fd = -1;
+        if (!ram_block_adopt(b->block, b->fd, b->host, err)) return false;
+        b->host = NULL;
     }
     return true;
 }
@@ -150,8 +150,10 @@ void ram_load_free(LoadRun *run)
         LoadBlock *b = run->blocks;
 
         run->blocks = b->next;
-        munmap(b->host, b->block->size);
-        if (b->fd >= 0) close(b->fd);
+        if (b->host) {
+            munmap(b->host, b->block->size);
+            close(b->fd);
+        }
         g_free(b->received);
         g_free(b);
     }
