@@ -1,0 +1,439 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Blocks must not be noticed: a program runs alike in one slice and in slices of any size, with
+ * caches kept or dropped in between; code that changes itself runs as changed; MMIO and debug traps
+ * come at their instruction.  Most programs are random bytes with handlers that step over faults.
+ */
+#include "tests/unit/cpu_test.h"
+
+enum { CODE = 0x10000, HANDLER_AT = 0x600, PROGRAMS = 60 };
+#define LENGTH test_length
+static int64_t test_length = 4000;
+
+static uint64_t seed;
+
+static uint32_t rnd(void)
+{
+    seed ^= seed << 13;
+    seed ^= seed >> 7;
+    seed ^= seed << 17;
+    return (uint32_t)(seed >> 16);
+}
+
+/* -- random programs -- */
+
+/* Opcodes that make random code livelier than evenly chosen bytes: jumps, strings, stack, ports. */
+static const uint8_t lively[] = { 0xe8, 0xeb, 0x75, 0x74, 0xc3, 0xf3, 0xa4, 0xab, 0x50, 0x58, 0x60,
+    0x61, 0xe2, 0x88, 0x89, 0x00, 0x01, 0xff, 0x9c, 0x9d, 0xfb, 0xfa, 0x8e, 0xcd, 0xec, 0xee, 0x6c,
+    0x0f, 0x66, 0x67, 0x81, 0x83, 0xc7, 0xf7, 0xd1, 0xd8, 0xdd, 0x0f, 0xb0, 0xb8, 0xbc };
+
+static void fill_random(uint8_t *p, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        p[i] = rnd() % 3 ? (uint8_t)rnd() : lively[rnd() % ARRAY_SIZE(lively)];
+}
+
+/* Real mode: every vector steps over one byte of what it interrupted and goes on. */
+static void setup_real(Machine *m)
+{
+    static const uint8_t handler[] = { 0x55, 0x89, 0xe5, 0xff, 0x46, 0x02, 0x5d, 0xcf };
+    Cpu *cpu = test_cpu(m);
+    uint8_t *ram = test_ram(m);
+
+    for (int v = 0; v < 256; v++) store_le32(ram + 4 * v, HANDLER_AT);
+    memcpy(ram + HANDLER_AT, handler, sizeof(handler));
+    fill_random(ram + CODE, 0x30000);
+    test_real(cpu, CODE >> 4);
+    cpu->s.eip = rnd() & 0xffff;
+    cpu->s.segs[R_SS].selector = 0x3000;
+    cpu->s.segs[R_SS].base = 0x30000;
+    cpu_update_mode(cpu);
+}
+
+static void put_gate(uint8_t *idt, int v, uint32_t at)
+{
+    store_le32(idt + 8 * v, 8u << 16 | (at & 0xffff));
+    store_le32(idt + 8 * v + 4, (at & 0xffff0000) | 0xee00);
+}
+
+/* Protected mode, flat, with an IDT and a GDT; paging too, where asked for. */
+static void setup_protected(Machine *m, bool paging)
+{
+    static const uint8_t plain[] = { 0xff, 0x04, 0x24, 0xcf };                  /* inc [esp] */
+    static const uint8_t code[] = { 0x83, 0xc4, 0x04, 0xff, 0x04, 0x24, 0xcf }; /* error code */
+    static const uint64_t gdt[] = { 0, 0x00cf9b000000ffff, 0x00cf93000000ffff };
+    Cpu *cpu = test_cpu(m);
+    uint8_t *ram = test_ram(m);
+
+    memcpy(ram + 0x800, gdt, sizeof(gdt));
+    memcpy(ram + HANDLER_AT, plain, sizeof(plain));
+    memcpy(ram + HANDLER_AT + 16, code, sizeof(code));
+    for (int v = 0; v < 256; v++)
+        put_gate(ram + 0x1000, v, HANDLER_AT + ((0x27d00 >> v & 1) && v < 32 ? 16 : 0));
+    fill_random(ram + CODE, 0x30000);
+    test_flat(cpu, 0);
+    cpu->s.gdt = (SegReg){ .base = 0x800, .limit = sizeof(gdt) - 1 };
+    cpu->s.idt = (SegReg){ .base = 0x1000, .limit = 0x7ff };
+    for (int i = 0; i < 8; i++) cpu->s.regs[i] = CODE + (rnd() & 0x1ffff);
+    cpu->s.regs[R_ECX] = rnd() & 63;
+    cpu->s.eip = CODE + (rnd() & 0x1ffff);
+    if (paging) {
+        for (uint32_t i = 0; i < 1024; i++) store_le32(ram + 0x5000 + 4 * i, i << 12 | 7);
+        store_le32(ram + 0x4000, 0x5007);
+        cpu_write_cr3(cpu, 0x4000);
+        cpu_write_cr0(cpu, cpu->s.cr[0] | CR0_PG | CR0_WP);
+    }
+    cpu_update_mode(cpu);
+}
+
+static Machine *program(uint64_t from, int kind)
+{
+    Machine *m = test_machine();
+
+    seed = from;
+    if (kind == 0)
+        setup_real(m);
+    else
+        setup_protected(m, kind == 2);
+    return m;
+}
+
+/* How a program is run: in slices of up to max instructions, dropping caches sometimes. */
+typedef struct Manner {
+    int64_t max;
+    bool drop;
+} Manner;
+
+/* A halted CPU goes on at once; a triple fault ends it.  Returns instructions done. */
+static int64_t run_program(Machine *m, Manner how)
+{
+    Cpu *cpu = test_cpu(m);
+    int64_t left = LENGTH, done;
+
+    while (left > 0) {
+        int64_t n = how.max >= LENGTH ? left : 1 + rnd() % how.max;
+
+        n = MIN_OF(n, left);
+        switch (cpu_run(m, n, &done)) {
+        case CPU_HALTED: cpu->s.halted = 0; break;
+        case CPU_SHUTDOWN: return LENGTH - left + done;
+        default: break;
+        }
+        left -= done;
+        if (how.drop && rnd() % 4 == 0) {
+            cpu_get_eflags(cpu);
+            cpu_core_drop(cpu);
+        }
+    }
+    return LENGTH;
+}
+
+static void clean_seg(SegReg *seg)
+{
+    SegReg r = *seg;
+
+    memset(seg, 0, sizeof(*seg));
+    seg->selector = r.selector;
+    seg->base = r.base;
+    seg->limit = r.limit;
+    seg->flags = r.flags;
+}
+
+/* The state without what padding happens to hold. */
+static struct CpuState clean_state(Machine *m)
+{
+    struct CpuState s;
+
+    device_settle(device_find(m, "cpu0"));
+    s = test_cpu(m)->s;
+    for (int i = 0; i < 8; i++) {
+        FpReg r = s.fpregs[i];
+
+        memset(&s.fpregs[i], 0, sizeof(r));
+        s.fpregs[i].mant = r.mant;
+        s.fpregs[i].exp = r.exp;
+    }
+    for (int i = 0; i < 6; i++) clean_seg(&s.segs[i]);
+    clean_seg(&s.ldt);
+    clean_seg(&s.tr);
+    clean_seg(&s.gdt);
+    clean_seg(&s.idt);
+    return s;
+}
+
+static void compare(Machine *a, Machine *b, uint64_t from, int kind, Manner how)
+{
+    struct CpuState sa = clean_state(a), sb = clean_state(b), *x = &sa, *y = &sb;
+
+    if (memcmp(x, y, sizeof(*x)) || memcmp(test_ram(a), test_ram(b), MiB)) {
+        uint32_t at = 0;
+
+        while (at < MiB && test_ram(a)[at] == test_ram(b)[at]) at++;
+        g_test_message("first differing byte of RAM %x", at);
+        for (at = 0; at < sizeof(*x) && ((uint8_t *)x)[at] == ((uint8_t *)y)[at];) at++;
+        g_test_message("first differing byte of state %u", at);
+        g_test_message("eip %lx %lx eflags %lx %lx", x->eip, y->eip, x->eflags, y->eflags);
+        for (int i = 0; i < 8; i++) g_test_message("reg %d %lx %lx", i, x->regs[i], y->regs[i]);
+        g_error("program %lx kind %d slices of %ld drop %d differ", from, kind, (long)how.max,
+            how.drop);
+    }
+}
+
+static void run_programs(int kind)
+{
+    static const Manner manners[] = { { 1, false }, { 40, false }, { 7, true } };
+
+    for (int i = 0; i < PROGRAMS; i++) {
+        uint64_t from = (uint64_t)(uint32_t)g_test_rand_int() << 20 | 0xabcde;
+        Machine *whole = program(from, kind);
+        int64_t done = run_program(whole, (Manner){ LENGTH, false });
+
+        for (unsigned k = 0; k < ARRAY_SIZE(manners); k++) {
+            Machine *m;
+
+            if (kind == 2 && manners[k].drop) continue; /* a TLB hides changed page tables */
+            m = program(from, kind);
+            g_assert_cmpint(run_program(m, manners[k]), ==, done);
+            compare(whole, m, from, kind, manners[k]);
+            machine_free(m);
+        }
+        machine_free(whole);
+    }
+}
+
+static void test_random_real(void) { run_programs(0); }
+static void test_random_protected(void) { run_programs(1); }
+static void test_random_paging(void) { run_programs(2); }
+
+/* -- code that changes itself -- */
+
+#define PUT(m, at, ...)                                                                            \
+    do {                                                                                           \
+        static const uint8_t code_[] = { __VA_ARGS__ };                                            \
+        test_put(m, at, code_, sizeof(code_));                                                     \
+    } while (0)
+
+/* The next instruction of the running block is changed: it must run as changed. */
+static void test_smc_next(void)
+{
+    Machine *m = test_machine();
+    Cpu *cpu = test_cpu(m);
+
+    test_flat(cpu, 0);
+    cpu->s.regs[R_EAX] = 0;
+    PUT(m, 0x2000, 0xc6, 0x05, 0x08, 0x20, 0, 0, 42, /* mov byte [2008h], 42 */
+        0xb0, 0x01,                                  /* mov al, 1 */
+        0xeb, 0xfe);                                 /* jmp $ */
+    cpu->s.eip = 0x2000;
+    test_run(m, 3);
+    g_assert_cmphex(cpu->s.regs[R_EAX], ==, 42);
+    g_assert_cmphex(cpu->s.eip, ==, 0x2009);
+    machine_free(m);
+}
+
+/* A loop whose immediate is patched in every round, through another instruction's bytes. */
+static void test_smc_loop(void)
+{
+    Machine *m = test_machine();
+    Cpu *cpu = test_cpu(m);
+
+    test_flat(cpu, 0);
+    PUT(m, 0x2000, 0x05, 1, 0, 0, 0,   /* add eax, 1 */
+        0xff, 0x05, 0x01, 0x20, 0, 0,  /* inc dword [2001h] */
+        0x49, 0x75, 0xf2, 0xeb, 0xfe); /* dec ecx; jnz; jmp $ */
+    cpu->s.regs[R_EAX] = 0;
+    cpu->s.regs[R_ECX] = 1000;
+    cpu->s.eip = 0x2000;
+    test_run(m, 4000);
+    g_assert_cmpuint(cpu->s.regs[R_EAX], ==, 1000 * 1001 / 2);
+    g_assert_cmphex(cpu->s.eip, ==, 0x200e);
+    machine_free(m);
+}
+
+/* Code written by somebody else than the CPU. */
+static void test_smc_dma(void)
+{
+    Machine *m = test_machine();
+    Cpu *cpu = test_cpu(m);
+
+    test_flat(cpu, 0);
+    PUT(m, 0x2000, 0xb0, 0x01, 0xeb, 0xfc);
+    cpu->s.eip = 0x2000;
+    test_run(m, 2000);
+    PUT(m, 0x2001, 0x07);
+    test_run(m, 2);
+    g_assert_cmphex(cpu->s.regs[R_EAX] & 0xff, ==, 7);
+    machine_free(m);
+}
+
+/* An instruction across two pages, patched in the second one. */
+static void test_smc_crossing(void)
+{
+    Machine *m = test_machine();
+    Cpu *cpu = test_cpu(m);
+
+    test_flat(cpu, 0);
+    PUT(m, 0x2ffe, 0xb8, 1, 2, 3, 4, 0xeb, 0xf9); /* mov eax, 04030201h; jmp back */
+    cpu->s.eip = 0x2ffe;
+    test_run(m, 100);
+    g_assert_cmphex(cpu->s.regs[R_EAX], ==, 0x04030201);
+    PUT(m, 0x3002, 9);
+    test_run(m, 2);
+    g_assert_cmphex(cpu->s.regs[R_EAX], ==, 0x09030201);
+    machine_free(m);
+}
+
+/* -- call-outs -- */
+
+typedef struct Port {
+    Device dev;
+    MemRegion mmio;
+    int64_t at[8]; /* instructions done at each access */
+    unsigned n;
+} Port;
+
+static void port_note(Device *dev)
+{
+    Port *p = (Port *)dev;
+
+    p->at[p->n++ & 7] = clock_insns(&dev->m->clock);
+}
+
+static uint32_t port_read(Device *dev, uint32_t reg, unsigned size)
+{
+    (void)reg, (void)size;
+    port_note(dev);
+    return 0x5a;
+}
+
+static uint64_t mmio_read(Device *dev, MemAttrs attrs, uint64_t off, unsigned size)
+{
+    (void)attrs, (void)off, (void)size;
+    port_note(dev);
+    return 0xa5;
+}
+
+static const IoOps port_ops = { .read = port_read };
+static const MmioOps mmio_ops = { .read = mmio_read };
+
+static bool port_realize(Device *dev, Error *err)
+{
+    Port *p = (Port *)dev;
+
+    p->mmio = (MemRegion){ .name = "port",
+        .gpa = 0xe0000000,
+        .size = PAGE_SIZE,
+        .enabled = true,
+        .ops = &mmio_ops,
+        .dev = dev };
+    mem_region_add(dev->m, &p->mmio);
+    return pio_map(dev, 0x80, 1, &port_ops, 0, "port", err);
+}
+DEVICE_STATELESS(
+    port, "notes when it is asked", Port, .name = "test-port", .realize = port_realize);
+
+/* Whatever the slices, a device sees the same instant, and each access happens once. */
+static void test_callout(int64_t slice)
+{
+    Error err = ERROR_INIT;
+    Machine *m = test_machine();
+    Cpu *cpu = test_cpu(m);
+    Port *p = (Port *)device_create(m, "test-port", "port", &err, NULL);
+
+    g_assert_nonnull(p);
+    test_flat(cpu, 0);
+    PUT(m, 0x2000, 0x90, 0x90, 0xa1, 0, 0, 0, 0xe0, /* nop nop mov eax, [e0000000h] */
+        0x90, 0xe4, 0x80,                           /* nop; in al, 80h */
+        0x8b, 0x0d, 0, 0, 0, 0xe0,                  /* mov ecx, [e0000000h] */
+        0x90, 0xf3, 0x6c, 0xeb, 0xfe);              /* nop; rep insb; jmp $ */
+    cpu->s.regs[R_ECX] = 0;
+    cpu->s.regs[R_EDX] = 0x80;
+    cpu->s.regs[R_EDI] = 0x3000;
+    cpu->s.eip = 0x2000;
+    for (int64_t left = 12; left > 0; left -= slice) test_run(m, MIN_OF(left, slice));
+    g_assert_cmpuint(p->n, ==, 3 + 5);
+    g_assert_cmpint(p->at[0], ==, 3);
+    g_assert_cmpint(p->at[1], ==, 5);
+    g_assert_cmpint(p->at[2], ==, 6);
+    for (int i = 0; i < 5; i++) g_assert_cmpint(p->at[3 + i], ==, 8 + i);
+    g_assert_cmpuint(cpu->s.regs[R_ECX], ==, 0xa5 - 5);
+    machine_free(m);
+}
+
+static void test_callouts(void)
+{
+    for (int64_t slice = 1; slice < 13; slice++) test_callout(slice);
+}
+
+/* TF: the handler counts one trap per instruction. */
+static void test_trap_flag(void)
+{
+    Machine *m = test_machine();
+    Cpu *cpu = test_cpu(m);
+    uint8_t *ram = test_ram(m);
+
+    test_real(cpu, 0);
+    store_le32(ram + 4, HANDLER_AT);
+    PUT(m, HANDLER_AT, 0xff, 0x06, 0x00, 0x09, 0xcf);        /* inc word [900h]; iret */
+    PUT(m, 0x2000, 0x9c, 0x58, 0x80, 0xcc, 0x01, 0x50, 0x9d, /* pushf pop ax or ah,1 push popf */
+        0x90, 0x90, 0x90, 0xf3, 0xaa,                        /* nop nop nop; rep stosb (cx = 3) */
+        0x9c, 0x58, 0x80, 0xe4, 0xfe, 0x50, 0x9d, 0x90, 0xeb, 0xfe);
+    cpu->s.regs[R_ECX] = 3;
+    cpu->s.regs[R_EDI] = 0x3000;
+    cpu->s.regs[R_ESP] = 0x8000;
+    cpu->s.eip = 0x2000;
+    test_run(m, 100);
+    /* three nops, three iterations, pushf pop and push popf */
+    g_assert_cmpuint(load_le16(ram + 0x900), ==, 3 + 3 + 5);
+    machine_free(m);
+}
+
+/* -- sibling calls -- */
+
+/* A long chain of handlers must not grow the host's stack. */
+static void test_depth(void)
+{
+#ifdef DISPATCH_LOOP
+    g_test_skip("this build runs handlers in a loop");
+#else
+    Machine *m = test_machine();
+    Cpu *cpu = test_cpu(m);
+    GError *error = NULL;
+    char *out = NULL, *self = g_file_read_link("/proc/self/exe", NULL), *cmd;
+    int calls = 0, jumps = 0;
+
+    machine_free(m);
+    (void)cpu;
+    cmd = g_strdup_printf("objdump -d --no-show-raw-insn --disassemble=jcc4_flat %s", self);
+    if (!g_spawn_command_line_sync(cmd, &out, NULL, NULL, &error)) {
+        g_test_skip("no objdump");
+        g_error_free(error);
+    } else {
+        for (char **l = g_strsplit(out, "\n", -1), **p = l; *p; p++) {
+            calls += strstr(*p, "\tcall") != NULL;
+            jumps += strstr(*p, "\tjmp    *") != NULL;
+        }
+        g_assert_cmpint(calls, ==, 0);
+        g_assert_cmpint(jumps, >=, 1);
+    }
+    g_free(out);
+    g_free(cmd);
+    g_free(self);
+#endif
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/blocks/random-real", test_random_real);
+    g_test_add_func("/blocks/random-protected", test_random_protected);
+    g_test_add_func("/blocks/random-paging", test_random_paging);
+    g_test_add_func("/blocks/smc-next", test_smc_next);
+    g_test_add_func("/blocks/smc-loop", test_smc_loop);
+    g_test_add_func("/blocks/smc-dma", test_smc_dma);
+    g_test_add_func("/blocks/smc-crossing", test_smc_crossing);
+    g_test_add_func("/blocks/callouts", test_callouts);
+    g_test_add_func("/blocks/trap-flag", test_trap_flag);
+    g_test_add_func("/blocks/sibling-calls", test_depth);
+    return g_test_run();
+}
