@@ -53,7 +53,7 @@
 #define BSWAP_R(at, i) [(at) + (i)] = ROW("bswap", FORM_OPREG, SIZE_V, .fns = &bswap_r)
 #define MOV_R8(at, i) [(at) + (i)] = ROW("mov", FORM_OPREG, SIZE_B, .imm = IMM_8, .fns = &mov_mi)
 #define MOV_RV(at, i) [(at) + (i)] = ROW("mov", FORM_OPREG, SIZE_V, .imm = IMM_Z, .fns = &mov_mi)
-#define X87(at, i) [(at) + (i)] = MODRM("x87", SIZE_D, .slow = op_x87, .flags = OP_MID)
+#define X87(at, i) [(at) + (i)] = MODRM("x87", SIZE_V, .slow = op_x87, .flags = OP_MID)
 #define NOP_RM(at, i) [(at) + (i)] = MODRM("nop", SIZE_V, .fns = &nop_fns)
 #define MMX_AT(at) [0x100 + (at)] = MODRM("mmx", SIZE_Q, .slow = op_mmx, .flags = OP_MID | OP_NP)
 #define MMX_X(at, i) MMX_AT((at) + (i))
