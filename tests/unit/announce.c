@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Self-announcement: the frames' bytes and times, as a pcap file of the cable has them. */
+/* Self-announcement: the frames' bytes and times, as a pcap file of the cable has them.
+ * TEST-ALONE, since it measures time. */
 #include <glib/gstdio.h>
 #include <string.h>
 #include <unistd.h>

@@ -1,0 +1,138 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+# TEST-TIMEOUT: 400
+# TEST-ALONE: the announcement is timed
+"""The network cards under real drivers: iPXE boots over TFTP and HTTP from the PCI card's ROM; Linux
+moves megabytes both ways through the ISA card, and goes on after loadvm, which is announced."""
+import hashlib
+import http.server
+import os
+import socket
+import struct
+import sys
+import threading
+import time
+import urllib.parse
+
+sys.path[:0] = [os.environ["SRCDIR"] + "/tests", os.environ["SRCDIR"] + "/tests/lib"]
+import guests
+import linux686
+from guest_vm import VM
+from tap import Tap
+
+TAP = Tap()
+TMP = os.environ["TMPDIR"]
+ROM = "/usr/lib/ipxe/qemu/pxe-ne2k_pci.rom"
+PAYLOAD = os.urandom(4000000)
+MAC = bytes.fromhex("525400123456")
+ANNOUNCED = [0, 50, 200, 450, 800]
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.server.asked.append(urllib.parse.unquote(self.path))
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(PAYLOAD)))
+        self.end_headers()
+        self.wfile.write(PAYLOAD)
+
+    def log_message(self, *_):
+        pass
+
+
+def serve():
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.asked = []
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return server
+
+
+def pxe():
+    if not os.path.exists(ROM):
+        TAP.skip("iPXE", f"no {ROM}: package ipxe-qemu")
+        return
+    server = serve()
+    os.mkdir(TMP + "/tftp")
+    with open(TMP + "/tftp/boot.ipxe", "w", encoding="ascii") as f:
+        f.write("#!ipxe\nimgfetch http://10.0.2.2:%d/${net0/mac}/${net0/ip} || \n"
+                "imgfetch http://10.0.2.2:%d/done ||\nshell\n" % ((server.server_address[1],) * 2))
+    nic = f"user,model=ne2k_pci,tftp={TMP}/tftp,bootfile=boot.ipxe"
+    vm = VM("-M", "pc", "-m", "64", "-nodefaults", "-vga", "std", "-nic", nic, "-boot", "n")
+    end = time.monotonic() + 120
+    while len(server.asked) < 2 and time.monotonic() < end:
+        time.sleep(0.1)
+    TAP.equal(server.asked, ["/52:54:00:12:34:56/10.0.2.15", "/done"],
+              "iPXE gets an address, a script by TFTP and a file by HTTP")
+    vm.quit()
+    vm.kill()
+
+
+class Upload(threading.Thread):
+    """Takes one connection and digests what comes."""
+
+    def __init__(self):
+        super().__init__(daemon=True)
+        self.sock = socket.create_server(("127.0.0.1", 0))
+        self.port = self.sock.getsockname()[1]
+        self.digest = None
+        self.start()
+
+    def run(self):
+        conn = self.sock.accept()[0]
+        h = hashlib.sha256()
+        while data := conn.recv(65536):
+            h.update(data)
+        self.digest = h.hexdigest()
+
+
+def announcements(path):
+    """Times in milliseconds, from the first one, of the RARP frames in a pcap file."""
+    with open(path, "rb") as f:
+        data = f.read()
+    at, times = 24, []
+    frame = (b"\xff" * 6 + MAC + bytes.fromhex("8035000108000604 0003") + MAC + bytes(4) + MAC
+             + bytes(22))
+    while at < len(data):
+        sec, usec, kept, _ = struct.unpack_from("=IIII", data, at)
+        if data[at + 16:at + 16 + kept] == frame:
+            times.append(sec * 1000 + usec / 1000)
+        at += 16 + kept
+    return [t - times[0] for t in times]
+
+
+def isa():
+    server = serve()
+    kernel, initrd = linux686.files(TMP, modules=("ne", "ata_piix", "sd_mod"), setup=b"")
+    disk = linux686.disk(TMP + "/d.qcow2")
+    vm = linux686.boot(linux686.options(kernel, initrd, disk, nic=None) + [
+        "-netdev", "user,id=n0", "-device", "ne2k_isa,netdev=n0,iobase=0x300,irq=9",
+        "-object", f"filter-dump,id=d0,netdev=n0,file={TMP}/n0.pcap"])
+    vm.shell("insmod $(find / -name 'ne.ko*' | head -n 1) io=0x300 irq=9; "
+             "ifconfig eth0 10.0.2.15 netmask 255.255.255.0")
+    want = hashlib.sha256(PAYLOAD).hexdigest()
+    fetch = f"wget -q -O /tmp/f http://10.0.2.2:{server.server_address[1]}/ && sha256sum /tmp/f"
+    TAP.check(want in vm.shell(fetch, 120), "what Linux fetches arrives whole")
+    upload = Upload()
+    vm.shell(f"nc 10.0.2.2 {upload.port} < /tmp/f", 120)
+    upload.join(20)
+    TAP.equal(upload.digest, want, "and what it sends")
+    TAP.equal(vm.hmp("savevm a"), "", "savevm")
+    vm.shell("ifconfig eth0 down")
+    TAP.equal(vm.hmp("loadvm a"), "", "loadvm")
+    text = vm.shell("rm /tmp/f; " + fetch, 120)
+    TAP.check(want in text, "the card goes on where it was saved", text)
+    time.sleep(1)
+    times = announcements(TMP + "/n0.pcap")
+    TAP.check(len(times) == 5 and all(abs(t - w) <= 20 for t, w in zip(times, ANNOUNCED)),
+              "loadvm is announced at 0, 50, 200, 450 and 800 ms", times)
+    text = vm.shell("ifconfig eth0")
+    TAP.check("errors:0 dropped:0 overruns:0" in text, "no frame was lost", text)
+    vm.quit()
+    vm.kill()
+
+
+try:
+    TAP.run(pxe, isa)
+except guests.Unavailable as e:
+    TAP.skip("linux", str(e))
+TAP.finish()
