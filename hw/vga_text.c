@@ -195,7 +195,7 @@ bool vga_text_cells(
     for (unsigned i = 0; i < *columns * *rows; i++) {
         uint32_t at = mode.start + i / mode.columns * mode.line_offset + i % mode.columns * 4;
 
-        if (at == cur.at) *cursor = i;
+        if (at == cur.at && !(vga->s->cr[CR_CURSOR_START] & CURSOR_OFF)) *cursor = i;
         if (i < max) cells[i] = load_le16(vga->vram->host + (at & vga->vram_mask));
     }
     return true;
