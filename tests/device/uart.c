@@ -99,6 +99,16 @@ static void test_receive(Fixture *f, gconstpointer data)
     g_assert_cmphex(get(f, DATA), ==, 'a');
 }
 
+/* A guest that stands still gets nothing, and has room again when it runs on. */
+static void test_stopped(Fixture *f, gconstpointer data)
+{
+    (void)data;
+    machine_set_run_state(f->m, RUN_PAUSED);
+    g_assert_cmpuint(chardev_can_receive(&f->tape->chr), ==, 0);
+    machine_set_run_state(f->m, RUN_RUNNING);
+    g_assert_cmpuint(chardev_can_receive(&f->tape->chr), ==, 1);
+}
+
 static void test_fifo_trigger(Fixture *f, gconstpointer data)
 {
     (void)data;
@@ -297,6 +307,7 @@ int main(int argc, char **argv)
     CASE(send);
     CASE(thr_interrupt);
     CASE(receive);
+    CASE(stopped);
     CASE(fifo_trigger);
     CASE(fifo_timeout);
     CASE(fifo_clear);
