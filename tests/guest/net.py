@@ -34,7 +34,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_response(200)
         self.send_header("Content-Length", str(len(PAYLOAD)))
         self.end_headers()
-        self.wfile.write(PAYLOAD)
+        try:
+            self.wfile.write(PAYLOAD)
+        except ConnectionError:
+            pass  # the guest was switched off meanwhile
 
     def log_message(self, *_):
         pass
