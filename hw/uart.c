@@ -34,7 +34,6 @@ typedef struct Uart {
     Chardev *chardev;
     MachineNotifier notifier;
     Timer timeout, kick;
-    MachineNotifier notifier;
     struct UartState {
         uint16_t divider;
         uint8_t rbr, ier, iir, lcr, mcr, lsr, msr, scr, fcr;
@@ -627,19 +626,10 @@ static void uart_sync(Device *dev)
     irq_set(&u->irq, !(u->s.iir & IIR_NONE));
 }
 
-static void uart_notify(void *opaque, MachineEvent event)
-{
-    const Uart *u = opaque;
-
-    if (event == EVENT_RUN_STATE && machine_running(u->dev.m) && u->chardev)
-        chardev_accept_input(u->chardev);
-}
-
 static bool uart_realize(Device *dev, Error *err);
 
 static void uart_unrealize(Device *dev)
 {
-    machine_notifier_del(dev->m, &UART(dev)->notifier);
     timer_cancel(&UART(dev)->timeout);
     timer_cancel(&UART(dev)->kick);
     machine_notifier_del(dev->m, &UART(dev)->notifier);
@@ -683,9 +673,7 @@ static bool uart_realize(Device *dev, Error *err)
     if (!uart_place(u, err)) return false;
     timer_init(&u->timeout, &dev->m->clock, uart_timeout_fire, u);
     timer_init(&u->kick, &dev->m->clock, uart_kick_fire, u);
-    u->notifier = (MachineNotifier){ .notify = uart_notify, .opaque = u };
     if (!pio_map(dev, u->iobase, REGS, &uart_io, 0, "serial", err)) return false;
-    machine_notifier_add(dev->m, &u->notifier);
     if (u->chardev) chardev_attach(u->chardev, &uart_front, u);
     u->notifier = (MachineNotifier){ .notify = uart_notify, .opaque = u };
     machine_notifier_add(dev->m, &u->notifier);
