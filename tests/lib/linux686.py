@@ -17,6 +17,24 @@ ifconfig eth0 >/dev/null 2>&1 && ifconfig eth0 up
 """
 
 
+# Writes the disk, drops the caches, reads it back, over and over.
+BUSY = rb"""#!/bin/sh
+i=0
+while [ $i -lt ${1:-400} ]; do
+  i=$((i+1))
+  dd if=/dev/urandom of=/tmp/r bs=4k count=16 2>/dev/null
+  s=$(md5sum < /tmp/r)
+  dd if=/tmp/r of=/dev/sda bs=64k seek=$((i%100+16)) conv=fsync 2>/dev/null
+  echo 5 > /proc/sys/vm/drop_caches
+  t=$(dd if=/dev/sda bs=64k skip=$((i%100+16)) count=1 2>/dev/null | md5sum)
+  [ "$s" = "$t" ] || echo "MISMATCH $i"
+  usleep 1000
+  echo "step $i"
+done
+echo ALL WELL
+"""
+
+
 def closure(modules_dir, names):
     """The modules with what they depend on, in an order that insmod takes."""
     import glob
@@ -50,7 +68,8 @@ def files(tmp, modules=("ne2k-pci", "ata_piix", "sd_mod"), setup=SETUP):
     """(kernel, initrd) in tmp."""
     kernel, mods = guests.kernel_686()
     initrd = tmp + "/initrd.gz"
-    guests.initramfs(initrd, mods, closure(mods, modules), setup=setup)
+    guests.initramfs(initrd, mods, closure(mods, modules), setup=setup,
+                     extra={"busy.sh": BUSY})
     return kernel, initrd
 
 
@@ -83,12 +102,13 @@ def booted(tmp):
     the options to start it with.  Made once per build of the emulator."""
     cache = os.path.join(guests.CACHE, "booted")
     os.makedirs(cache, exist_ok=True)
-    kernel, initrd = files(cache) if not os.path.exists(cache + "/initrd.gz") else (
-        guests.kernel_686()[0], cache + "/initrd.gz")
-    image = cache + "/disk.qcow2"
+    image, initrd = cache + "/disk.qcow2", cache + "/initrd.gz"
     with open(cache + "/lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not os.path.exists(image) or os.path.getmtime(image) < os.path.getmtime(STASIS):
+        newest = max(os.path.getmtime(p) for p in (STASIS, __file__, guests.__file__))
+        if not os.path.exists(image) or os.path.getmtime(image) < newest:
+            files(cache)
+            kernel = guests.kernel_686()[0]
             if os.path.exists(image):
                 os.unlink(image)
             disk(image + ".new")
@@ -98,6 +118,7 @@ def booted(tmp):
             vm.quit()
             vm.kill()
             os.rename(image + ".new", image)
+        kernel = guests.kernel_686()[0]
         copy = tmp + "/booted.qcow2"
         subprocess.run(["cp", "--sparse=always", image, copy], check=True)
     return copy, options(kernel, initrd, copy) + ["-loadvm", "booted"]
