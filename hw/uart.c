@@ -380,7 +380,7 @@ static size_t uart_can_receive(void *opaque)
 {
     const Uart *u = opaque;
 
-    /* While the machine stands its state does not change; and a load would drop what came before. */
+    /* While the machine stands its state does not change; a load would drop what came before. */
     if (!machine_running(u->dev.m) || u->s.mcr & MCR_LOOP) return 0;
     if (u->s.fcr & FCR_ENABLE) return FIFO_SIZE - u->s.recv_fifo.num;
     return !(u->s.lsr & LSR_DATA);
