@@ -1,0 +1,67 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+# TEST-TIMEOUT: 900
+"""Time of savevm and loadvm and growth of the image, with a booted Linux: Stasis against QEMU."""
+import os
+import shutil
+import subprocess
+import sys
+import time
+
+SRC = os.environ.get("SRCDIR") or os.path.dirname(os.path.dirname(os.path.dirname(
+    os.path.abspath(__file__))))
+sys.path[:0] = [SRC + "/tests", SRC + "/tests/lib"]
+import guests
+import linux686
+from tap import Tap
+
+TMP = os.environ.get("TMPDIR", "/tmp")
+TURNS = 5
+tap = Tap()
+
+
+def allocated(path):
+    return os.stat(path).st_blocks * 512
+
+
+def timed(vm, line):
+    start = time.monotonic()
+    answer = vm.hmp(line)
+    assert answer.strip() in ("", line), answer
+    return time.monotonic() - start
+
+
+def measure(name, emulator):
+    """Seconds of savevm and loadvm (the least of some turns), bytes of growth per snapshot."""
+    kernel, initrd = linux686.files(TMP)
+    disk = linux686.disk(f"{TMP}/{name}.qcow2")
+    vm = linux686.boot(linux686.options(kernel, initrd, disk), emulator=emulator, tag=name)
+    vm.hmp("stop")
+    before = allocated(disk)
+    saves = [timed(vm, f"savevm s{i}") for i in range(TURNS)]
+    growth = (allocated(disk) - before) / TURNS
+    loads = [timed(vm, f"loadvm s{i}") for i in range(TURNS)]
+    vm.kill()
+    check = subprocess.run(["qemu-img", "check", "-q", disk], check=False).returncode
+    tap.equal(check, 0, f"{name}: the image is clean")
+    print(f"# {name:8} savevm {min(saves) * 1000:8.1f} ms, loadvm {min(loads) * 1000:8.1f} ms, "
+          f"{growth / 1048576:6.2f} MiB a snapshot", flush=True)
+    return min(saves), min(loads), growth
+
+
+def main():
+    ours = measure("stasis", None)
+    if not shutil.which("qemu-system-i386"):
+        tap.skip("against QEMU", "no qemu-system-i386")
+        return
+    theirs = measure("qemu", "qemu-system-i386")
+    for what, a, b in zip(("savevm time", "loadvm time", "image growth"), ours, theirs):
+        print(f"# {what}: {a / b:.2f} of QEMU's")
+    tap.check(ours[2] <= theirs[2] * 1.1, "the image grows no more than QEMU's")
+
+
+try:
+    tap.run(main)
+except guests.Unavailable as e:
+    tap.skip("snapshot", str(e))
+tap.finish()
