@@ -198,6 +198,7 @@ void stack_current(Cpu *cpu, Stack *st)
     st->esp = (uint32_t)cpu->s.regs[R_ESP];
     st->mask = stack_mask(&st->ss);
     st->sys = cpu_cpl(cpu) < 3;
+    if (!cpu_protected(cpu)) st->ss.flags &= ~(uint32_t)SEGF_EC; /* types mean nothing there */
 }
 
 void stack_inner(Stack *st, const SegReg *ss, uint32_t esp, unsigned cpl)
