@@ -12,6 +12,7 @@
 
 #include "cpu/cpu.h"
 #include "cpu/decode.h"
+#include "util/options.h"
 
 #define F(name) (1u << FEAT_##name)
 
@@ -220,6 +221,16 @@ static bool model_parse_item(Cpu *cpu, const char *item, Error *err)
     return ok;
 }
 
+static bool model_unknown(const char *name, Error *err)
+{
+    const char *names[ARRAY_SIZE(models)], *hint;
+
+    for (unsigned i = 0; i < ARRAY_SIZE(models); i++) names[i] = models[i].name;
+    hint = did_you_mean(name, names, ARRAY_SIZE(models));
+    return error_set(err, "unable to find CPU model '%s'%s%s%s", name,
+        hint ? "; did you mean '" : "", hint ? hint : "", hint ? "'?" : "");
+}
+
 bool cpu_model_parse(Cpu *cpu, const char *text, Error *err)
 {
     char **items = g_strsplit(text, ",", 0);
@@ -229,7 +240,7 @@ bool cpu_model_parse(Cpu *cpu, const char *text, Error *err)
         if (!strcmp(models[i].name, items[0])) cpu->model = &models[i];
     }
     if (!cpu->model) {
-        ok = error_set(err, "unable to find CPU model '%s'", items[0] ? items[0] : "");
+        ok = model_unknown(items[0] ? items[0] : "", err);
     } else {
         cpu->features = (struct CpuFeatures){ .ecx1 = cpu->model->ecx1,
             .edx1 = cpu->model->edx1,
