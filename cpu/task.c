@@ -137,6 +137,7 @@ static void task_commit(Cpu *cpu, uint16_t sel, const Desc *d, const TaskImage *
     bool vm = t->eflags & FLAG_VM;
 
     s->tr = desc_segreg(sel, d);
+    s->tr.flags &= ~(uint32_t)(DESC_BUSY << SEGF_TYPE_SHIFT); /* as LTR has it */
     s->cr[0] |= CR0_TS;
     if (t->wide && s->cr[0] & CR0_PG) cpu_write_cr3(cpu, t->cr3);
     for (unsigned i = 0; i < 8; i++) s->regs[i] = t->regs[i];
