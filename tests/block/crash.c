@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A process that works on a qcow2 image is killed before (or in the middle of) its n-th change of the
- * file, for every n: what is left must be sound, hold the old snapshot or the new one, and be
+ * A process that works on a qcow2 image is killed before (or in the middle of) its n-th change of
+ * the file, for every n: what is left must be sound, hold the old snapshot or the new one, and be
  * writable.  The same work with an error in place of the kill must leave a clean image.
  * TEST-TIMEOUT: 600
  */
@@ -253,6 +253,82 @@ static void test_torn(gconstpointer opaque)
     if (judge_there()) test_kill(opaque, "tear");
 }
 
+/* Anything, in any order. */
+static void crash_wild(BlockImage *img, uint32_t *seed)
+{
+    uint8_t *p = g_malloc0(64 * KiB);
+    uint64_t off = judge_random(seed) % (image_size(img) - 64 * KiB);
+    size_t n = 1 + judge_random(seed) % (64 * KiB);
+    unsigned snapshots = image_snapshot_count(img);
+    uint64_t cluster = image_cluster_size(img);
+
+    crash_fill(p, n / 2, *seed);
+    switch (judge_random(seed) % 16) {
+    case 0: crash_save(img, "vm", 2, NULL); break;
+    case 1:
+        if (snapshots) image_snapshot_goto(img, judge_random(seed) % snapshots, NULL);
+        break;
+    case 2:
+        if (snapshots > 3) image_snapshot_delete(img, judge_random(seed) % snapshots, NULL);
+        break;
+    case 3: image_vmstate_write(img, 0, p, n); break;
+    case 4: image_vmstate_discard(img, NULL); break;
+    case 5: image_resize(img, align_up(image_size(img) + n - 32 * KiB, 512), NULL); break;
+    case 6:
+    case 7: image_flush(img); break;
+    case 8:
+    case 9: image_write_zeroes(img, off, n); break;
+    case 10:
+    case 11:
+        if (cluster <= 64 * KiB) {
+            image_write_compressed(img, align_down(off, cluster), p, cluster);
+        }
+        break;
+    default: image_write(img, off, p, n); break;
+    }
+    g_free(p);
+}
+
+static void crash_wild_child(const char *path, unsigned at, uint32_t seed)
+{
+    char *name = g_strdup_printf("fault:kind=kill,at=%u:%s", at, path);
+    BlockImage *img = image_open(name, "qcow2", IMAGE_WRITABLE | IMAGE_UNSAFE, NULL);
+
+    for (unsigned i = 0; img && i < 200; i++) crash_wild(img, &seed);
+    image_close(img);
+    _exit(0);
+}
+
+/* Killed at any time in any work, again and again on the same image: sound every time. */
+static void test_wild(gconstpointer opaque)
+{
+    const Case *c = opaque;
+    uint32_t seed = 77 + g_str_hash(c->name);
+    char *path;
+
+    if (!judge_there()) return;
+    path = crash_prepare(c);
+    for (unsigned i = 0; i < (g_test_slow() ? 600 : 30); i++) {
+        unsigned at = 1 + judge_random(&seed) % 400;
+        uint32_t child_seed = judge_random(&seed);
+        pid_t pid = fork();
+
+        if (!pid) crash_wild_child(path, at, child_seed);
+        g_assert_cmpint(waitpid(pid, NULL, 0), ==, pid);
+        JUDGE_SOUND(path);
+        if (i % 10 == 9) { /* what leaked in the meantime can be had back */
+            BlockImage *img = judge_open(path, IMAGE_WRITABLE | IMAGE_UNSAFE);
+            ImageCheck check = { .fix_leaks = true };
+
+            g_assert_true(image_check(img, &check, NULL));
+            image_close(img);
+            JUDGE_CLEAN(path);
+        }
+    }
+    g_unlink(path);
+    g_free(path);
+}
+
 /* One request fails; the program goes on, gives up its VM state and closes the image. */
 static void test_error(const Case *c, const char *kind, const char *times)
 {
@@ -343,7 +419,8 @@ int main(int argc, char **argv)
         const char *name;
         void (*fn)(gconstpointer);
     } tests[] = { { "killed", test_killed }, { "torn", test_torn }, { "eio", test_eio },
-        { "short", test_short }, { "dead-disk", test_dead_disk }, { "full", test_full } };
+        { "short", test_short }, { "dead-disk", test_dead_disk }, { "full", test_full },
+        { "wild", test_wild } };
 
     g_test_init(&argc, &argv, NULL);
     for (unsigned t = 0; t < ARRAY_SIZE(tests); t++) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Who may have an image open beside whom: we beside ourselves, and qemu-img and qemu-io beside us. */
+/* Who may have an image open beside whom: we beside ourselves, qemu-img and qemu-io beside us. */
 #include <unistd.h>
 
 #include "tests/block/judge.h"

@@ -36,11 +36,13 @@ def numbers(data):
 
 
 def move(src, opts, uri_in, uri_out, prepare=lambda d: None):
-    """Moves the guest to a new process; answers it with the two serial logs around the move."""
+    """Moves the guest to a new process; answers it, how the migration ended, what `info migrate` said
+    and the longest time without a line meanwhile."""
     dst = VM(*opts, "-incoming", uri_in, tag="dst")
     prepare(dst)
     src.serial.drain()
-    src.hmp("migrate -d " + uri_out)
+    begin = time.monotonic()
+    src.hmp(f'migrate -d "{uri_out}"')
     end = time.monotonic() + 60
     while time.monotonic() < end:
         status, text = None, src.hmp("info migrate")
@@ -50,16 +52,13 @@ def move(src, opts, uri_in, uri_out, prepare=lambda d: None):
         if m and m.group(1) in ("completed", "failed"):
             break
         time.sleep(0.005)
+    if not m or m.group(1) != "completed":
+        raise RuntimeError(f"{uri_out}: {text}")
     dst.serial.expect(r"N\d+\r\n", 30)
     dst.serial.drain(0.1)
     src.serial.drain()
-    return dst, m.group(1), text
-
-
-def silence(src, dst):
-    """The longest gap between lines around the move, as seen from outside."""
-    log = sorted(src.serial.log[-40:] + dst.serial.log)
-    return max(b[0] - a[0] for a, b in zip(log, log[1:]))
+    log = sorted(e for e in src.serial.log + dst.serial.log if e[0] >= begin)
+    return dst, m.group(1), text, max(b[0] - a[0] for a, b in zip(log, log[1:]))
 
 
 def channel(name, uri, times=10):
@@ -71,7 +70,7 @@ def channel(name, uri, times=10):
     ok = True
     for i in range(times):
         uri_in, uri_out, prepare = uri(i)
-        dst, status, text = move(vm, opts, uri_in, uri_out, prepare)
+        dst, status, text, gap = move(vm, opts, uri_in, uri_out, prepare)
         ok &= TAP.check(status == "completed", f"{name} {i}: completed", text) or False
         joined = vm.serial.data + dst.serial.data
         got = numbers(joined)
@@ -80,7 +79,7 @@ def channel(name, uri, times=10):
                          f"{name} {i}: no line lost or doubled",
                          f"{[(a, b) for a, b in zip(got, got[1:]) if b != a + 1][:5]}"):
             ok = False
-        gaps.append(silence(vm, dst))
+        gaps.append(gap)
         dst.serial.data = joined[joined.rindex(b"N%d\r" % 20):]
         dst.serial.mark = len(dst.serial.data)
         vm.kill()
@@ -153,7 +152,7 @@ def killed_destination():
     got = got[got.index(20):]
     TAP.equal(got, list(range(20, 20 + len(got))), "and has lost nothing")
     vm.hmp("migrate_set_parameter max-bandwidth 1G")
-    dst, status, text = move(vm, opts, f"unix:{TMP}/k2", f"unix:{TMP}/k2")
+    dst, status, text, gap = move(vm, opts, f"unix:{TMP}/k2", f"unix:{TMP}/k2")
     TAP.equal(status, "completed", "the next migration works")
     vm.kill()
     dst.kill()

@@ -4,6 +4,7 @@ that a test that needs a running Linux does not boot one each time."""
 import fcntl
 import os
 import subprocess
+import time
 
 import guests
 from guest_vm import STASIS, VM
@@ -119,6 +120,6 @@ def booted(tmp):
             vm.kill()
             os.rename(image + ".new", image)
         kernel = guests.kernel_686()[0]
-        copy = tmp + "/booted.qcow2"
+        copy = f"{tmp}/booted{time.monotonic_ns()}.qcow2"
         subprocess.run(["cp", "--sparse=always", image, copy], check=True)
     return copy, options(kernel, initrd, copy) + ["-loadvm", "booted"]
