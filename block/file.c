@@ -77,19 +77,24 @@ static int64_t posix_length(BlockFile *f)
     return n < 0 ? -errno : n;
 }
 
+static int posix_fallocate_mode(BlockFile *f, int mode, uint64_t off, uint64_t len)
+{
+    while (fallocate(f->fd, mode, (off_t)off, (off_t)len)) {
+        if (errno == EOPNOTSUPP || errno == ENODEV || errno == ENOSYS) return -ENOTSUP;
+        if (errno != EINTR) return -errno;
+    }
+    return 0;
+}
+
 /* Does not lengthen the file: what lies behind its end reads as zeroes anyway. */
 static int posix_punch(BlockFile *f, uint64_t off, uint64_t len)
 {
-    int mode = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
-
-    if (!fallocate(f->fd, mode, (off_t)off, (off_t)len)) return 0;
-    return errno == EOPNOTSUPP || errno == ENODEV || errno == ENOSYS ? -ENOTSUP : -errno;
+    return posix_fallocate_mode(f, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, off, len);
 }
 
 static int posix_reserve(BlockFile *f, uint64_t off, uint64_t len)
 {
-    if (!fallocate(f->fd, 0, (off_t)off, (off_t)len)) return 0;
-    return errno == EOPNOTSUPP || errno == ENODEV || errno == ENOSYS ? -ENOTSUP : -errno;
+    return posix_fallocate_mode(f, 0, off, len);
 }
 
 static int posix_truncate(BlockFile *f, uint64_t len)

@@ -2,8 +2,9 @@
 /*
  * Images: formats over protocols over a backing chain.
  *
- * A write goes to the top layer alone.  A layer below is opened read-only and shared.  An image that
- * was probed as raw may not be given another format's header by its guest: see image_guest_forges.
+ * A write goes to the top layer alone.  A layer below is opened read-only and shared.  An image
+ * that was probed as raw may not be given another format's header by its guest: see
+ * image_guest_forges.
  */
 #include "block/driver.h"
 

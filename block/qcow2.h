@@ -137,7 +137,8 @@ static inline uint64_t qcow2_cluster(const Qcow2 *q, uint64_t off)
 {
     return off >> q->cluster_bits;
 }
-/* A table cannot be there: between clusters, or (where nobody else makes it longer) behind the end. */
+/* A table cannot be there: between clusters, or behind the end (of a file that nobody else makes
+ * longer). */
 static inline bool qcow2_is_astray(const Qcow2 *q, uint64_t off)
 {
     return off & (q->cluster_size - 1) ||

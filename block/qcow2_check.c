@@ -296,7 +296,7 @@ static bool check_repair(Check *c, bool errors, Error *err)
     q->in_use_clusters = c->clusters;
     qcow2_txn_begin(q);
     ret = check_set_counts(c, true, errors);
-    if (!ret && errors) ret = qcow2_tree_settle(q, l1, q->l1_size);
+    if (!ret) ret = qcow2_tree_settle(q, l1, q->l1_size); /* a count that sinks to 1 */
     if (!ret && memcmp(l1, q->l1, q->l1_size * sizeof(*l1))) {
         qcow2_free(q, old_l1, (uint64_t)q->l1_size * 8);
         ret = qcow2_write_l1(q, l1, q->l1_size, &roots.l1_offset);

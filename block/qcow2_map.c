@@ -130,7 +130,7 @@ int qcow2_l1_grow(Qcow2 *q, uint32_t size)
 
     if (size <= q->l1_size) return 0;
     if (size > Q2_MAX_L1 / 8) return -EFBIG;
-    if (bytes > old_bytes || q->l1_moved || !q->l1_offset) {
+    if (bytes > old_bytes || !q->l1_offset) {
         off = qcow2_alloc(q, bytes);
         if (off < 0) return (int)off;
         ret = qcow2_reserve(q, (uint64_t)off, bytes);
@@ -157,7 +157,11 @@ int qcow2_table_writable(Qcow2 *q, uint64_t l1_index, Qcow2Table **table)
     int64_t off;
     int ret = 0;
 
-    if (l1_index >= q->l1_size) ret = qcow2_l1_grow(q, (uint32_t)(l1_index + 1));
+    if (l1_index >= Q2_MAX_L1 / 8) return -EFBIG;
+    if (l1_index >= q->l1_size) { /* by half, so that VM state does not move it at every table */
+        ret = qcow2_l1_grow(q,
+            (uint32_t)MAX_OF(l1_index + 1, MIN_OF(q->l1_size * 3ull / 2, (uint64_t)Q2_MAX_L1 / 8)));
+    }
     if (ret) return ret;
     entry = q->l1[l1_index];
     old = entry & Q2_OFFSET_MASK;

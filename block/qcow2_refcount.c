@@ -70,7 +70,7 @@ static Qcow2Table *refblock_new(const Qcow2 *q)
     return g_malloc0(sizeof(Qcow2Table) + q->cluster_size);
 }
 
-/* The block before the running transaction, or NULL: absent (*ret 0, all counts 0) or unreadable. */
+/* The block before the running transaction; NULL: absent (*ret 0, all counts 0) or unreadable. */
 Qcow2Table *qcow2_refblock_loaded(Qcow2 *q, uint64_t index, int *ret)
 {
     Qcow2Table *b;

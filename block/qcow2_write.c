@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Writing guest content: in place where the cluster is ours alone, else into fresh clusters with the
- * rest copied, linked only after their data is written.
+ * Writing guest content: in place where the cluster is ours alone, else into fresh clusters with
+ * the rest copied, linked only after their data is written.
  */
 #include "block/qcow2.h"
 

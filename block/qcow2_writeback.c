@@ -81,8 +81,17 @@ static int writeback_l1(Qcow2 *q)
     return ret;
 }
 
+static gint writeback_order(gconstpointer a, gconstpointer b)
+{
+    const Qcow2Range *x = a, *y = b;
+
+    return (x->offset > y->offset) - (x->offset < y->offset);
+}
+
+/* Sorts the ranges, so that few requests do. */
 void qcow2_punch(Qcow2 *q, GArray *ranges)
 {
+    g_array_sort(ranges, writeback_order);
     for (guint i = 0; i < ranges->len; i++) {
         Qcow2Range r = g_array_index(ranges, Qcow2Range, i);
 

@@ -223,7 +223,7 @@ static void model_resize(Model *m)
     size_t size = align_up(m->size / 2 + model_random(m, (uint32_t)m->size), 512);
 
     if (model_random(m, 4) || m->base) return;
-    if (image_snapshot_count(m->img) && !strcmp(m->path + strlen(m->path) - 2, "v2")) return;
+    size = MAX_OF(size, (size_t)256 * KiB);
     if (!image_resize(m->img, size, &err)) {
         g_assert_nonnull(strstr(err.msg, "version 2"));
         return;
