@@ -303,6 +303,7 @@ static uint64_t env_fx_operand(Cpu *cpu, const Insn *in, bool write)
 void op_fxsave(Cpu *cpu, const Insn *in)
 {
     uint64_t lin = env_fx_operand(cpu, in, true);
+    bool sse = cpu_has(cpu, FEAT_SSE); /* without it neither MXCSR nor XMM registers are there */
     uint8_t m[288] = { 0 };
 
     store_le16(m, cpu->s.fpuc);
@@ -311,24 +312,27 @@ void op_fxsave(Cpu *cpu, const Insn *in)
     store_le16(m + 6, cpu->s.fpop);
     store_le64(m + 8, cpu->s.fpip);
     store_le64(m + 16, cpu->s.fpdp);
-    store_le32(m + 24, cpu->s.mxcsr);
-    store_le32(m + 28, MXCSR_MASK);
+    if (sse) {
+        store_le32(m + 24, cpu->s.mxcsr);
+        store_le32(m + 28, MXCSR_MASK);
+    }
     for (unsigned i = 0; i < 8; i++) {
         store_le64(m + 32 + 16 * i, x87_st(cpu, i)->mant);
         store_le16(m + 32 + 16 * i + 8, x87_st(cpu, i)->exp);
         store_le64(m + 160 + 16 * i, cpu->s.xmm[i].q[0]);
         store_le64(m + 160 + 16 * i + 8, cpu->s.xmm[i].q[1]);
     }
-    env_write(cpu, lin, m, cpu->s.cr[4] & CR4_OSFXSR ? 288 : 160);
+    env_write(cpu, lin, m, sse && cpu->s.cr[4] & CR4_OSFXSR ? 288 : 160);
 }
 
 void op_fxrstor(Cpu *cpu, const Insn *in)
 {
     uint64_t lin = env_fx_operand(cpu, in, false);
+    bool sse = cpu_has(cpu, FEAT_SSE);
     uint8_t m[288];
 
     env_read(cpu, lin, m, sizeof(m));
-    if (load_le32(m + 24) & ~(uint32_t)MXCSR_MASK) cpu_raise(cpu, EXC_GP, 0);
+    if (sse && load_le32(m + 24) & ~(uint32_t)MXCSR_MASK) cpu_raise(cpu, EXC_GP, 0);
     cpu->s.fpuc = (load_le16(m) & FCW_BITS) | FCW_FIXED;
     env_set_status(cpu, load_le16(m + 2));
     cpu->s.fptags = m[4];
@@ -340,7 +344,7 @@ void op_fxrstor(Cpu *cpu, const Insn *in)
         x87_st(cpu, i)->exp = load_le16(m + 32 + 16 * i + 8);
     }
     x87_update_es(cpu);
-    if (!(cpu->s.cr[4] & CR4_OSFXSR)) return;
+    if (!sse || !(cpu->s.cr[4] & CR4_OSFXSR)) return;
     cpu->s.mxcsr = load_le32(m + 24);
     for (unsigned i = 0; i < 8; i++) {
         cpu->s.xmm[i].q[0] = load_le64(m + 160 + 16 * i);

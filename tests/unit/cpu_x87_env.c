@@ -87,6 +87,32 @@ static void test_save_restore(void)
     machine_free(m);
 }
 
+GUEST_CODE(
+    fxsave_restore, 32, "fld1; fldpi; fxsave (%ecx); fninit; fxrstor (%ecx); fxsave 8(%ecx); hlt");
+
+static void test_fxsave(void)
+{
+    Machine *m = prot_new();
+    Cpu *cpu = test_cpu(m);
+
+    prot_code(m, fxsave_restore);
+    cpu->s.regs[R_ECX] = AT_DATA;
+    test_run(m, 3);
+    g_assert_cmphex(cpu->s.fptags, ==, 0xc0);
+    g_assert_cmphex(peek16(m, AT_DATA), ==, 0x37f);
+    g_assert_cmphex(peek16(m, AT_DATA + 2), ==, 0x3000);
+    g_assert_cmphex(peek16(m, AT_DATA + 4), ==, 0xc0);
+    g_assert_cmphex(peek16(m, AT_DATA + 6), ==, 0x1eb); /* FLDPI */
+    g_assert_cmphex(peek32(m, AT_DATA + 8), ==, AT_CODE + 2);
+    g_assert_cmphex(load_le64(test_ram(m) + AT_DATA + 32), ==, 0xc90fdaa22168c235);
+    test_run(m, 2);
+    g_assert_cmphex(cpu->s.fptags, ==, 0xc0);
+    g_assert_cmpuint(cpu->s.fpstt, ==, 6);
+    g_assert_cmphex(cpu->s.fpregs[7].mant, ==, 1ull << 63);
+    g_assert_cmpint(prot_run(m), ==, EXC_GP); /* not on 16 bytes */
+    machine_free(m);
+}
+
 /* Divides by zero, unmasked: seen by the next instruction that waits. */
 GUEST_CODE(divide, 32,
     "fninit; fldcw (%ecx); fld1; fldz; fdivrp; nop; fnstsw %ax; fld1; fnclex; fld1; hlt");
@@ -169,6 +195,7 @@ int main(int argc, char **argv)
     g_test_add_func("/cpu/x87-env/protected", test_env_protected);
     g_test_add_func("/cpu/x87-env/real", test_env_real);
     g_test_add_func("/cpu/x87-env/save-restore", test_save_restore);
+    g_test_add_func("/cpu/x87-env/fxsave", test_fxsave);
     g_test_add_func("/cpu/x87-env/pending", test_pending);
     g_test_add_func("/cpu/x87-env/wait", test_wait);
     g_test_add_func("/cpu/x87-env/ferr", test_ferr);

@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: MIT */
+/* Models, CPUID, MSRs, RESET and INIT. */
+#include "cpu/models.h"
+#include "tests/unit/cpu_prot.h"
+
+GUEST_CODE(hlt, 32, "hlt");
+GUEST_CODE(cpuid, 32, "cpuid; hlt");
+GUEST_CODE(rdmsr, 32, "rdmsr; hlt");
+GUEST_CODE(wrmsr, 32, "wrmsr; hlt");
+GUEST_CODE(write_cr4, 32, "mov %eax, %cr4; hlt");
+
+static Machine *model_new(const char *model)
+{
+    Machine *m = test_machine_new(model);
+
+    test_flat32(test_cpu(m), AT_CODE);
+    return m;
+}
+
+/* EAX, EBX, ECX, EDX of a leaf. */
+static void leaf(const char *model, uint32_t n, uint32_t r[4])
+{
+    Machine *m = model_new(model);
+    Cpu *cpu = test_cpu(m);
+
+    prot_code(m, cpuid);
+    cpu->s.regs[R_EAX] = n;
+    test_run(m, 1);
+    r[0] = (uint32_t)cpu->s.regs[R_EAX];
+    r[1] = (uint32_t)cpu->s.regs[R_EBX];
+    r[2] = (uint32_t)cpu->s.regs[R_ECX];
+    r[3] = (uint32_t)cpu->s.regs[R_EDX];
+    machine_free(m);
+}
+
+static void test_signatures(void)
+{
+    static const struct {
+        const char *model;
+        uint32_t signature, level;
+    } expect[] = { { "486", 0x480, 1 }, { "pentium", 0x543, 1 }, { "pentium2", 0x652, 2 },
+        { "pentium3", 0x673, 3 }, { "qemu32", 0x663, 4 }, { "max", 0x663, 2 } };
+    uint32_t r[4];
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(expect); i++) {
+        leaf(expect[i].model, 0, r);
+        g_assert_cmphex(r[0], ==, expect[i].level);
+        g_assert_cmpmem(&r[1], 4, "Genu", 4);
+        g_assert_cmpmem(&r[3], 4, "ineI", 4);
+        g_assert_cmpmem(&r[2], 4, "ntel", 4);
+        leaf(expect[i].model, 1, r);
+        g_assert_cmphex(r[0], ==, expect[i].signature);
+    }
+}
+
+/* CPUID tells only what works. */
+static void test_masked(void)
+{
+    static const char *const models[] = { "486", "pentium", "pentium2", "pentium3", "qemu32", "max",
+        "pentium3,+sse,+apic,+pae" };
+    uint32_t absent = 1u << FEAT_PAE | 1u << FEAT_MCE | 1u << FEAT_APIC | 1u << FEAT_MTRR |
+                      1u << FEAT_MCA | 1u << FEAT_PAT | 1u << FEAT_SSE | 1u << FEAT_SSE2;
+    uint32_t r[4];
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(models); i++) {
+        leaf(models[i], 1, r);
+        g_assert_cmphex(r[3] & absent, ==, 0);
+        g_assert_cmphex(r[2], ==, 0);
+        g_assert_cmphex(r[3] & 1, ==, 1);
+    }
+    leaf("pentium3", 1, r);
+    g_assert_true(r[3] >> FEAT_CMOV & r[3] >> FEAT_SEP & r[3] >> FEAT_MMX & 1);
+    leaf("pentium3,-cmov,sep=off", 1, r);
+    g_assert_false(r[3] >> FEAT_CMOV & 1);
+    g_assert_false(r[3] >> FEAT_SEP & 1);
+}
+
+static void test_brand(void)
+{
+    uint32_t r[4];
+
+    leaf("qemu32", 0x80000000, r);
+    g_assert_cmphex(r[0], ==, 0x80000004);
+    leaf("qemu32", 0x80000002, r);
+    g_assert_cmpmem(r, 16, "QEMU Virtual CPU", 16);
+    leaf("pentium3", 0x80000002, r); /* beyond what there is: the highest basic leaf */
+    g_assert_cmphex(r[0] | r[1] | r[2] | r[3], ==, 0);
+}
+
+static void test_texts(void)
+{
+    static const struct {
+        const char *text;
+        bool ok;
+    } cases[] = { { "pentium3,-apic", true }, { "qemu32,+sse2,check", true },
+        { "max,enforce=off,hypervisor=off", true }, { "pentium4", false },
+        { "pentium3,+nonsense", false }, { "pentium3,sse=maybe", false }, { "", false } };
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(cases); i++) {
+        Cpu cpu = { .index = 0 };
+        Error err = ERROR_INIT;
+
+        g_assert_cmpint(cpu_model_parse(&cpu, cases[i].text, &err), ==, cases[i].ok);
+        g_assert_cmpint(error_is_set(&err), ==, !cases[i].ok);
+    }
+}
+
+/* An MSR access: the vector it raises, or -1. */
+static int msr(const char *model, const uint8_t *code, uint32_t n)
+{
+    Machine *m = model_new(model);
+    Cpu *cpu = test_cpu(m);
+    bool ok;
+
+    test_poke(m, AT_CODE, code, 3);
+    cpu->s.idt.limit = 0; /* any exception ends in a shutdown */
+    cpu->s.regs[R_ECX] = n;
+    ok = test_run(m, 10) == CPU_HALTED && cpu->s.eip == AT_CODE + 3;
+    machine_free(m);
+    return ok ? -1 : EXC_GP;
+}
+
+static void test_msrs(void)
+{
+    static const uint32_t p6[] = { 0x10, 0x17, 0x2a, 0x79, 0x8b, 0x119, 0x174, 0x176 };
+    static const uint32_t none[] = { 0x1b, 0x277, 0x2ff, 0xc0000080, 0x12345 };
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(p6); i++) {
+        g_assert_cmpint(msr("pentium3", rdmsr, p6[i]), ==, -1);
+        g_assert_cmpint(msr("pentium3", wrmsr, p6[i]), ==, -1);
+    }
+    for (unsigned i = 0; i < G_N_ELEMENTS(none); i++) {
+        g_assert_cmpint(msr("pentium3", rdmsr, none[i]), ==, EXC_GP);
+        g_assert_cmpint(msr("pentium3", wrmsr, none[i]), ==, EXC_GP);
+    }
+    g_assert_cmpint(msr("pentium", rdmsr, 0x174), ==, EXC_GP);
+    g_assert_cmpint(msr("pentium", rdmsr, 0x10), ==, -1);
+    g_assert_cmpint(msr("486", rdmsr, 0x10), ==, EXC_GP);
+}
+
+static void test_cr4(void)
+{
+    static const struct {
+        const char *model;
+        uint32_t cr4;
+        bool ok;
+    } cases[] = { { "pentium3", CR4_PGE | CR4_PSE | CR4_VME | CR4_DE | CR4_TSD, true },
+        { "pentium", CR4_PGE, false }, { "486", CR4_PSE, true }, { "486", CR4_TSD, false },
+        { "pentium3", CR4_PAE, false } };
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(cases); i++) {
+        Machine *m = model_new(cases[i].model);
+        Cpu *cpu = test_cpu(m);
+
+        prot_code(m, write_cr4);
+        cpu->s.idt.limit = 0;
+        cpu->s.regs[R_EAX] = cases[i].cr4;
+        test_run(m, 10);
+        g_assert_cmphex(cpu->s.cr[4], ==, cases[i].ok ? cases[i].cr4 : 0);
+        machine_free(m);
+    }
+}
+
+static void test_tsc(void)
+{
+    GUEST_CODE(tsc, 32, "wrmsr; rdtsc; hlt");
+    Machine *m = model_new("pentium3");
+    Cpu *cpu = test_cpu(m);
+
+    prot_code(m, tsc);
+    cpu->s.regs[R_ECX] = 0x10;
+    cpu->s.regs[R_EDX] = 0x12;
+    test_run(m, 10);
+    g_assert_cmphex(cpu->s.regs[R_EDX], ==, 0x12);
+    g_assert_cmpuint(cpu->s.regs[R_EAX], <, 100);
+    machine_free(m);
+}
+
+static void test_reset(void)
+{
+    Machine *m = test_machine_new("pentium3");
+    Cpu *cpu = test_cpu(m);
+
+    g_assert_cmphex(cpu->s.segs[R_CS].selector, ==, 0xf000);
+    g_assert_cmphex(cpu->s.segs[R_CS].base, ==, 0xffff0000);
+    g_assert_cmphex(cpu->s.eip, ==, 0xfff0);
+    g_assert_cmphex(cpu->s.regs[R_EDX], ==, 0x673);
+    g_assert_cmphex(cpu->s.cr[0], ==, 0x60000010);
+    machine_free(m);
+}
+
+/* INIT keeps the x87, the TSC and the cache bits; RESET does not. */
+static void test_init(void)
+{
+    Machine *m = model_new("pentium3");
+    Cpu *cpu = test_cpu(m);
+    Irq init = { &cpu->dev, CPU_WIRE_INIT };
+
+    prot_code(m, hlt);
+    cpu->s.fpuc = 0x27f;
+    cpu->s.fptags = 1;
+    cpu->s.fpregs[0].mant = 0x1234;
+    cpu->s.tsc_offset = 77;
+    cpu->s.sysenter_eip = 0x9999;
+    test_run(m, 1);
+    irq_set(&init, true);
+    g_assert_true(cpu_has_event(cpu));
+    g_assert_true(cpu_poll_events(cpu));
+    g_assert_false(cpu->s.halted);
+    g_assert_false(cpu->s.cr[0] & CR0_PE);
+    g_assert_cmphex(cpu->s.segs[R_CS].selector, ==, 0xf000);
+    g_assert_cmphex(cpu->s.fpuc, ==, 0x27f);
+    g_assert_cmphex(cpu->s.fpregs[0].mant, ==, 0x1234);
+    g_assert_cmphex(cpu->s.tsc_offset, ==, 77);
+    g_assert_cmphex(cpu->s.sysenter_eip, ==, 0x9999);
+    machine_reset(m);
+    g_assert_cmphex(cpu->s.fpuc, ==, 0x37f);
+    g_assert_cmphex(cpu->s.sysenter_eip, ==, 0);
+    machine_free(m);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/cpu/models/signatures", test_signatures);
+    g_test_add_func("/cpu/models/masked", test_masked);
+    g_test_add_func("/cpu/models/brand", test_brand);
+    g_test_add_func("/cpu/models/texts", test_texts);
+    g_test_add_func("/cpu/models/msrs", test_msrs);
+    g_test_add_func("/cpu/models/cr4", test_cr4);
+    g_test_add_func("/cpu/models/tsc", test_tsc);
+    g_test_add_func("/cpu/models/reset", test_reset);
+    g_test_add_func("/cpu/models/init", test_init);
+    return g_test_run();
+}
