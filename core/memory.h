@@ -133,8 +133,8 @@ static inline bool ram_is_clean(const RamBlock *b, uint64_t page, enum Watch cli
 /* The first page >= from whose bit of client is clear (that is: dirty), or b->size >> PAGE_BITS. */
 uint64_t ram_next_dirty(const RamBlock *b, uint64_t from, enum Watch client);
 
-/* Puts a shadow (below) in the place of a block's content, at the block's host address; takes fd and
- * the mapping. */
+/* Puts a shadow (below) in the place of a block's content, at the block's host address; takes fd
+ * and the mapping. */
 bool ram_block_adopt(RamBlock *b, int fd, uint8_t *host, Error *err);
 /* A new memfd of the block's size and its mapping, for a load in the background. */
 bool ram_block_shadow(const RamBlock *b, int *fd, uint8_t **host, Error *err);

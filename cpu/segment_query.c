@@ -121,7 +121,8 @@ void op_ltr(Cpu *cpu, const Insn *in)
         cpu_raise(cpu, EXC_GP, sel & 0xfffc);
     }
     if (!desc_present(&d)) cpu_raise(cpu, EXC_NP, sel & 0xfffc);
-    /* The register keeps the type as it was; only the one in memory is busy.  Streams have it so. */
+    /* The register keeps the type as it was; only the one in memory is busy.  Streams have it
+     * so. */
     cpu->s.tr = desc_segreg(sel, &d);
     desc_set_type(cpu, &d, desc_type(&d) | DESC_BUSY);
 }

@@ -4,8 +4,8 @@
  *
  * Everything that can fault in the outgoing task's context is probed first; then its state is
  * saved, TR and the incoming task's registers are loaded, and what is wrong with those faults in
- * the incoming task's context.  Not modelled: an absent page (WATCH_ABSENT) that is first met there;
- * the switch is done by then, and the restarted instruction finds segments unloaded.
+ * the incoming task's context.  Not modelled: an absent page (WATCH_ABSENT) that is first met
+ * there; the switch is done by then, and the restarted instruction finds segments unloaded.
  */
 #include "cpu/debug.h"
 #include "cpu/decode.h"

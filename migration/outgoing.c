@@ -16,11 +16,11 @@
 #include "util/socket.h"
 
 enum {
-    PIECE = 256 * KiB,  /* produced at a time */
-    WINDOW_MS = 100,    /* bandwidth is kept per window */
+    PIECE = 256 * KiB,       /* produced at a time */
+    WINDOW_MS = 100,         /* bandwidth is kept per window */
     ENOUGH = 64 * PAGE_SIZE, /* left after a round: it gets no less worth waiting for */
-    BURST_NS = 2000000, /* what one turn of the main loop may take */
-    ANSWER_MS = 5000,   /* how long the far side may take to close once it has everything */
+    BURST_NS = 2000000,      /* what one turn of the main loop may take */
+    ANSWER_MS = 5000,        /* how long the far side may take to close once it has everything */
 };
 
 struct Outgoing {
@@ -32,9 +32,9 @@ struct Outgoing {
     GSource *io, *window; /* writable; the window's end, while it is used up */
     bool was_running;
     bool disks_given;
-    uint64_t window_bytes; /* sent in the current window ... */
-    int64_t window_start;  /* ... which began then, ns */
-    double bandwidth;      /* bytes per ns, of the last windows */
+    uint64_t window_bytes;         /* sent in the current window ... */
+    int64_t window_start;          /* ... which began then, ns */
+    double bandwidth;              /* bytes per ns, of the last windows */
     uint64_t rounds_seen, pending; /* after the last round: how many, bytes left */
     DisksFlush *flush;             /* begun when the end came near */
     int64_t start_ns, connected_ns, stop_ns, end_ns;

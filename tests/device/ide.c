@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * ATA disks against the standard: registers, PIO and DMA, addresses, errors; when the guest sees what;
- * and saves in the midst of all that.
+ * ATA disks against the standard: registers, PIO and DMA, addresses, errors; when the guest sees
+ * what; and saves in the midst of all that.
  */
 #include <glib/gstdio.h>
 #include <unistd.h>
