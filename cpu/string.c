@@ -232,6 +232,12 @@ static uint32_t string_outs(Cpu *cpu, const Insn *in, uint32_t max)
 
 typedef uint32_t StringFn(Cpu *cpu, const Insn *in, uint32_t max);
 
+/* Whether the instruction has to be fetched anew: it wrote over itself, or is not watched at all. */
+static bool string_stale(const Cpu *cpu, const Insn *in)
+{
+    return in->fn == op_leave || (cpu->block == cpu->blocks->single && !cpu->blocks->source);
+}
+
 /* True where the instruction is complete; false: EIP stays.  Each iteration is taken off the slice
  * before it happens; the first one was, with the block. */
 static bool string_repeat(Cpu *cpu, const Insn *in, StringFn *once, bool compares)
@@ -239,15 +245,17 @@ static bool string_repeat(Cpu *cpu, const Insn *in, StringFn *once, bool compare
     uint32_t mask = string_mask(in), count = (uint32_t)cpu->s.regs[R_ECX] & mask;
 
     while (count) {
-        uint32_t max = (uint32_t)MIN_OF(cpu->slice_left + 1, (int64_t)count);
-        uint32_t n = once(cpu, in, max);
+        uint32_t max = (uint32_t)MIN_OF(cpu->slice_left + 1, (int64_t)count), n;
+
+        if (string_stale(cpu, in)) max = 1;
+        n = once(cpu, in, max);
 
         cpu->slice_left -= n - 1;
         count -= n;
         cpu_write_reg(cpu, R_ECX, count, in->adsize, true);
         if (compares && cc_zf(cpu) != (in->rep == 0xf3)) return true;
         if (!count) return true;
-        if (cpu->slice_left <= 0 || cpu->exit_pending) return false;
+        if (cpu->slice_left <= 0 || cpu->exit_pending || string_stale(cpu, in)) return false;
         cpu->slice_left--;
     }
     return true;
