@@ -3,8 +3,9 @@
  * Drives: one worker thread that owns the image, a queue of requests to it, and completions that
  * come back as a source on the machine's context.
  *
- * `lock` guards the list of completed requests and the count of those under way; everything else
- * belongs to the machine's thread, except the image while a request is under way.
+ * `lock` guards the list of completed requests and the count of those under way.  The image belongs
+ * to the worker, which also brings the file up to date when it has been idle for a while: a process
+ * that is killed then loses nothing that the guest wrote before.  Others only read names and lists.
  */
 #include "block/block.h"
 
@@ -15,6 +16,8 @@
 
 #include "util/bits.h"
 
+enum { IDLE_US = 1000 * 1000 };
+
 typedef struct DevSource {
     GSource source;
     BlockDev *dev;
@@ -24,7 +27,7 @@ struct BlockDev {
     char *id;
     GMainContext *ctx;
     Options *kept; /* what the device asks for: block_dev_option */
-    BlockImage *image;
+    BlockImage *image, *next;
     char *cache;
     bool removable, writable, no_lock, snapshot;
     uint64_t size; /* set by the worker after each call, read atomically */
@@ -32,6 +35,7 @@ struct BlockDev {
     const BlockMediaOps *media;
     void *media_opaque;
 
+    int late_error; /* worker: what the next flush owes the guest */
     GThread *worker;
     GAsyncQueue *queue;
     GSource *source;
@@ -56,6 +60,14 @@ static void dev_publish_size(BlockDev *bd)
     __atomic_store_n(&bd->size, bd->image ? image_size(bd->image) : 0, __ATOMIC_RELEASE);
 }
 
+static int dev_flush(BlockDev *bd)
+{
+    int ret = image_flush(bd->image), late = bd->late_error;
+
+    bd->late_error = 0;
+    return ret ? ret : late;
+}
+
 static int dev_run_request(BlockDev *bd, BlockReq *req)
 {
     BlockImage *img = bd->image;
@@ -72,22 +84,39 @@ static int dev_run_request(BlockDev *bd, BlockReq *req)
     case BLOCK_READ: return image_read(img, req->off, req->buf, req->len);
     case BLOCK_WRITE: return image_write(img, req->off, req->buf, req->len);
     case BLOCK_ZERO: return image_write_zeroes(img, req->off, req->len);
-    default: return image_flush(img);
+    default: return dev_flush(bd);
     }
+}
+
+/* The next request; meanwhile, where something was written, an idle moment is made use of. */
+static gpointer dev_next(BlockDev *bd, bool *written)
+{
+    while (*written) {
+        gpointer item = g_async_queue_timeout_pop(bd->queue, IDLE_US);
+        int ret;
+
+        if (item) return item;
+        ret = bd->image ? image_flush(bd->image) : 0;
+        if (ret) bd->late_error = ret;
+        *written = false;
+    }
+    return g_async_queue_pop(bd->queue);
 }
 
 static gpointer dev_worker(gpointer opaque)
 {
     BlockDev *bd = opaque;
+    bool written = false;
 
     for (;;) {
-        gpointer item = g_async_queue_pop(bd->queue);
+        gpointer item = dev_next(bd, &written);
         BlockReq *req = item;
 
         if (item == bd) return NULL; /* block_dev_free's last word */
         req->ret = dev_run_request(bd, req);
+        if (req->op != BLOCK_READ) written = req->op != BLOCK_FLUSH;
         if (req->op == BLOCK_WRITE && !req->ret && !strcmp(bd->cache, "writethrough")) {
-            req->ret = image_flush(bd->image);
+            req->ret = dev_flush(bd);
         }
         g_mutex_lock(&bd->lock);
         req->completed = true;
@@ -321,22 +350,29 @@ void block_dev_free(BlockDev *bd)
     g_free(bd);
 }
 
+/* On the worker: opaque is the drive with its next medium. */
+static void dev_swap(BlockImage *img, void *opaque)
+{
+    BlockDev *bd = opaque;
+
+    image_close(img);
+    bd->image = bd->next;
+    bd->next = NULL;
+    bd->late_error = 0;
+}
+
 bool block_dev_change(
     BlockDev *bd, const char *file, const char *format, bool read_only, Error *err)
 {
-    BlockImage *next = NULL;
-
     if (!bd->removable) return error_set(err, "Device '%s' is not removable", bd->id);
     block_drain(bd);
     if (file) {
-        next = dev_open(bd, file, format, read_only, bd->snapshot && !read_only, err);
-        if (!next) return false;
+        bd->next = dev_open(bd, file, format, read_only, bd->snapshot && !read_only, err);
+        if (!bd->next) return false;
     }
-    image_close(bd->image); /* the worker sleeps: the queue is empty */
-    bd->image = next;
-    bd->writable = next && image_writable(next);
-    dev_publish_size(bd);
-    if (bd->media && bd->media->changed) bd->media->changed(bd->media_opaque, next != NULL);
+    bd->writable = bd->next && image_writable(bd->next);
+    block_call_sync(bd, dev_swap, bd);
+    if (bd->media && bd->media->changed) bd->media->changed(bd->media_opaque, file != NULL);
     return true;
 }
 

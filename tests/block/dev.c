@@ -128,6 +128,33 @@ static void dev_note_size(BlockImage *img, void *opaque)
     *(uint64_t *)opaque = img ? image_size(img) : 1;
 }
 
+/* What was written and never flushed is in the file after a second, as a killed process leaves it. */
+static void test_idle(void)
+{
+    GMainContext *ctx = g_main_context_new();
+    char *path = dev_image("idle.qcow2", 1 * MiB), *opts = dev_opts(path, ",format=qcow2"), got[3];
+    BlockDev *bd = dev_new(ctx, opts, false);
+    BlockReq req = { .op = BLOCK_WRITE, .off = 4096, .len = 3, .buf = (void *)(uintptr_t) "abc" };
+    bool there = false;
+
+    block_submit(bd, &req);
+    block_wait(&req);
+    for (unsigned i = 0; i < 100 && !there; i++) {
+        BlockImage *img = judge_open(path, IMAGE_NO_LOCK);
+
+        g_usleep(100 * 1000);
+        g_assert_cmpint(image_read(img, 4096, got, 3), ==, 0);
+        there = !memcmp(got, "abc", 3);
+        image_close(img);
+    }
+    g_assert_true(there);
+    block_dev_free(bd);
+    g_main_context_unref(ctx);
+    g_unlink(path);
+    g_free(path);
+    g_free(opts);
+}
+
 typedef struct Seen {
     unsigned changes;
     bool medium;
@@ -294,6 +321,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/block/dev/order", test_order);
     g_test_add_func("/block/dev/wait-and-drain", test_wait_and_drain);
+    g_test_add_func("/block/dev/idle", test_idle);
     g_test_add_func("/block/dev/media", test_media);
     g_test_add_func("/block/dev/overlay", test_overlay);
     g_test_add_func("/block/dev/digest", test_digest);
