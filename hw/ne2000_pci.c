@@ -14,7 +14,7 @@ enum {
     NE2000_PCI_CLASS = 0x0200, /* Ethernet */
     NE2000_BAR = 256,          /* ports, of which the upper ones read as ones */
 };
-#define NE2000_ROM "pxe-ne2k_pci.rom"
+#define NE2000_ROM "efi-ne2k_pci.rom" /* for BIOS and EFI */
 #define NE2000_ROM_DIR "/usr/lib/ipxe/qemu"
 
 typedef struct Ne2000Pci {
@@ -64,11 +64,11 @@ static bool ne2000_pci_load_rom(Ne2000Pci *n, Error *err)
 
     if (!*n->romfile) return true;
     if (strcmp(n->romfile, NE2000_ROM))
-        return pci_load_rom(&n->pci, n->romfile, "ne2k_pci.rom", err);
+        return pci_load_rom(&n->pci, n->romfile, "ne2000.rom", err);
     usual = g_build_filename(NE2000_ROM_DIR, NE2000_ROM, NULL);
     found = machine_find_firmware(n->pci.dev.m, NE2000_ROM, NULL);
     if (!found && g_file_test(usual, G_FILE_TEST_IS_REGULAR)) found = g_strdup(usual);
-    if (found) ok = pci_load_rom(&n->pci, found, "ne2k_pci.rom", err);
+    if (found) ok = pci_load_rom(&n->pci, found, "ne2000.rom", err);
     if (found && ok) pci_rom_set_ids(&n->pci, NE2000_VENDOR, NE2000_DEVICE);
     g_free(usual);
     g_free(found);

@@ -22,7 +22,7 @@ from tap import Tap
 
 TAP = Tap()
 TMP = os.environ["TMPDIR"]
-ROM = "/usr/lib/ipxe/qemu/pxe-ne2k_pci.rom"
+ROM = "/usr/lib/ipxe/qemu/efi-ne2k_pci.rom"
 PAYLOAD = os.urandom(4000000)
 MAC = bytes.fromhex("525400123456")
 ANNOUNCED = [0, 50, 200, 450, 800]
