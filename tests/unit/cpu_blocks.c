@@ -69,7 +69,7 @@ static void setup_protected(Machine *m, bool paging)
     memcpy(ram + HANDLER_AT, plain, sizeof(plain));
     memcpy(ram + HANDLER_AT + 16, code, sizeof(code));
     for (int v = 0; v < 256; v++)
-        put_gate(ram + 0x1000, v, HANDLER_AT + ((0x27d00 >> v & 1) && v < 32 ? 16 : 0));
+        put_gate(ram + 0x1000, v, HANDLER_AT + (v < 32 && (0x27d00 >> v & 1) ? 16 : 0));
     fill_random(ram + CODE, 0x30000);
     test_flat(cpu, 0);
     cpu->s.gdt = (SegReg){ .base = 0x800, .limit = sizeof(gdt) - 1 };
