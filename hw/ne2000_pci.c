@@ -63,8 +63,7 @@ static bool ne2000_pci_load_rom(Ne2000Pci *n, Error *err)
     bool ok = true;
 
     if (!*n->romfile) return true;
-    if (strcmp(n->romfile, NE2000_ROM))
-        return pci_load_rom(&n->pci, n->romfile, "ne2000.rom", err);
+    if (strcmp(n->romfile, NE2000_ROM)) return pci_load_rom(&n->pci, n->romfile, "ne2000.rom", err);
     usual = g_build_filename(NE2000_ROM_DIR, NE2000_ROM, NULL);
     found = machine_find_firmware(n->pci.dev.m, NE2000_ROM, NULL);
     if (!found && g_file_test(usual, G_FILE_TEST_IS_REGULAR)) found = g_strdup(usual);
