@@ -10,6 +10,7 @@
 
 #include "block/block.h"
 #include "hw/fw_cfg.h"
+#include "hw/ide.h"
 #include "hw/rtc.h"
 
 enum { ROM_GPA = 0xc0000, BIOS_GPA = 0xe0000, ROM_BYTES = 0x20000, ROM_PRIO = 1 };
@@ -188,15 +189,23 @@ static void board_cmos_boot(Board *b, const char *order)
     rtc_set_cmos(b->rtc, 0x38, (uint8_t)(devs[2] << 4));
 }
 
+/* The size in sectors of the hard disk that is drive n, or 0. */
+static uint64_t board_disk_sectors(Board *b, unsigned n)
+{
+    const IdeBus *bus = ide_bus_find(b->m, n / IDE_UNITS);
+    unsigned unit = n % IDE_UNITS;
+
+    if (!bus || !bus->blk[unit] || bus->cdrom[unit]) return 0;
+    return block_dev_size(bus->blk[unit]) / IDE_SECTOR;
+}
+
 /* A hard disk of the primary channel: type 47 with its parameters from CMOS index on. */
 static void board_cmos_disk(Board *b, unsigned drive, unsigned type, unsigned index)
 {
     enum { HEADS = 16, SECTORS = 63, TYPE = 47, CONTROL = 0xc8 };
-    BlockDev *bd = board_drive(b, drive);
-    uint64_t cylinders;
+    uint64_t cylinders = MIN_OF(board_disk_sectors(b, drive) / (HEADS * SECTORS), 16383);
 
-    if (!bd || b->drives[drive].cdrom) return;
-    cylinders = MIN_OF(block_dev_size(bd) / 512 / (HEADS * SECTORS), 16383);
+    if (!cylinders) return;
     rtc_set_cmos(b->rtc, type, TYPE);
     board_cmos16(b, index, cylinders);
     rtc_set_cmos(b->rtc, index + 2, HEADS);
@@ -213,12 +222,11 @@ static void board_cmos_disks(Board *b)
     uint8_t types = 0, translation = 0;
 
     for (unsigned i = 0; i < BOARD_DRIVES; i++) {
-        BlockDev *bd = board_drive(b, i);
+        uint64_t sectors = board_disk_sectors(b, i);
 
-        if (!bd || b->drives[i].cdrom) continue;
+        if (!sectors) continue;
         if (i < 2) types |= i ? 0x0f : 0xf0;
-        if (block_dev_size(bd) / 512 / (16 * 63) > CYLINDERS_PLAIN)
-            translation |= (uint8_t)(TRANSLATE_LBA << 2 * i);
+        if (sectors / (16 * 63) > CYLINDERS_PLAIN) translation |= (uint8_t)(TRANSLATE_LBA << 2 * i);
     }
     rtc_set_cmos(b->rtc, 0x12, types);
     rtc_set_cmos(b->rtc, 0x39, translation);
@@ -312,10 +320,11 @@ bool board_finish(Board *b, Error *err)
     const MachineConfig *c = &b->m->config;
     const char *usual = c->boot_order ? c->boot_order : "cad";
 
+    if (!board_kernel(b, err) || !board_fw_cfg(b, err) || !board_user_devices(b, err)) return false;
     board_cmos_memory(b);
     board_cmos_disks(b);
     board_cmos_boot(b, c->boot_once ? c->boot_once : usual);
-    return board_kernel(b, err) && board_fw_cfg(b, err) && board_user_devices(b, err);
+    return true;
 }
 
 /* -- resets -- */

@@ -59,7 +59,6 @@ bool board_finish(Board *b, Error *err);
 
 /* Sorts the IDE drives of the command line into b->drives; NULL on a bad one. */
 bool board_take_drives(Board *b, Error *err);
-BlockDev *board_drive(Board *b, unsigned n);
 bool board_serials(Board *b, Error *err);
 bool board_parallels(Board *b, Error *err);
 /* NICs of -nic: those on this bus ("pci" or "isa"), model unless they name one. */

@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "block/block.h"
 #include "hw/board.h"
 
 enum { SERIALS_MAX = 4, PARALLELS_MAX = 3 };
@@ -109,13 +108,6 @@ bool board_nics(Board *b, const char *fallback, const char *bus, Error *err)
 
 /* -- IDE drives -- */
 
-BlockDev *board_drive(Board *b, unsigned n)
-{
-    const char *id = b->drives[n].backend;
-
-    return id ? machine_object(b->m, "drive", id) : NULL;
-}
-
 static bool board_put_drive(Board *b, int index, const BoardDrive *drive, Error *err)
 {
     if (index < 0)
@@ -128,42 +120,6 @@ static bool board_put_drive(Board *b, int index, const BoardDrive *drive, Error 
             err, "drive with bus=%d, unit=%d (index=%d) exists", index / 2, index % 2, index);
     b->drives[index] = *drive;
     return true;
-}
-
-static bool is_ide_device(Options *o)
-{
-    const char *driver = options_get_or(o, "driver", "");
-
-    return !strcmp(driver, "ide-hd") || !strcmp(driver, "ide-cd");
-}
-
-/* -device ide-hd,drive=ID,bus=ide.1,unit=0,serial=TEXT: a drive of the board's controller. */
-static bool board_take_ide_device(Board *b, Options *o, Error *err)
-{
-    const char *id = options_get(o, "drive"), *bus = options_get(o, "bus");
-    BoardDrive drive = { .backend = id,
-        .serial = options_get(o, "serial"),
-        .cdrom = !strcmp(options_get_or(o, "driver", ""), "ide-cd") };
-    uint64_t unit = 2;
-    unsigned channel = 2;
-    int index = -1;
-    char end;
-
-    options_get(o, "id");
-    options_get(o, "bootindex");
-    if (!id || !machine_object(b->m, "drive", id))
-        return error_set(err, "Property 'ide-%s.drive' can't find value '%s'",
-            drive.cdrom ? "cd" : "hd", id ? id : "");
-    if (bus && (sscanf(bus, "ide.%u%c", &channel, &end) != 1 || channel > 1))
-        return error_set(err, "Bus '%s' not found", bus);
-    if (!options_get_u64(o, "unit", &unit, err)) return false;
-    if (unit > 2 || (unit == 2 && options_get(o, "unit")))
-        return error_set(err, "Can't create IDE unit %d, bus supports only 2 units", (int)unit);
-    if (channel < 2) {
-        if (unit == 2) unit = b->drives[2 * channel].backend != NULL;
-        index = (int)(2 * channel + unit);
-    }
-    return board_put_drive(b, index, &drive, err) && options_check_used(o, "device", err);
 }
 
 bool board_take_drives(Board *b, Error *err)
@@ -183,10 +139,6 @@ bool board_take_drives(Board *b, Error *err)
                 return false;
         }
     }
-    for (guint i = 0; i < c->devices->len; i++)
-        if (is_ide_device(c->devices->pdata[i]) &&
-            !board_take_ide_device(b, c->devices->pdata[i], err))
-            return false;
     return true;
 }
 
@@ -206,7 +158,9 @@ static bool board_user_device(Board *b, Options *o, Error *err)
     for (guint i = 0; i < o->entries->len; i++) {
         const OptionsEntry *e = o->entries->pdata[i];
 
-        if (!strcmp(e->key, "driver") || !strcmp(e->key, "id") || !strcmp(e->key, "bus")) continue;
+        if (!strcmp(e->key, "driver") || !strcmp(e->key, "id")) continue;
+        /* There is one bus of a kind, except for drives. */
+        if (!strcmp(e->key, "bus") && !class_has_prop(dev->cls, "bus")) continue;
         if (!device_set(dev, e->key, e->value, err)) return false;
     }
     if (class_has_prop(dev->cls, "mac") && !options_get(o, "mac") &&
@@ -220,7 +174,6 @@ bool board_user_devices(Board *b, Error *err)
     const GPtrArray *devices = b->m->config.devices;
 
     for (guint i = 0; i < devices->len; i++) {
-        if (is_ide_device(devices->pdata[i])) continue;
         if (!board_user_device(b, devices->pdata[i], err))
             return error_prefix(
                 err, "-device %s: ", options_get_or(devices->pdata[i], "driver", ""));

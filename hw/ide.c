@@ -580,12 +580,39 @@ static void ide_detach_drive(IdeBus *bus, unsigned unit)
     g_free(media);
 }
 
+/* The machine's channels by number. */
+typedef struct IdeBuses {
+    IdeBus *bus[IDE_BUSES];
+} IdeBuses;
+
+static IdeBuses *ide_buses(Machine *m) { return machine_slot(m, "ide", sizeof(IdeBuses), NULL); }
+
+IdeBus *ide_bus_find(Machine *m, unsigned number)
+{
+    return number < IDE_BUSES ? ide_buses(m)->bus[number] : NULL;
+}
+
+void ide_bus_plug(IdeBus *bus, unsigned unit, BlockDev *blk, bool cdrom, const char *serial)
+{
+    assert(!bus->blk[unit]);
+    bus->blk[unit] = blk;
+    bus->cdrom[unit] = cdrom;
+    g_free(bus->serial[unit]);
+    bus->serial[unit] = g_strdup(serial);
+    ide_attach_drive(bus, unit);
+    ide_identify_fill(bus, unit);
+    ide_drive_reset(bus, unit);
+}
+
 bool ide_bus_realize(IdeBus *bus, uint32_t port, uint32_t control_port, Error *err)
 {
     Device *dev = bus->dev;
     uint32_t first_reg = (uint32_t)((char *)bus - (char *)dev) << REG_BITS;
 
     ide_flight_init(bus);
+    if (bus->number >= IDE_BUSES || ide_bus_find(dev->m, bus->number))
+        return error_set(err, "there is an IDE channel %u already", bus->number);
+    ide_buses(dev->m)->bus[bus->number] = bus;
     for (unsigned unit = 0; unit < IDE_UNITS; unit++)
         if (bus->blk[unit]) ide_attach_drive(bus, unit);
     return pio_map(dev, port, 8, &ide_io, first_reg, "ide", err) &&
@@ -596,6 +623,8 @@ void ide_bus_unrealize(IdeBus *bus)
 {
     timer_cancel(&bus->timer);
     if (bus->s) ide_flight_cancel(bus);
+    if (ide_bus_find(bus->dev->m, bus->number) == bus)
+        ide_buses(bus->dev->m)->bus[bus->number] = NULL;
     for (unsigned unit = 0; unit < IDE_UNITS; unit++) {
         if (!bus->blk[unit]) continue;
         block_drain(bus->blk[unit]);

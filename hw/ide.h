@@ -7,6 +7,7 @@
  * ide_flight.c    requests under way: what the host does, when the guest sees it
  * ide_command.c   ATA commands
  * ide_identify.c  what drives say about themselves
+ * ide_drive.c     drives of -device
  * atapi.c         packet commands that move data or the tray; atapi_info.c: those that tell
  *
  * 1. A command that needs the host is a *flight*: which one is IdeDrive.flight, and everything else
@@ -27,7 +28,7 @@
 #include "core/device.h"
 
 enum { IDE_SECTOR = 512, IDE_BUFFER = 256 * IDE_SECTOR + 4, CD_SECTOR = 2048 };
-enum { IDE_MULT_MAX = 16, IDE_UNITS = 2 };
+enum { IDE_MULT_MAX = 16, IDE_UNITS = 2, IDE_BUSES = 2 };
 
 /* Status, error, device and device control registers. */
 enum { ST_BUSY = 0x80, ST_READY = 0x40, ST_SEEK = 0x10, ST_DRQ = 0x08, ST_ERR = 0x01 };
@@ -163,6 +164,11 @@ void ide_bus_unrealize(IdeBus *bus);
 void ide_bus_power_on(IdeBus *bus);
 void ide_bus_reset(IdeBus *bus);
 void ide_bus_sync(IdeBus *bus);
+
+/* The machine's channel of this number, or NULL. */
+IdeBus *ide_bus_find(Machine *m, unsigned number);
+/* Attaches a drive to a free place of a realized channel, before the machine is first reset. */
+void ide_bus_plug(IdeBus *bus, unsigned unit, BlockDev *blk, bool cdrom, const char *serial);
 
 static inline IdeDrive *ide_active(IdeBus *bus) { return &bus->ifs[bus->s->unit]; }
 static inline BlockDev *ide_blk(IdeBus *bus) { return bus->blk[bus->s->unit]; }

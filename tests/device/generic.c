@@ -14,6 +14,8 @@ static const struct {
     const char *cls, *why;
 } skipped[] = {
     { "test-probe", "is the test's own" },
+    { "ide-hd", "hangs on a controller, which has its state" },
+    { "ide-cd", "likewise" },
 };
 
 static const char *skip_reason(const DeviceClass *cls)

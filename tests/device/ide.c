@@ -486,6 +486,33 @@ static void test_dma_start(Fixture *f, gconstpointer data)
     check_memory(m, BUFFER, 5);
 }
 
+/* -- drives as devices -- */
+
+static void test_plug(Fixture *f, gconstpointer data)
+{
+    Error err = ERROR_INIT;
+    char *path = make_image();
+    uint8_t buf[IDE_SECTOR];
+
+    (void)data;
+    add_drive(f->m, "hd1", path);
+    bare_add(f->m, "ide-hd", "second", "drive", "hd1", "serial", "ABC");
+    out8(f->m, DEVICE, 0xf0); /* the first free place: unit 1 */
+    out8(f->m, STATUS, 0xec);
+    read_block(f->m, buf, 512);
+    g_assert_cmpint(memcmp(buf + 20, "BA C", 4), ==, 0);
+    set_lba(f->m, 12, 1);
+    out8(f->m, DEVICE, 0xf0);
+    out8(f->m, STATUS, 0x20);
+    wait_idle(f->m);
+    read_block(f->m, buf, IDE_SECTOR);
+    check_sector(buf, 12);
+    g_assert_null(device_create(f->m, "ide-hd", "again", &err, "drive", "hd1", NULL));
+    g_assert_nonnull(strstr(err.msg, "in use"));
+    g_unlink(path);
+    g_free(path);
+}
+
 /* -- saves -- */
 
 /* The twin, which has another copy of the disk, does after a load what the first would have. */
@@ -590,6 +617,7 @@ int main(int argc, char **argv)
         { "/device/ide/dma-write", test_dma_write },
         { "/device/ide/dma-lengths", test_dma_lengths },
         { "/device/ide/dma-start", test_dma_start },
+        { "/device/ide/plug", test_plug },
         { "/device/ide/save-pio", test_save_pio },
         { "/device/ide/save-dma", test_save_dma },
         { "/device/ide/load-retry", test_load_retry },
