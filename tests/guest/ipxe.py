@@ -1,0 +1,67 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+# TEST-TIMEOUT: 120
+"""iPXE as a kernel: by itself it gets an address by DHCP; a script as its initial RAM disk fetches
+over HTTP and says the address."""
+import http.server
+import os
+import sys
+import threading
+
+sys.path[:0] = [os.environ["SRCDIR"] + "/tests", os.environ["SRCDIR"] + "/tests/lib"]
+import guests
+import screen
+from guest_vm import VM
+from tap import Tap
+
+TAP = Tap()
+TMP = os.environ["TMPDIR"]
+SCRIPT = """#!ipxe
+dhcp
+echo ADDRESS ${net0/ip} BY ${net0/chip}
+imgfetch --name thing http://10.0.2.2:%d/thing && echo FETCHED
+shell
+"""
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("Content-Length", "100000")
+        self.end_headers()
+        self.wfile.write(bytes(100000))
+
+    def log_message(self, *_):
+        pass
+
+
+def start(*args, nic="user,model=ne2k_pci"):
+    kernel = guests.package("ipxe") + "/usr/lib/ipxe/ipxe.lkrn"
+    return VM("-M", "pc", "-m", "256", "-nodefaults", "-vga", "std", "-kernel", kernel, "-nic", nic,
+              *args)
+
+
+def alone():
+    with start() as vm:
+        shown = screen.wait(vm, r"net0: 10\.0\.2\.15/255\.255\.255\.0 gw 10\.0\.2\.2").string
+        TAP.check("rtl8029" in shown, "an address by DHCP", shown)
+
+
+def script():
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    with open(TMP + "/script", "w", encoding="ascii") as f:
+        f.write(SCRIPT % server.server_address[1])
+    with start("-initrd", TMP + "/script") as vm:
+        shown = screen.wait(vm, r"FETCHED\n.*iPXE>").string
+        TAP.check("ADDRESS 10.0.2.15 BY rtl8029" in shown, "a script from -initrd runs", shown)
+        screen.type_keys(vm, "imgstat\n")
+        shown = screen.wait(vm, r"imgstat\n.*iPXE>").string
+        TAP.check("thing : 100000 bytes" in shown, "what it fetched is there", shown)
+
+
+try:
+    TAP.run(alone, script)
+except guests.Unavailable as e:
+    TAP.skip("iPXE", str(e))
+TAP.finish()

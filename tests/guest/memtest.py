@@ -1,0 +1,85 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+# TEST-TIMEOUT: 300
+"""Memtest86+ runs and finds nothing, also across savevm, loadvm and a migration: whatever a snapshot
+did to memory or to the CPU would show as an error."""
+import os
+import re
+import sys
+import time
+
+sys.path[:0] = [os.environ["SRCDIR"] + "/tests", os.environ["SRCDIR"] + "/tests/lib"]
+import guests
+import linux686
+import screen
+from guest_vm import VM
+from tap import Tap
+
+TAP = Tap()
+TMP = os.environ["TMPDIR"]
+LONG = "TEST_LONG" in os.environ
+TESTS = r"Test #(\d+)"
+
+
+def start(*args, **kw):
+    binary = guests.package("memtest86+") + "/boot/memtest86+ia32.bin"
+    return VM("-M", "pc", "-m", "8", "-nodefaults", "-vga", "std", "-kernel", binary, *args, **kw)
+
+
+def begin(vm):
+    screen.wait(vm, "<Enter> to start testing")
+    vm.hmp("sendkey ret")
+
+
+def errors(vm):
+    return int(screen.wait(vm, r"Errors: (\d+)")[1])
+
+
+def reach(vm, number, timeout=120):
+    """Until test #number or a later one, or the next pass, is under way."""
+    end = time.monotonic() + timeout
+    while True:
+        shown = screen.text(vm)
+        m = re.search(TESTS, shown)
+        if m and int(m[1]) >= number or re.search(r"Pass: +[1-9]", shown):
+            return shown
+        if time.monotonic() > end:
+            raise TimeoutError(f"test #{number} is not reached:\n{shown}")
+        time.sleep(0.2)
+
+
+def runs():
+    disk = linux686.disk(TMP + "/state.qcow2")
+    vm = start("-hda", disk)
+    begin(vm)
+    shown = reach(vm, 3)
+    TAP.check("Status: Testing" in shown, "tests are under way", shown)
+    TAP.equal(vm.hmp("savevm three"), "", "savevm")
+    shown = reach(vm, 6)
+    TAP.check(re.search(r"Errors: 0\b", shown), "five kinds of test find nothing", shown)
+    TAP.equal(vm.hmp("loadvm three"), "", "loadvm")
+    m = re.search(TESTS, screen.text(vm))
+    TAP.check(m and int(m[1]) < 6, "it is back in an earlier test", str(m))
+    reach(vm, 5)
+    TAP.equal(errors(vm), 0, "memory is what it was")
+    dst = start("-hda", disk, "-incoming", f"unix:{TMP}/m", tag="dst")
+    vm.hmp(f"migrate -d unix:{TMP}/m")
+    TAP.equal(vm.wait_migration()[0], "completed", "it migrates")
+    vm.kill()
+    shown = reach(dst, 7 if LONG else 6)
+    TAP.check(re.search(r"Errors: 0\b", shown), "and finds nothing there", shown)
+    dst.kill()
+
+
+def whole_pass():
+    with start() as vm:
+        begin(vm)
+        shown = screen.wait(vm, r"Pass: +1", 1500).string
+        TAP.check(re.search(r"Errors: 0\b", shown) and "PASS" in shown, "a whole pass", shown)
+
+
+try:
+    TAP.run(*[runs] + [whole_pass] * LONG)
+except guests.Unavailable as e:
+    TAP.skip("memtest86+", str(e))
+TAP.finish()
