@@ -128,7 +128,7 @@ static void dev_note_size(BlockImage *img, void *opaque)
     *(uint64_t *)opaque = img ? image_size(img) : 1;
 }
 
-/* What was written and never flushed is in the file after a second, as a killed process leaves it. */
+/* What was written and never flushed is in the file a second later: a kill does not lose it. */
 static void test_idle(void)
 {
     GMainContext *ctx = g_main_context_new();

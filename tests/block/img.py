@@ -128,6 +128,13 @@ def test_refusals():
         got = run(None, *args)
         tap.check(got[0] == status and text in got[2] and got[2].startswith("stasis-img: "),
                   "refused: " + " ".join(args).replace(TMP, ""), got)
+    narrow = fresh("narrow.qcow2")
+    must(None, "create", "-q", "-f", "qcow2", "-o", "refcount_bits=1", narrow, "1M")
+    fill(narrow, 11, 1 << 20)
+    got = run(None, "snapshot", "-c", "x", narrow)
+    tap.check(got[0] == 1 and "Could not create snapshot 'x'" in got[2],
+              "no snapshot where counts end at 1", got)
+    tap.equal(run("qemu-img", "check", "-q", narrow)[0], 0, "and nothing leaked")
     raw = fresh("r.raw")
     must(None, "create", "-q", "-f", "raw", raw, "1M")
     tap.equal(run(None, "check", raw)[0], 63, "check of a raw image")
