@@ -16,10 +16,9 @@ enum { PROBE_BYTES = 2048, MAX_DEPTH = 64, ZERO_CHUNK = 1 * MiB };
 
 const ImageFormat *image_format_find(const char *name)
 {
-    for
-        SET_EACH (ImageFormat, fmt, block_formats) {
-            if (!strcmp(fmt->name, name)) return fmt;
-        }
+    SET_EACH (ImageFormat, fmt, block_formats) {
+        if (!strcmp(fmt->name, name)) return fmt;
+    }
     return NULL;
 }
 
@@ -28,15 +27,14 @@ static const ImageFormat *image_probe(const uint8_t *head, size_t len)
     const ImageFormat *best = NULL;
     int best_score = 0;
 
-    for
-        SET_EACH (ImageFormat, fmt, block_formats) {
-            int score = fmt->probe(head, len);
+    SET_EACH (ImageFormat, fmt, block_formats) {
+        int score = fmt->probe(head, len);
 
-            if (score > best_score) {
-                best = fmt;
-                best_score = score;
-            }
+        if (score > best_score) {
+            best = fmt;
+            best_score = score;
         }
+    }
     return best;
 }
 

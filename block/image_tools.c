@@ -205,8 +205,7 @@ void block_formats_help(void)
 {
     GPtrArray *all = g_ptr_array_new();
 
-    for
-        SET_EACH (ImageFormat, fmt, block_formats) g_ptr_array_add(all, (gpointer)fmt);
+    SET_EACH (ImageFormat, fmt, block_formats) g_ptr_array_add(all, (gpointer)fmt);
     g_ptr_array_sort(all, image_formats_order);
     printf("Supported formats:");
     for (guint i = 0; i < all->len; i++) {

@@ -18,11 +18,9 @@ static const FileDriver *protocol_find(const char *name, const char **path)
     const char *word = n ? name : "file";
 
     *path = n ? name + n + 1 : name;
-    for
-        SET_EACH (FileDriver, drv, block_protocols) {
-            if (strlen(drv->name) == (n ? n : 4) && !strncmp(drv->name, word, n ? n : 4))
-                return drv;
-        }
+    SET_EACH (FileDriver, drv, block_protocols) {
+        if (strlen(drv->name) == (n ? n : 4) && !strncmp(drv->name, word, n ? n : 4)) return drv;
+    }
     return NULL;
 }
 

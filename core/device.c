@@ -11,9 +11,8 @@
 
 const DeviceClass *device_class_find(const char *name)
 {
-    for
-        SET_EACH (DeviceClass, cls, devices)
-            if (!strcmp(cls->name, name) || (cls->alias && !strcmp(cls->alias, name))) return cls;
+    SET_EACH (DeviceClass, cls, devices)
+        if (!strcmp(cls->name, name) || (cls->alias && !strcmp(cls->alias, name))) return cls;
     return NULL;
 }
 
@@ -21,9 +20,8 @@ Device *device_first(Machine *m) { return m->devices; }
 
 Device *device_find(Machine *m, const char *id)
 {
-    for
-        EACH_DEVICE (dev, m)
-            if (!strcmp(dev->id, id)) return dev;
+    EACH_DEVICE (dev, m)
+        if (!strcmp(dev->id, id)) return dev;
     return NULL;
 }
 
@@ -44,8 +42,7 @@ static bool device_class_hint(const char *cls, Error *err)
     GPtrArray *names = g_ptr_array_new();
     const char *hint;
 
-    for
-        SET_EACH (DeviceClass, c, devices) g_ptr_array_add(names, (char *)c->name);
+    SET_EACH (DeviceClass, c, devices) g_ptr_array_add(names, (char *)c->name);
     hint = did_you_mean(cls, (const char *const *)names->pdata, names->len);
     g_ptr_array_free(names, TRUE);
     return error_set(err, "'%s' is not a valid device model name%s%s%s", cls,

@@ -176,7 +176,7 @@ void device_free(Device *dev);
 
 Device *device_find(Machine *m, const char *id);
 Device *device_first(Machine *m);
-#define EACH_DEVICE(dev, m) (Device *dev = device_first(m); dev; dev = dev->next)
+#define EACH_DEVICE(dev, m) for (Device *dev = device_first(m); dev; dev = dev->next)
 
 /* The state that the device has after power-on and bus reset, written to buf (state_size bytes);
  * the live state is untouched. */

@@ -47,9 +47,8 @@ bool run_state_parse(const char *name, RunState *out)
 
 const MachineClass *machine_class_find(const char *name)
 {
-    for
-        SET_EACH (MachineClass, cls, machines)
-            if (!strcmp(cls->name, name) || (cls->alias && !strcmp(cls->alias, name))) return cls;
+    SET_EACH (MachineClass, cls, machines)
+        if (!strcmp(cls->name, name) || (cls->alias && !strcmp(cls->alias, name))) return cls;
     return NULL;
 }
 
@@ -77,11 +76,10 @@ static bool machine_class_hint(const char *type, Error *err)
     GPtrArray *names = g_ptr_array_new();
     const char *hint;
 
-    for
-        SET_EACH (MachineClass, c, machines) {
-            g_ptr_array_add(names, (char *)c->name);
-            if (c->alias) g_ptr_array_add(names, (char *)c->alias);
-        }
+    SET_EACH (MachineClass, c, machines) {
+        g_ptr_array_add(names, (char *)c->name);
+        if (c->alias) g_ptr_array_add(names, (char *)c->alias);
+    }
     hint = did_you_mean(type, (const char *const *)names->pdata, names->len);
     g_ptr_array_free(names, TRUE);
     return error_set(err, "unsupported machine type '%s'; %s%s%s", type,
@@ -212,16 +210,14 @@ void machine_request_shutdown(Machine *m, ShutdownReason reason)
 void machine_sync(Machine *m)
 {
     m->syncing = true;
-    for
-        EACH_DEVICE (dev, m) device_sync(dev);
+    EACH_DEVICE (dev, m) device_sync(dev);
     m->syncing = false;
 }
 
 void machine_reset(Machine *m)
 {
-    for
-        EACH_DEVICE (dev, m)
-            if (dev->cls->reset) dev->cls->reset(dev);
+    EACH_DEVICE (dev, m)
+        if (dev->cls->reset) dev->cls->reset(dev);
     machine_sync(m);
     machine_notify(m, EVENT_RESET);
 }

@@ -24,10 +24,9 @@ enum {
 
 static Cpu *info_cpu(Machine *m, unsigned index)
 {
-    for
-        EACH_DEVICE (dev, m) {
-            if (!strcmp(dev->cls->name, "x86-cpu") && CPU(dev)->index == index) return CPU(dev);
-        }
+    EACH_DEVICE (dev, m) {
+        if (!strcmp(dev->cls->name, "x86-cpu") && CPU(dev)->index == index) return CPU(dev);
+    }
     return NULL;
 }
 

@@ -208,9 +208,11 @@ static void task_load_segments(Cpu *cpu, const TaskImage *t, uint32_t ext)
 
     task_load_ldt(cpu, t->ldt, ext);
     if (t->eflags & FLAG_VM) return;
-    task_load_cs(cpu, t->segs[R_CS], ext);
+    /* SS first: what is wrong with the others is then told on the incoming task's stack */
     stack_check_inner_ss(cpu, t->segs[R_SS], cpu_cpl(cpu), ext, &ss);
     cpu->s.segs[R_SS] = desc_segreg(t->segs[R_SS], &ss);
+    cpu_update_mode(cpu);
+    task_load_cs(cpu, t->segs[R_CS], ext);
     for (unsigned i = 0; i < ARRAY_SIZE(order); i++) {
         task_load_data(cpu, order[i], t->segs[order[i]], ext);
     }

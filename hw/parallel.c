@@ -128,8 +128,7 @@ static bool parallel_realize(Device *dev, Error *err)
 
     if (p->index < 0) {
         p->index = 0;
-        for
-            EACH_DEVICE (d, dev->m) p->index += d->cls == &parallel_class && d->realized;
+        EACH_DEVICE (d, dev->m) p->index += d->cls == &parallel_class && d->realized;
     }
     if (p->index >= (int)ARRAY_SIZE(bases))
         return error_set(err, "Max. supported number of parallel ports is 3.");

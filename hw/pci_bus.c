@@ -80,9 +80,8 @@ DEVICE(pci_bus, "PCI bus", PciBus, .name = "PCIBUS", .props = bus_props,
 
 PciBus *pci_bus_find(Machine *m)
 {
-    for
-        EACH_DEVICE (dev, m)
-            if (dev->cls == &pci_bus_class) return (PciBus *)dev;
+    EACH_DEVICE (dev, m)
+        if (dev->cls == &pci_bus_class) return (PciBus *)dev;
     return NULL;
 }
 

@@ -313,9 +313,8 @@ static bool pic_realize(Device *dev, Error *err)
 
 static Pic *pic_find(Machine *m, bool slave)
 {
-    for
-        EACH_DEVICE (dev, m)
-            if (dev->cls == &pic_class && !PIC(dev)->master == !slave) return PIC(dev);
+    EACH_DEVICE (dev, m)
+        if (dev->cls == &pic_class && !PIC(dev)->master == !slave) return PIC(dev);
     return NULL;
 }
 

@@ -656,8 +656,7 @@ static bool uart_place(Uart *u, Error *err)
 
     if (u->index < 0) {
         u->index = 0;
-        for
-            EACH_DEVICE (dev, u->dev.m) u->index += dev->cls == &uart_class && dev->realized;
+        EACH_DEVICE (dev, u->dev.m) u->index += dev->cls == &uart_class && dev->realized;
     }
     if (u->index >= (int)ARRAY_SIZE(bases))
         return error_set(err, "Max. supported number of ISA serial ports is 4.");

@@ -8,14 +8,13 @@
 
 const ChannelClass *channel_find(const char *uri, const char **rest)
 {
-    for
-        SET_EACH (ChannelClass, c, channels) {
-            size_t n = strlen(c->name);
+    SET_EACH (ChannelClass, c, channels) {
+        size_t n = strlen(c->name);
 
-            if (strncmp(uri, c->name, n) || uri[n] != ':') continue;
-            *rest = uri + n + 1;
-            return c;
-        }
+        if (strncmp(uri, c->name, n) || uri[n] != ':') continue;
+        *rest = uri + n + 1;
+        return c;
+    }
     return NULL;
 }
 

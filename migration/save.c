@@ -10,11 +10,10 @@
 
 bool save_allowed(Machine *m, Error *err)
 {
-    for
-        EACH_DEVICE (dev, m)
-            if (dev->cls->unmigratable)
-                return error_set(err, "State blocked by non-migratable device '%s': %s", dev->id,
-                    dev->cls->unmigratable);
+    EACH_DEVICE (dev, m)
+        if (dev->cls->unmigratable)
+            return error_set(err, "State blocked by non-migratable device '%s': %s", dev->id,
+                dev->cls->unmigratable);
     return true;
 }
 

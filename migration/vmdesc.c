@@ -81,9 +81,8 @@ static json_t *vmdesc_exact_all(Machine *m)
 {
     json_t *exact = json_object();
 
-    for
-        EACH_DEVICE (dev, m)
-            if (dev->cls->exact) json_object_set_new(exact, dev->id, vmdesc_exact(dev));
+    EACH_DEVICE (dev, m)
+        if (dev->cls->exact) json_object_set_new(exact, dev->id, vmdesc_exact(dev));
     return exact;
 }
 
@@ -139,14 +138,13 @@ bool vmdesc_apply(LoadRun *run, const char *text, Error *err)
     json_t *top = json_loads(text, 0, NULL), *exact = json_object_get(top, "stasis");
     bool ok = true;
 
-    for
-        EACH_DEVICE (dev, run->m) {
-            json_t *values = json_object_get(exact, dev->id);
-            char *copy = vmdesc_copy(run, dev);
+    EACH_DEVICE (dev, run->m) {
+        json_t *values = json_object_get(exact, dev->id);
+        char *copy = vmdesc_copy(run, dev);
 
-            if (ok && dev->cls->exact && copy && json_is_object(values))
-                ok = vmdesc_apply_device(dev, copy, values, err);
-        }
+        if (ok && dev->cls->exact && copy && json_is_object(values))
+            ok = vmdesc_apply_device(dev, copy, values, err);
+    }
     json_decref(top);
     return ok;
 }

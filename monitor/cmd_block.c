@@ -13,15 +13,14 @@ static char *block_attached(Machine *m, const BlockDev *bd)
 {
     unsigned n = 0;
 
-    for
-        EACH_DEVICE (dev, m) {
-            for (const Prop *p = dev->cls->props; p && p->name; p++) {
-                if (p->type != PROP_BLOCK) continue;
-                if (*(BlockDev **)((char *)dev + p->offset) != bd) continue;
-                return g_strdup_printf("/machine/unattached/device[%u]", n);
-            }
-            n++;
+    EACH_DEVICE (dev, m) {
+        for (const Prop *p = dev->cls->props; p && p->name; p++) {
+            if (p->type != PROP_BLOCK) continue;
+            if (*(BlockDev **)((char *)dev + p->offset) != bd) continue;
+            return g_strdup_printf("/machine/unattached/device[%u]", n);
         }
+        n++;
+    }
     return NULL;
 }
 

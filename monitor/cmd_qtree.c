@@ -51,19 +51,17 @@ static void qtree_device(Sink *out, const Device *dev, int indent)
 
 static void qtree_bus(CommandCall *call, const char *bus, int indent)
 {
-    for
-        EACH_DEVICE (dev, call->m) {
-            const char *on = dev->cls->bus ? dev->cls->bus : "";
-            if (!strcmp(on, bus)) qtree_device(call->out, dev, indent);
-        }
+    EACH_DEVICE (dev, call->m) {
+        const char *on = dev->cls->bus ? dev->cls->bus : "";
+        if (!strcmp(on, bus)) qtree_device(call->out, dev, indent);
+    }
 }
 
 static bool qtree_has(Machine *m, const char *bus)
 {
-    for
-        EACH_DEVICE (dev, m) {
-            if (dev->cls->bus && !strcmp(dev->cls->bus, bus)) return true;
-        }
+    EACH_DEVICE (dev, m) {
+        if (dev->cls->bus && !strcmp(dev->cls->bus, bus)) return true;
+    }
     return false;
 }
 

@@ -21,13 +21,12 @@ static void complete_offer(void *ctx, const char *word)
 /* Command names; behind "info", its subjects. */
 static void complete_names(Completion *c, bool info)
 {
-    for
-        SET_EACH (Command, cmd, commands) {
-            if (g_str_has_prefix(cmd->name, "info ") != info) continue;
-            char **names = g_strsplit(cmd->name + (info ? strlen("info ") : 0), "|", -1);
-            for (char **n = names; *n; n++) complete_offer(c, *n);
-            g_strfreev(names);
-        }
+    SET_EACH (Command, cmd, commands) {
+        if (g_str_has_prefix(cmd->name, "info ") != info) continue;
+        char **names = g_strsplit(cmd->name + (info ? strlen("info ") : 0), "|", -1);
+        for (char **n = names; *n; n++) complete_offer(c, *n);
+        g_strfreev(names);
+    }
 }
 
 static void complete_object(void *ctx, const char *id, void *obj)

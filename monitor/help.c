@@ -15,12 +15,11 @@ static GPtrArray *help_list(const char *prefix)
 {
     GPtrArray *list = g_ptr_array_new();
 
-    for
-        SET_EACH (Command, cmd, commands) {
-            if (g_str_has_prefix(cmd->name, prefix ? prefix : "info ") == (prefix != NULL)) {
-                g_ptr_array_add(list, (void *)cmd);
-            }
+    SET_EACH (Command, cmd, commands) {
+        if (g_str_has_prefix(cmd->name, prefix ? prefix : "info ") == (prefix != NULL)) {
+            g_ptr_array_add(list, (void *)cmd);
         }
+    }
     g_ptr_array_sort(list, help_order);
     return list;
 }

@@ -34,10 +34,9 @@ bool command_name_matches(const char *names, const char *name, size_t len)
 
 const Command *command_find(const char *name)
 {
-    for
-        SET_EACH (Command, cmd, commands) {
-            if (command_name_matches(cmd->name, name, strlen(name))) return cmd;
-        }
+    SET_EACH (Command, cmd, commands) {
+        if (command_name_matches(cmd->name, name, strlen(name))) return cmd;
+    }
     return NULL;
 }
 
@@ -52,12 +51,11 @@ static char *parse_unknown(const char *typed)
 {
     GPtrArray *names = g_ptr_array_new_with_free_func(g_free);
 
-    for
-        SET_EACH (Command, cmd, commands) {
-            const char *bar = strchr(cmd->name, '|');
-            g_ptr_array_add(
-                names, bar ? g_strndup(cmd->name, (size_t)(bar - cmd->name)) : g_strdup(cmd->name));
-        }
+    SET_EACH (Command, cmd, commands) {
+        const char *bar = strchr(cmd->name, '|');
+        g_ptr_array_add(
+            names, bar ? g_strndup(cmd->name, (size_t)(bar - cmd->name)) : g_strdup(cmd->name));
+    }
     const char *near = did_you_mean(typed, (const char *const *)names->pdata, names->len);
     char *text = near
                      ? g_strdup_printf("unknown command: '%s'\nDid you mean \"%s\"?\n", typed, near)

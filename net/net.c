@@ -334,11 +334,10 @@ NetPort *net_backend_create(Machine *m, Options *opts, Error *err)
     char *made_up = NULL;
     NetPort *p = NULL;
 
-    for
-        SET_EACH (NetBackend, b, net_backends) {
-            g_ptr_array_add(names, (gpointer)b->name);
-            if (type && !strcmp(b->name, type)) found = b;
-        }
+    SET_EACH (NetBackend, b, net_backends) {
+        g_ptr_array_add(names, (gpointer)b->name);
+        if (type && !strcmp(b->name, type)) found = b;
+    }
     if (found) {
         if (!id) id = made_up = g_strdup_printf("#net%03u", net_of(m)->next_anonymous++);
         p = found->create(m, id, opts, err);

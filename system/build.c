@@ -14,10 +14,9 @@
 
 static const char *build_default_machine(void)
 {
-    for
-        SET_EACH (MachineClass, c, machines) {
-            if (c->is_default) return c->name;
-        }
+    SET_EACH (MachineClass, c, machines) {
+        if (c->is_default) return c->name;
+    }
     return "pc";
 }
 

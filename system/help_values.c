@@ -29,15 +29,14 @@ void help_machines(void)
 {
     GPtrArray *lines = help_new();
 
-    for
-        SET_EACH (MachineClass, c, machines) {
-            g_ptr_array_add(lines,
-                g_strdup_printf("%-20s %s%s", c->name, c->desc, c->is_default ? " (default)" : ""));
-            if (c->alias) {
-                g_ptr_array_add(
-                    lines, g_strdup_printf("%-20s %s (alias of %s)", c->alias, c->desc, c->name));
-            }
+    SET_EACH (MachineClass, c, machines) {
+        g_ptr_array_add(lines,
+            g_strdup_printf("%-20s %s%s", c->name, c->desc, c->is_default ? " (default)" : ""));
+        if (c->alias) {
+            g_ptr_array_add(
+                lines, g_strdup_printf("%-20s %s (alias of %s)", c->alias, c->desc, c->name));
         }
+    }
     help_lines("Supported machines are:", lines);
 }
 
@@ -45,15 +44,14 @@ void help_devices(void)
 {
     GPtrArray *lines = help_new();
 
-    for
-        SET_EACH (DeviceClass, c, devices) {
-            if (!c->user_creatable) continue;
-            char *bus = c->bus ? g_ascii_strup(c->bus, -1) : NULL;
-            g_ptr_array_add(lines,
-                g_strdup_printf("name \"%s\"%s%s%s%s, desc \"%s\"", c->name, bus ? ", bus " : "",
-                    bus ? bus : "", c->alias ? ", alias " : "", c->alias ? c->alias : "", c->desc));
-            g_free(bus);
-        }
+    SET_EACH (DeviceClass, c, devices) {
+        if (!c->user_creatable) continue;
+        char *bus = c->bus ? g_ascii_strup(c->bus, -1) : NULL;
+        g_ptr_array_add(lines,
+            g_strdup_printf("name \"%s\"%s%s%s%s, desc \"%s\"", c->name, bus ? ", bus " : "",
+                bus ? bus : "", c->alias ? ", alias " : "", c->alias ? c->alias : "", c->desc));
+        g_free(bus);
+    }
     help_lines("Devices:", lines);
 }
 
@@ -99,10 +97,9 @@ void help_netdevs(void)
 {
     GPtrArray *lines = help_new();
 
-    for
-        SET_EACH (NetBackend, b, net_backends) {
-            g_ptr_array_add(lines, g_strdup_printf("%-10s %s", b->name, b->desc));
-        }
+    SET_EACH (NetBackend, b, net_backends) {
+        g_ptr_array_add(lines, g_strdup_printf("%-10s %s", b->name, b->desc));
+    }
     help_lines("Available netdev backend types:", lines);
 }
 
@@ -110,14 +107,13 @@ void help_nics(void)
 {
     GPtrArray *lines = help_new();
 
-    for
-        SET_EACH (DeviceClass, c, devices) {
-            for (const Prop *p = c->props; p && p->name; p++) {
-                if (p->type == PROP_MAC) {
-                    g_ptr_array_add(lines, g_strdup_printf("%-10s %s", c->name, c->desc));
-                }
+    SET_EACH (DeviceClass, c, devices) {
+        for (const Prop *p = c->props; p && p->name; p++) {
+            if (p->type == PROP_MAC) {
+                g_ptr_array_add(lines, g_strdup_printf("%-10s %s", c->name, c->desc));
             }
         }
+    }
     help_lines("Supported NIC models:", lines);
 }
 
@@ -125,9 +121,8 @@ void help_displays(void)
 {
     GPtrArray *lines = help_new();
 
-    for
-        SET_EACH (DisplayClass, d, displays) {
-            g_ptr_array_add(lines, g_strdup_printf("%-10s %s", d->name, d->desc));
-        }
+    SET_EACH (DisplayClass, d, displays) {
+        g_ptr_array_add(lines, g_strdup_printf("%-10s %s", d->name, d->desc));
+    }
     help_lines("Available display backend types:", lines);
 }

@@ -325,10 +325,9 @@ static bool opt_device_check(const char *driver, Error *err)
     if (cls && cls->user_creatable) return true;
     if (cls) return error_set(err, "'%s' is part of the board: it cannot be added", driver);
     GPtrArray *names = g_ptr_array_new();
-    for
-        SET_EACH (DeviceClass, c, devices) {
-            if (c->user_creatable) g_ptr_array_add(names, (void *)c->name);
-        }
+    SET_EACH (DeviceClass, c, devices) {
+        if (c->user_creatable) g_ptr_array_add(names, (void *)c->name);
+    }
     error_unknown(err, "device model name", driver, names);
     g_ptr_array_unref(names);
     return false;

@@ -27,10 +27,9 @@ int img_fail_error(const Error *err) { return img_fail("%s", err->msg); }
 
 static const ImgCommand *img_find(const char *name)
 {
-    for
-        SET_EACH (ImgCommand, cmd, img_commands) {
-            if (!strcmp(cmd->name, name)) return cmd;
-        }
+    SET_EACH (ImgCommand, cmd, img_commands) {
+        if (!strcmp(cmd->name, name)) return cmd;
+    }
     return NULL;
 }
 
@@ -57,8 +56,7 @@ static void img_help(void)
     printf("stasis-img version " STASIS_VERSION "\n"
            "Usage: stasis-img COMMAND [OPTIONS]     stasis-img COMMAND --help\n"
            "Makes, examines and changes disk images.\n\nCommands:\n");
-    for
-        SET_EACH (ImgCommand, cmd, img_commands) g_ptr_array_add(all, (gpointer)cmd);
+    SET_EACH (ImgCommand, cmd, img_commands) g_ptr_array_add(all, (gpointer)cmd);
     qsort(all->pdata, all->len, sizeof(gpointer), img_order);
     for (guint i = 0; i < all->len; i++) {
         const ImgCommand *cmd = g_ptr_array_index(all, i);

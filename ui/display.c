@@ -15,8 +15,7 @@ static GPtrArray *display_list(void)
 {
     GPtrArray *all = g_ptr_array_new();
 
-    for
-        SET_EACH (DisplayClass, cls, displays) g_ptr_array_add(all, (void *)cls);
+    SET_EACH (DisplayClass, cls, displays) g_ptr_array_add(all, (void *)cls);
     g_ptr_array_sort(all, display_compare);
     return all;
 }
@@ -41,11 +40,10 @@ static const DisplayClass *display_find(const char *name, Error *err)
     const char *names[32], *hint;
     size_t n = 0;
 
-    for
-        SET_EACH (DisplayClass, cls, displays) {
-            if (!strcmp(cls->name, name)) return cls;
-            if (n < ARRAY_SIZE(names)) names[n++] = cls->name;
-        }
+    SET_EACH (DisplayClass, cls, displays) {
+        if (!strcmp(cls->name, name)) return cls;
+        if (n < ARRAY_SIZE(names)) names[n++] = cls->name;
+    }
     hint = did_you_mean(name, names, n);
     error_set(err, "Parameter 'type' does not accept value '%s'%s%s%s", name,
         hint ? "; did you mean '" : "", hint ? hint : "", hint ? "'?" : "");

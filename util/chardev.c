@@ -24,10 +24,9 @@ enum { CHARDEV_QUEUE_MAX = 16 * MiB };
 
 static const ChardevClass *chardev_class_find(const char *name)
 {
-    for
-        SET_EACH (ChardevClass, cls, chardevs) {
-            if (!strcmp(cls->name, name)) return cls;
-        }
+    SET_EACH (ChardevClass, cls, chardevs) {
+        if (!strcmp(cls->name, name)) return cls;
+    }
     return NULL;
 }
 
@@ -38,10 +37,9 @@ static char *chardev_suggest(const char *name)
     const char *near;
     char *text;
 
-    for
-        SET_EACH (ChardevClass, cls, chardevs) {
-            g_ptr_array_add(names, (gpointer)cls->name);
-        }
+    SET_EACH (ChardevClass, cls, chardevs) {
+        g_ptr_array_add(names, (gpointer)cls->name);
+    }
     near = did_you_mean(name, (const char *const *)names->pdata, names->len);
     text = near ? g_strdup_printf("; did you mean '%s'?", near) : g_strdup("");
     g_ptr_array_free(names, TRUE);
@@ -312,10 +310,9 @@ void chardev_help(void)
 {
     GPtrArray *list = g_ptr_array_new();
 
-    for
-        SET_EACH (ChardevClass, cls, chardevs) {
-            g_ptr_array_add(list, (gpointer)cls);
-        }
+    SET_EACH (ChardevClass, cls, chardevs) {
+        g_ptr_array_add(list, (gpointer)cls);
+    }
     g_ptr_array_sort(list, chardev_by_name);
     printf("Character devices:\n");
     for (guint i = 0; i < list->len; i++) {

@@ -19,10 +19,9 @@
     extern const void *const __start_set_##set[] __attribute__((weak));                            \
     extern const void *const __stop_set_##set[] __attribute__((weak))
 
-/* for SET_EACH(DeviceClass, cls, devices) { ... cls is a const DeviceClass * ... } */
+/* SET_EACH (DeviceClass, cls, devices) { ... cls is a const DeviceClass * ... } */
 #define SET_EACH(type, var, set)                                                                   \
-    (const void *const *var##_it = __start_set_##set; var##_it < __stop_set_##set;                 \
-        var##_it++) for (const type *var = *var##_it, *var##_once = var; var##_once;               \
-                         var##_once = NULL)
+    for (const void *const *var##_it = __start_set_##set; var##_it < __stop_set_##set; var##_it++) \
+        for (const type *var = *var##_it, *var##_once = var; var##_once; var##_once = NULL)
 
 #define SET_SIZE(set) ((size_t)(__stop_set_##set - __start_set_##set))

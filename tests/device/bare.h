@@ -175,8 +175,7 @@ static inline void bare_save_section(Stream *st, Section *sec)
 
 static inline void bare_settle(Machine *m)
 {
-    for
-        EACH_DEVICE (dev, m) device_settle(dev);
+    EACH_DEVICE (dev, m) device_settle(dev);
 }
 
 /* Copies the state of every device of one machine into its twin by way of the wire, and what only

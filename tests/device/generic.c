@@ -485,12 +485,11 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_assert_cmpuint(SET_SIZE(devices), >, 1);
-    for
-        SET_EACH (DeviceClass, cls, devices) {
-            char *path = g_strdup_printf("/device/generic/%s", cls->name);
+    SET_EACH (DeviceClass, cls, devices) {
+        char *path = g_strdup_printf("/device/generic/%s", cls->name);
 
-            if (!skip_reason(cls)) g_test_add_data_func(path, cls, test_class);
-            g_free(path);
-        }
+        if (!skip_reason(cls)) g_test_add_data_func(path, cls, test_class);
+        g_free(path);
+    }
     return g_test_run();
 }

@@ -21,7 +21,7 @@
 #include "system/loop.h"
 
 enum {
-    SHIFT = 2,              /* 4 ns an instruction */
+    SHIFT = 2,                /* 4 ns an instruction */
     LATER = 1000000 << SHIFT, /* a million instructions */
     FIRST = 20000000,
 };

@@ -176,10 +176,9 @@ static void test_command(Fixture *x, gconstpointer data)
     double ms[FRAMES_MAX];
 
     (void)data;
-    for
-        SET_EACH (Command, c, commands) {
-            if (!strcmp(c->name, "announce_self")) c->run(&call, NULL);
-        }
+    SET_EACH (Command, c, commands) {
+        if (!strcmp(c->name, "announce_self")) c->run(&call, NULL);
+    }
     machine_notify(x->m, EVENT_LOADED); /* a series of its own */
     run_ms(x, 900);
     expect_times(x, 0, 0, usual, ARRAY_SIZE(usual));

@@ -76,10 +76,9 @@ G_GNUC_NULL_TERMINATED static void run(Fixture *f, const char *name, ...)
         }
     }
     va_end(ap);
-    for
-        SET_EACH (Command, cmd, commands) {
-            if (!strcmp(cmd->name, name)) cmd->run(&call, &err);
-        }
+    SET_EACH (Command, cmd, commands) {
+        if (!strcmp(cmd->name, name)) cmd->run(&call, &err);
+    }
     if (error_is_set(&err)) g_string_append_printf(f->said, "Error: %s\n", err.msg);
 }
 

@@ -183,12 +183,11 @@ static char *command(Machine *m, const char *name, const Arg *args, unsigned nar
     Error err = ERROR_INIT;
     bool found = false;
 
-    for
-        SET_EACH (Command, c, commands) {
-            if (strcmp(c->name, name)) continue;
-            found = true;
-            c->run(&call, &err);
-        }
+    SET_EACH (Command, c, commands) {
+        if (strcmp(c->name, name)) continue;
+        found = true;
+        c->run(&call, &err);
+    }
     g_assert_true(found);
     if (error_is_set(&err)) g_string_append_printf(sink.text, "Error: %s\n", err.msg);
     return g_string_free(sink.text, FALSE);

@@ -279,8 +279,7 @@ static size_t described_size(json_t *fields)
     size_t n = 0, i;
     json_t *f;
 
-    json_array_foreach(fields, i, f)
-    {
+    json_array_foreach (fields, i, f) {
         json_int_t len = json_integer_value(json_object_get(f, "array_len"));
 
         n += (size_t)json_integer_value(json_object_get(f, "size")) * (size_t)(len ? len : 1);
