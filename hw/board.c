@@ -278,6 +278,7 @@ static bool board_fw_cfg(Board *b, Error *err)
 {
     const MachineConfig *c = &b->m->config;
     static const uint8_t no_numa[2 * 8];
+    static const uint8_t no_retry[4] = { 0xff, 0xff, 0xff, 0xff }; /* ms, -1: never */
     uint16_t wait = GUINT16_TO_LE((uint16_t)c->boot_menu_timeout_ms);
 
     fw_cfg_add_u64(b->fw_cfg, FW_CFG_RAM_SIZE, b->ram->size);
@@ -291,7 +292,9 @@ static bool board_fw_cfg(Board *b, Error *err)
     if (c->boot_menu_timeout_ms >= 0 &&
         !fw_cfg_add_file(b->fw_cfg, "etc/boot-menu-wait", &wait, sizeof(wait), err))
         return false;
-    if (!board_e820(b, err)) return false;
+    if (!fw_cfg_add_file(b->fw_cfg, "etc/boot-fail-wait", no_retry, sizeof(no_retry), err) ||
+        !board_e820(b, err))
+        return false;
     return !b->bootorder->len ||
            fw_cfg_add_file(b->fw_cfg, "bootorder", b->bootorder->str, b->bootorder->len + 1, err);
 }

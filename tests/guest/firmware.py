@@ -1,0 +1,47 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+# TEST-TIMEOUT: 120
+"""SeaBIOS: finds nothing to boot, offers its boot menu, obeys -boot."""
+import os
+import subprocess
+import sys
+
+sys.path[:0] = [os.environ["SRCDIR"] + "/tests", os.environ["SRCDIR"] + "/tests/lib"]
+import guests
+import screen
+from guest_vm import VM
+from tap import Tap
+
+TAP = Tap()
+TMP, SRC = os.environ["TMPDIR"], os.environ["SRCDIR"]
+PLAIN = ["-M", "pc", "-m", "32", "-nodefaults", "-vga", "std"]
+
+
+def nothing():
+    with VM(*PLAIN) as vm:
+        shown = screen.wait(vm, r"SeaBIOS.*No bootable device\.[^\n]*").string
+        TAP.check("Retrying" not in shown, "with nothing to boot it stops", shown)
+
+
+def order():
+    subprocess.run([SRC + "/demo/build.sh", SRC + "/demo", TMP + "/demo.img"], check=True)
+    iso = guests.package("grub-rescue-pc") + "/usr/lib/grub-rescue/grub-rescue-cdrom.iso"
+    both = PLAIN + ["-drive", f"file={TMP}/demo.img,format=raw", "-cdrom", iso]
+    for options, what in (([], "ticks"), (["-boot", "d"], "GNU GRUB"), (["-boot", "c"], "ticks"),
+                          (["-boot", "order=dc"], "GNU GRUB")):
+        with VM(*both, *options) as vm:
+            TAP.check(screen.wait(vm, what), f"{' '.join(options) or 'no -boot'}: {what}")
+    with VM(*both, "-boot", "menu=on,splash-time=60000") as vm:
+        screen.wait(vm, "Press ESC for boot menu")
+        vm.hmp("sendkey esc")
+        screen.wait(vm, "Select boot device:.*ata0-0")
+        vm.hmp("sendkey " + screen.wait(vm, r"(\d)\. DVD/CD")[1])
+        TAP.check(screen.wait(vm, "GNU GRUB"), "the menu lists disk and CD and boots the chosen one")
+
+
+for group in nothing, order:
+    try:
+        TAP.run(group)
+    except guests.Unavailable as e:
+        TAP.skip(group.__name__, str(e))
+TAP.finish()
