@@ -27,6 +27,7 @@ struct Outgoing {
     Machine *m;
     MigrationStatus status;
     Channel ch;
+    char *where; /* the URI behind its kind: what a failed connect names */
     Sink *waiter;
     SaveRun *save;
     GSource *io, *window; /* writable; the window's end, while it is used up */
@@ -339,7 +340,7 @@ static gboolean outgoing_connected(gint fd, GIOCondition cond, gpointer opaque)
     Outgoing *o = opaque;
 
     (void)cond;
-    if (o->ch.pending && !socket_connect_result(fd, &o->err)) {
+    if (o->ch.pending && !socket_connect_result(fd, o->where, &o->err)) {
         outgoing_abandon(o, MIGRATION_FAILED);
         return G_SOURCE_REMOVE;
     }
@@ -367,6 +368,7 @@ static void outgoing_clear(Outgoing *o)
 {
     Machine *m = o->m;
 
+    g_free(o->where);
     *o = (Outgoing){ .m = m, .ch = { .fd = -1 } };
 }
 
@@ -379,6 +381,7 @@ bool outgoing_start(Machine *m, const char *uri, Sink *getfd, Sink *waiter, Erro
     if (!outgoing_allowed(o, err)) return false;
     if (!cls) return error_set(err, "Parameter 'uri' expects a valid migration protocol");
     outgoing_clear(o);
+    o->where = g_strdup(rest);
     o->start_ns = host_ns();
     o->was_running = machine_running(m);
     if (!cls->open_out(&o->ch, rest, getfd, &o->err)) {
@@ -405,6 +408,7 @@ static void outgoing_destroy(void *slot)
 
     o->waiter = NULL;
     if (outgoing_under_way(o)) outgoing_close(o);
+    g_free(o->where);
 }
 
 static void outgoing_print_ram(

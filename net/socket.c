@@ -235,7 +235,7 @@ static gboolean socknet_connect_done(gint fd, GIOCondition cond, gpointer opaque
 
     (void)cond;
     socknet_drop(&s->waiting);
-    if (socket_connect_result(fd, NULL)) {
+    if (socket_connect_result(fd, "", NULL)) {
         socknet_connected(s, "connect to");
     } else {
         socknet_disconnect(s);

@@ -288,5 +288,7 @@ void machine_catch_signals(Machine *m)
         g_source_set_callback(l->signals[i], caught[i].fn, m, NULL);
         g_source_attach(l->signals[i], m->ctx);
     }
+    /* A peer that has gone, or a limit on files, is an error of the write and no more. */
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);
 }

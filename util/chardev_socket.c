@@ -180,7 +180,7 @@ static gboolean socket_chardev_connect_done(gint fd, GIOCondition cond, gpointer
     SocketChardev *s = opaque;
 
     (void)cond;
-    if (socket_connect_result(fd, NULL)) {
+    if (socket_connect_result(fd, "", NULL)) {
         socket_chardev_connected(s, fd);
     } else {
         close(fd);

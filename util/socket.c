@@ -162,23 +162,23 @@ int socket_connect_unix_start(const char *path, bool *pending, Error *err)
     return fd;
 }
 
-bool socket_connect_result(int fd, Error *err)
+bool socket_connect_result(int fd, const char *to, Error *err)
 {
     int code = 0;
     socklen_t len = sizeof(code);
 
     if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &code, &len) < 0) code = errno;
-    return code == 0 || error_errno(err, code, "Failed to connect");
+    return code == 0 || error_errno(err, code, "Failed to connect to '%s'", to);
 }
 
 /* Waits for a pending connect; the descriptor, or -1 and it is closed. */
-static int socket_connect_wait(int fd, bool pending, Error *err)
+static int socket_connect_wait(int fd, bool pending, const char *to, Error *err)
 {
     struct pollfd pfd = { .fd = fd, .events = POLLOUT };
 
     if (fd < 0 || !pending) return fd;
     while (poll(&pfd, 1, -1) < 0 && errno == EINTR) continue;
-    if (socket_connect_result(fd, err)) return fd;
+    if (socket_connect_result(fd, to, err)) return fd;
     close(fd);
     return -1;
 }
@@ -187,25 +187,20 @@ int socket_connect_inet(const char *host, const char *port, Error *err)
 {
     const char *to = *host ? host : "localhost";
     struct addrinfo *list = socket_lookup(to, port, SOCK_STREAM, false, err);
+    char *text;
     int fd = -1;
 
     if (!list) return -1;
+    text = socket_text(host, port);
     for (struct addrinfo *ai = list; ai && fd < 0; ai = ai->ai_next) {
         bool pending = false;
-        Error last = ERROR_INIT;
 
+        error_clear(err); /* only the last address's failure counts */
         fd = socket_connect_one(ai->ai_family, ai->ai_addr, ai->ai_addrlen, &pending);
-        if (fd < 0) error_errno(&last, errno, "Failed to connect");
-        fd = socket_connect_wait(fd, pending, &last);
-        if (fd < 0 && !ai->ai_next) {
-            char *text = socket_text(host, port);
-
-            /* "Failed to connect" is in front of the cause already */
-            error_set(
-                err, "Failed to connect to '%s'%s", text, last.msg + strlen("Failed to connect"));
-            g_free(text);
-        }
+        if (fd < 0) error_errno(err, errno, "Failed to connect to '%s'", text);
+        fd = socket_connect_wait(fd, pending, text, err);
     }
+    g_free(text);
     freeaddrinfo(list);
     return fd;
 }
@@ -215,7 +210,7 @@ int socket_connect_unix(const char *path, Error *err)
     bool pending = false;
     int fd = socket_connect_unix_start(path, &pending, err);
 
-    return socket_connect_wait(fd, pending, err);
+    return socket_connect_wait(fd, pending, path, err);
 }
 
 int socket_accept(int listen_fd)

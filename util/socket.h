@@ -21,8 +21,8 @@ int socket_listen_unix(const char *path, Error *err);
  * calls socket_connect_result.  -1 on failure. */
 int socket_connect_inet_start(const char *host, const char *port, bool *pending, Error *err);
 int socket_connect_unix_start(const char *path, bool *pending, Error *err);
-/* How a pending connect ended. */
-bool socket_connect_result(int fd, Error *err);
+/* How a pending connect ended; `to` is the address as the error names it. */
+bool socket_connect_result(int fd, const char *to, Error *err);
 
 /* Connects and waits until it has worked or failed. */
 int socket_connect_inet(const char *host, const char *port, Error *err);
