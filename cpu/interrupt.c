@@ -205,8 +205,7 @@ static void interrupt_protected(Cpu *cpu, const Delivery *dl)
 /* Faults push RF set, so that an instruction breakpoint does not strike twice. */
 static bool interrupt_is_fault(int vector)
 {
-    return vector != EXC_DB && vector != EXC_BP && vector != EXC_OF && vector != EXC_DF &&
-           vector != EXC_MC;
+    return vector != EXC_DB && vector != EXC_BP && vector != EXC_OF && vector != EXC_MC;
 }
 
 void cpu_deliver(Cpu *cpu, int vector, enum IntKind kind, bool has_code, uint32_t code)

@@ -52,7 +52,7 @@ void op_lar(Cpu *cpu, const Insn *in)
 
     query_need_protected(cpu);
     ok = query_visible(cpu, (uint16_t)insn_read_rm(cpu, in, 2), types, &d);
-    if (ok) cpu_write_reg(cpu, in->reg, d.hi & 0x00f0ff00, in->opsize, in->flags & INSN_REX);
+    if (ok) cpu_write_reg(cpu, in->reg, d.hi & 0x00ffff00, in->opsize, in->flags & INSN_REX);
     cpu_set_eflags(cpu, ok ? FLAG_ZF : 0, FLAG_ZF);
 }
 

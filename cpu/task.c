@@ -146,7 +146,7 @@ static void task_commit(Cpu *cpu, uint16_t sel, const Desc *d, const TaskImage *
     }
     s->ldt = segreg_null(t->ldt);
     cpu_set_eflags(cpu, t->eflags, TASK_FLAGS);
-    cpu_set_cpl(cpu, vm ? 3 : t->segs[R_CS] & 3);
+    cpu_set_cpl(cpu, 3); /* until SS is loaded: a fault before that takes an inner stack */
     cpu_update_mode(cpu);
     s->eip = cpu->next_eip = t->eip;
     s->dr[7] &= ~(uint64_t)DR7_LOCAL;
@@ -209,8 +209,9 @@ static void task_load_segments(Cpu *cpu, const TaskImage *t, uint32_t ext)
     task_load_ldt(cpu, t->ldt, ext);
     if (t->eflags & FLAG_VM) return;
     /* SS first: what is wrong with the others is then told on the incoming task's stack */
-    stack_check_inner_ss(cpu, t->segs[R_SS], cpu_cpl(cpu), ext, &ss);
+    stack_check_inner_ss(cpu, t->segs[R_SS], t->segs[R_CS] & 3, ext, &ss);
     cpu->s.segs[R_SS] = desc_segreg(t->segs[R_SS], &ss);
+    cpu_set_cpl(cpu, t->segs[R_CS] & 3);
     cpu_update_mode(cpu);
     task_load_cs(cpu, t->segs[R_CS], ext);
     for (unsigned i = 0; i < ARRAY_SIZE(order); i++) {
