@@ -199,6 +199,8 @@ static void stack_enter(Cpu *cpu, const Insn *in)
     /* The new top must be writable, though nothing is written there. */
     cpu_probe(cpu, cpu_seg_lin(cpu, R_SS, sp, size, true), size, true, false);
     for (unsigned i = 0; i < n; i++) cpu_store(cpu, lin[i], val[i], size);
+    /* EBP takes all of ESP, whose upper half a 16-bit stack leaves alone. */
+    if (!(cpu->mode & MODE_SS32)) frame |= (uint32_t)cpu->s.regs[R_ESP] & 0xffff0000;
     cpu_write_reg(cpu, R_EBP, frame, size, true);
     stack_set(cpu, sp);
 }

@@ -36,7 +36,7 @@ typedef struct Case {
     uint32_t undefined; /* flags */
     State in;
     uint8_t data[PAGE_SIZE];
-    bool skip_regs; /* destination undefined */
+    bool string; /* runs as a block, with its repetitions */
 } Case;
 
 /* -- the host's side -- */
@@ -146,10 +146,13 @@ static bool native_init(void)
 
 static void guest_body(Cpu *cpu, void *arg)
 {
-    (void)arg;
-    cpu->slice_left = 1;
+    const Case *c = arg;
+    bool string = c->string;
+
+    cpu->exit_pending = false;
+    cpu->slice_left = string ? 1000 : 1;
     cpu->slice_rest = 0;
-    dispatch_run(cpu, blocks_single(cpu));
+    dispatch_run(cpu, string ? blocks_copy(cpu, blocks_find(cpu), 1) : blocks_single(cpu));
 }
 
 /* Returns the exception, or -1. */
@@ -165,7 +168,8 @@ static int guest_run(Cpu *cpu, const Case *c, State *out, uint8_t *data)
     cpu->s.eflags = c->in.flags;
     cpu->cc_kind = CC_EFLAGS;
     cpu->s.eip = GUEST_CODE;
-    kind = fault_guard(cpu, &f, guest_body, NULL);
+    if (c->string) cpu_core_drop(cpu);
+    kind = fault_guard(cpu, &f, guest_body, (void *)c);
     for (int i = 0; i < 8; i++) {
         out->regs[i] = (uint32_t)cpu->s.regs[i];
         g_assert_cmphex(cpu->s.regs[i] >> 32, ==, 0);
@@ -215,7 +219,7 @@ enum {
     NOPREFIX66 = 256,
     XLAT = 512,
     ROTATE = 1024,
-    LOCKABLE = 2048
+    STRING = 2048
 };
 #define UNDEF_LOGIC FLAG_AF
 #define UNDEF_MUL (FLAG_SF | FLAG_ZF | FLAG_AF | FLAG_PF)
@@ -341,6 +345,8 @@ static void add_rest(void)
     add(0xff, 6, MODRM | STACK, 0);
     add(0x8f, 0, MODRM | STACK, 0);
     add(0xd7, -1, XLAT, 0);
+    for (unsigned i = 0xa4; i < 0xb0; i++)
+        if (i != 0xa8 && i != 0xa9) add(i, -1, STRING | (i & 1 ? 0 : BYTE), 0);
 }
 
 static void put8(Case *c, uint32_t v) { c->code[c->len++] = (uint8_t)v; }
@@ -418,11 +424,23 @@ static void case_operands(Case *c, const Template *t)
     if (t->what & (SHIFT | ROTATE)) case_shift(c, t, wide, count);
 }
 
+/* Both operands in the middle of the page, near one another at times; few or many iterations. */
+static void case_string(Case *c)
+{
+    c->in.regs[R_ESI] = LOW_DATA + PAGE_SIZE / 2 + rnd() % 256;
+    c->in.regs[R_EDI] = rnd() % 2 ? c->in.regs[R_ESI] + rnd() % 16 - 8
+                                  : (uint32_t)LOW_DATA + PAGE_SIZE / 2 + rnd() % 256;
+    c->in.regs[R_ECX] = rnd() % 3 ? rnd() % 8 : rnd() % 400;
+    if (rnd() % 4 == 0) c->in.flags |= FLAG_DF;
+    if (rnd() % 4) put8(c, rnd() % 2 ? 0xf2 : 0xf3);
+}
+
 static bool case_make(Case *c)
 {
     const Template *t = &templates[rnd() % ntemplates];
 
     c->len = 0;
+    c->string = t->what & STRING;
     c->undefined = t->undefined;
     for (int i = 0; i < 8; i++) c->in.regs[i] = rnd_value();
     c->in.flags = 0x202 | (rnd() & FLAGS_ARITH);
@@ -434,6 +452,7 @@ static bool case_make(Case *c)
     if (t->what & STACK) c->in.regs[R_ESP] = LOW_DATA + 1024 + (rnd() & 0x3ff);
     if (t->what & XLAT) c->in.regs[R_EBX] = LOW_DATA + (rnd() & 0x3ff);
     if (!(t->what & (BYTE | NOPREFIX66 | XLAT)) && rnd() % 3 == 0) put8(c, 0x66);
+    if (t->what & STRING) case_string(c);
     for (unsigned i = 0; i < t->n; i++) put8(c, t->bytes[i]);
     case_operands(c, t);
     return c->len > 0;
@@ -468,7 +487,7 @@ static void case_compare(Cpu *cpu, const Case *c)
         return;
     }
     if (memcmp(host.regs, ours.regs, sizeof(host.regs))) case_fail(c, &host, &ours, "registers");
-    if ((host.flags ^ ours.flags) & FLAGS_ARITH & ~c->undefined)
+    if ((host.flags ^ ours.flags) & (FLAGS_ARITH | FLAG_DF) & ~c->undefined)
         case_fail(c, &host, &ours, "flags");
     if (memcmp(host_data, data, PAGE_SIZE)) case_fail(c, &host, &ours, "memory");
 }
