@@ -562,13 +562,28 @@ static const BlockMediaOps media_ops = {
     .eject_request = media_eject_request,
 };
 
-static void ide_attach_drive(IdeBus *bus, unsigned unit)
+static bool ide_check_policy(const BlockDev *bd, const char *key, const char *what, Error *err)
 {
-    IdeMedia *media = g_new(IdeMedia, 1);
+    static const char *const known[] = { "report", "stop", "ignore", "enospc", "auto" };
+    const char *text = block_dev_option(bd, key);
 
+    for (size_t i = 0; text && i < ARRAY_SIZE(known); i++)
+        if (!strcmp(text, known[i])) return true;
+    return !text || error_set(err, "'%s' invalid %s error action", text, what);
+}
+
+static bool ide_attach_drive(IdeBus *bus, unsigned unit, Error *err)
+{
+    BlockDev *bd = bus->blk[unit];
+    IdeMedia *media;
+
+    if (!ide_check_policy(bd, "werror", "write", err)) return false;
+    if (!ide_check_policy(bd, "rerror", "read", err)) return false;
+    media = g_new(IdeMedia, 1);
     *media = (IdeMedia){ bus, unit };
-    block_dev_set_removable(bus->blk[unit], bus->cdrom[unit]);
-    block_dev_attach(bus->blk[unit], &media_ops, media);
+    block_dev_set_removable(bd, bus->cdrom[unit]);
+    block_dev_attach(bd, &media_ops, media);
+    return true;
 }
 
 static void ide_detach_drive(IdeBus *bus, unsigned unit)
@@ -592,16 +607,23 @@ IdeBus *ide_bus_find(Machine *m, unsigned number)
     return number < IDE_BUSES ? ide_buses(m)->bus[number] : NULL;
 }
 
-void ide_bus_plug(IdeBus *bus, unsigned unit, BlockDev *blk, bool cdrom, const char *serial)
+bool ide_bus_plug(
+    IdeBus *bus, unsigned unit, BlockDev *blk, bool cdrom, const char *serial, Error *err)
 {
+    const char *fallback = block_dev_option(blk, "serial");
+
     assert(!bus->blk[unit]);
     bus->blk[unit] = blk;
     bus->cdrom[unit] = cdrom;
     g_free(bus->serial[unit]);
-    bus->serial[unit] = g_strdup(serial);
-    ide_attach_drive(bus, unit);
+    bus->serial[unit] = g_strdup(!*serial && fallback ? fallback : serial);
+    if (!ide_attach_drive(bus, unit, err)) {
+        bus->blk[unit] = NULL;
+        return false;
+    }
     ide_identify_fill(bus, unit);
     ide_drive_reset(bus, unit);
+    return true;
 }
 
 bool ide_bus_realize(IdeBus *bus, uint32_t port, uint32_t control_port, Error *err)
@@ -614,7 +636,7 @@ bool ide_bus_realize(IdeBus *bus, uint32_t port, uint32_t control_port, Error *e
         return error_set(err, "there is an IDE channel %u already", bus->number);
     ide_buses(dev->m)->bus[bus->number] = bus;
     for (unsigned unit = 0; unit < IDE_UNITS; unit++)
-        if (bus->blk[unit]) ide_attach_drive(bus, unit);
+        if (bus->blk[unit] && !ide_attach_drive(bus, unit, err)) return false;
     return pio_map(dev, port, 8, &ide_io, first_reg, "ide", err) &&
            pio_map(dev, control_port, 1, &ide_io, first_reg + REG_CONTROL, "ide", err);
 }

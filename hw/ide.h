@@ -168,7 +168,8 @@ void ide_bus_sync(IdeBus *bus);
 /* The machine's channel of this number, or NULL. */
 IdeBus *ide_bus_find(Machine *m, unsigned number);
 /* Attaches a drive to a free place of a realized channel, before the machine is first reset. */
-void ide_bus_plug(IdeBus *bus, unsigned unit, BlockDev *blk, bool cdrom, const char *serial);
+bool ide_bus_plug(
+    IdeBus *bus, unsigned unit, BlockDev *blk, bool cdrom, const char *serial, Error *err);
 
 static inline IdeDrive *ide_active(IdeBus *bus) { return &bus->ifs[bus->s->unit]; }
 static inline BlockDev *ide_blk(IdeBus *bus) { return bus->blk[bus->s->unit]; }

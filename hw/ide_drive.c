@@ -43,8 +43,8 @@ static bool ide_drive_plug(IdeDriveDev *d, bool cdrom, Error *err)
 
     if (!d->drive) return error_set(err, "drive property not set");
     if (block_dev_media_ops(d->drive, &user))
-        return error_set(err, "Drive '%s' is already in use by another block device",
-            block_dev_id(d->drive));
+        return error_set(
+            err, "Drive '%s' is already in use by another block device", block_dev_id(d->drive));
     if (d->unit < UNIT_ANY || d->unit >= IDE_UNITS)
         return error_set(err, "Can't create IDE unit %d, bus supports only 2 units", d->unit);
     if (*d->bus) {
@@ -57,8 +57,7 @@ static bool ide_drive_plug(IdeDriveDev *d, bool cdrom, Error *err)
         int unit = bus ? ide_drive_unit(d, bus) : UNIT_ANY;
 
         if (unit == UNIT_ANY) continue;
-        ide_bus_plug(bus, (unsigned)unit, d->drive, cdrom, d->serial);
-        return true;
+        return ide_bus_plug(bus, (unsigned)unit, d->drive, cdrom, d->serial, err);
     }
     return error_set(
         err, "there is no free place for another IDE drive%s%s", *d->bus ? " on " : "", d->bus);

@@ -204,18 +204,37 @@ static void end_dma_read(IdeBus *bus)
     end_dma(bus, moved, longer);
 }
 
-/* A full disk stops the machine; the flight stays, and starts over when the machine goes on. */
-static bool flight_is_stopped_by(IdeBus *bus, int ret)
+/* What the drive's werror= or rerror= says to do about a host error. */
+static const char *flight_policy(IdeBus *bus, bool write)
 {
-    IdeDrive *d = ide_active(bus);
+    const char *text = block_dev_option(ide_blk(bus), write ? "werror" : "rerror");
 
-    if (ret != -ENOSPC || (d->flight != FLIGHT_PIO_WRITE && d->flight != FLIGHT_DMA_WRITE &&
-                              d->flight != FLIGHT_FLUSH))
-        return false;
+    return text ? text : write ? "enospc" : "report";
+}
+
+/* Stops the machine; the flight stays, and starts over when the machine goes on. */
+static void flight_stop_machine(IdeBus *bus)
+{
     request_drop(bus);
     timer_arm(&bus->timer, clock_now(bus->timer.clock) + 1);
     machine_stop(bus->dev->m, RUN_IO_ERROR);
-    return true;
+}
+
+/* A host error: true where the flight does not end now.  May make a success of it. */
+static bool flight_failed(IdeBus *bus, int *ret)
+{
+    uint8_t flight = ide_active(bus)->flight;
+    bool write = flight == FLIGHT_PIO_WRITE || flight == FLIGHT_DMA_WRITE || flight == FLIGHT_FLUSH;
+    const char *policy = flight_policy(bus, write);
+
+    if (!strcmp(policy, "stop") || (!strcmp(policy, "enospc") && *ret == -ENOSPC)) {
+        flight_stop_machine(bus);
+        return true;
+    }
+    if (strcmp(policy, "ignore")) return false;
+    if (!write && bus->req->block.buf) memset(bus->req->block.buf, 0, bus->req->block.len);
+    if (bus->req->block.buf || flight == FLIGHT_FLUSH) *ret = 0;
+    return false;
 }
 
 static void flight_fail(IdeBus *bus, uint8_t error)
@@ -230,11 +249,11 @@ static void flight_fail(IdeBus *bus, uint8_t error)
 
 static void flight_end(IdeBus *bus)
 {
-    IdeDrive *d = ide_active(bus);
     IdeRequest *r = bus->req;
-    enum IdeFlight flight = d->flight;
+    enum IdeFlight flight = ide_active(bus)->flight;
     int ret = r ? r->block.ret : 0;
 
+    if (ret < 0 && flight_failed(bus, &ret)) return;
     if (flight == FLIGHT_ATAPI) {
         flight_clear(bus);
         bus->req = NULL;
@@ -242,7 +261,6 @@ static void flight_end(IdeBus *bus)
         if (r) request_free(r);
         return;
     }
-    if (flight_is_stopped_by(bus, ret)) return;
     if (!r || ret < 0) { /* none: the address is outside the disk */
         flight_fail(bus, !r ? ERR_IDNF : flight == FLIGHT_FLUSH ? ERR_ABRT : ERR_UNC);
         return;

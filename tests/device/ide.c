@@ -17,7 +17,7 @@ enum { LONG_NS = 100000000 };
 
 typedef struct Fixture {
     Machine *m;
-    char *path;
+    char *path, *other; /* the disks' files */
 } Fixture;
 
 /* What each sector of the test disk begins with and is filled with. */
@@ -46,10 +46,10 @@ static char *make_image(void)
 
 static void free_drive(void *bd) { block_dev_free(bd); }
 
-static void add_drive(Machine *m, const char *id, const char *path)
+static void add_drive(Machine *m, const char *id, const char *path, const char *more)
 {
     Error err = ERROR_INIT;
-    Options *o = options_new();
+    Options *o = options_parse(more, NULL, &err);
     BlockDev *bd;
 
     options_set(o, "file", path);
@@ -62,8 +62,9 @@ static void add_drive(Machine *m, const char *id, const char *path)
 static void machine_with_disk(Fixture *f)
 {
     f->path = make_image();
+    f->other = NULL;
     f->m = bare_new();
-    add_drive(f->m, "hd0", f->path);
+    add_drive(f->m, "hd0", f->path, "");
     bare_add_pci(f->m);
     bare_add(f->m, "piix3-ide", "ide", "addr", "01.1", "drive00", "hd0");
     config_out(f->m, 1, 1, 0x20, BM | 1, 4);
@@ -81,7 +82,9 @@ static void teardown(Fixture *f, gconstpointer data)
     (void)data;
     machine_free(f->m);
     g_unlink(f->path);
+    if (f->other) g_unlink(f->other);
     g_free(f->path);
+    g_free(f->other);
 }
 
 /* -- a driver -- */
@@ -491,11 +494,11 @@ static void test_dma_start(Fixture *f, gconstpointer data)
 static void test_plug(Fixture *f, gconstpointer data)
 {
     Error err = ERROR_INIT;
-    char *path = make_image();
     uint8_t buf[IDE_SECTOR];
 
     (void)data;
-    add_drive(f->m, "hd1", path);
+    f->other = make_image();
+    add_drive(f->m, "hd1", f->other, "");
     bare_add(f->m, "ide-hd", "second", "drive", "hd1", "serial", "ABC");
     out8(f->m, DEVICE, 0xf0); /* the first free place: unit 1 */
     out8(f->m, STATUS, 0xec);
@@ -509,8 +512,78 @@ static void test_plug(Fixture *f, gconstpointer data)
     check_sector(buf, 12);
     g_assert_null(device_create(f->m, "ide-hd", "again", &err, "drive", "hd1", NULL));
     g_assert_nonnull(strstr(err.msg, "in use"));
-    g_unlink(path);
-    g_free(path);
+}
+
+/* -- a host that fails -- */
+
+/* A second disk whose host fails; selected. */
+static void add_failing(Fixture *f, const char *fault, const char *more)
+{
+    char *file;
+
+    f->other = make_image();
+    file = g_strdup_printf("fault:%s:%s", fault, f->other);
+    add_drive(f->m, "hd1", file, more);
+    bare_add(f->m, "ide-hd", "second", "drive", "hd1");
+    set_lba(f->m, 3, 1);
+    out8(f->m, DEVICE, 0xf0);
+    g_free(file);
+}
+
+static void test_host_read_error(Fixture *f, gconstpointer data)
+{
+    (void)data;
+    add_failing(f, "eio,at=1,times=0,reads=on", "");
+    out8(f->m, STATUS, 0x20);
+    g_assert_cmphex(wait_idle(f->m), ==, ST_READY | ST_SEEK | ST_ERR);
+    g_assert_cmphex(in8(f->m, ERROR_REG), ==, ERR_UNC);
+}
+
+/* A full host stops the machine; once there is room the write is done. */
+static void test_host_full(Fixture *f, gconstpointer data)
+{
+    Machine *m = f->m;
+    uint8_t buf[IDE_SECTOR];
+    Fixture twin;
+
+    (void)data;
+    add_failing(f, "enospc,at=1", "");
+    fill(buf, 4242);
+    out8(m, STATUS, 0x30);
+    write_block(m, buf, IDE_SECTOR);
+    clock_warp(&m->clock);
+    clock_run_timers(&m->clock);
+    g_assert_cmpint(m->run_state, ==, RUN_IO_ERROR);
+    g_assert_true(alt_status(m) & ST_BUSY);
+    setup(&twin, NULL); /* saved like this, it goes on elsewhere */
+    add_failing(&twin, "enospc,at=9", "");
+    bare_copy(twin.m, m);
+    machine_set_run_state(m, RUN_RUNNING);
+    g_assert_cmphex(wait_idle(m), ==, ST_READY | ST_SEEK);
+    g_assert_cmphex(wait_idle(twin.m), ==, ST_READY | ST_SEEK);
+    set_lba(twin.m, 3, 1);
+    out8(twin.m, DEVICE, 0xf0);
+    out8(twin.m, STATUS, 0x20);
+    wait_idle(twin.m);
+    read_block(twin.m, buf, IDE_SECTOR);
+    check_sector(buf, 4242);
+    teardown(&twin, NULL);
+}
+
+static void test_host_policies(Fixture *f, gconstpointer data)
+{
+    Error err = ERROR_INIT;
+    uint8_t buf[IDE_SECTOR] = { 0 };
+
+    (void)data;
+    add_failing(f, "eio,at=1,times=0", "werror=ignore");
+    out8(f->m, STATUS, 0x30);
+    write_block(f->m, buf, IDE_SECTOR);
+    g_assert_cmphex(wait_idle(f->m), ==, ST_READY | ST_SEEK);
+    add_drive(f->m, "hd2", "/dev/zero", "werror=perhaps,readonly=on");
+    g_assert_null(
+        device_create(f->m, "ide-hd", "third", &err, "drive", "hd2", "bus", "ide.1", NULL));
+    g_assert_cmpstr(err.msg, ==, "'perhaps' invalid write error action");
 }
 
 /* -- saves -- */
@@ -618,6 +691,9 @@ int main(int argc, char **argv)
         { "/device/ide/dma-lengths", test_dma_lengths },
         { "/device/ide/dma-start", test_dma_start },
         { "/device/ide/plug", test_plug },
+        { "/device/ide/host-read-error", test_host_read_error },
+        { "/device/ide/host-full", test_host_full },
+        { "/device/ide/host-policies", test_host_policies },
         { "/device/ide/save-pio", test_save_pio },
         { "/device/ide/save-dma", test_save_dma },
         { "/device/ide/load-retry", test_load_retry },
