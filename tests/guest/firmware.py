@@ -36,7 +36,7 @@ def order():
         vm.hmp("sendkey esc")
         screen.wait(vm, "Select boot device:.*ata0-0")
         vm.hmp("sendkey " + screen.wait(vm, r"(\d)\. DVD/CD")[1])
-        TAP.check(screen.wait(vm, "GNU GRUB"), "the menu lists disk and CD and boots the chosen one")
+        TAP.check(screen.wait(vm, "GNU GRUB"), "the menu lists both and boots the chosen one")
 
 
 for group in nothing, order:

@@ -18,12 +18,13 @@ from tap import Tap
 TAP = Tap()
 TMP, SRC, IMG = os.environ["TMPDIR"], os.environ["SRCDIR"], os.environ["STASIS_IMG"]
 PLAIN = ["-M", "isapc", "-nodefaults", "-vga", "std"]
-DEMO_LINE = rb"ticks +(\d+) .*? checksum +[0-9a-f]{8} (\S+) .* nic +(\S+) sent +(\d+) received +(\d+)\r"
+DEMO_LINE = (rb"ticks +(\d+) .*? checksum +[0-9a-f]{8} (\S+) .* nic +(\S+) sent +(\d+) "
+             rb"received +(\d+)\r")
 
 
 def firmware():
     with VM(*PLAIN, "-m", "8") as vm:
-        TAP.check(screen.wait(vm, "SeaBIOS.*No bootable device"), "the firmware finds nothing to boot")
+        TAP.check(screen.wait(vm, "SeaBIOS.*No bootable device"), "the firmware runs")
         TAP.equal(vm.hmp("info pci").strip(), "", "there is no PCI")
 
 
@@ -37,7 +38,8 @@ def demo_line(vm, ticks=0):
 def demo():
     disk = TMP + "/demo.qcow2"
     subprocess.run([SRC + "/demo/build.sh", SRC + "/demo", TMP + "/demo.img"], check=True)
-    subprocess.run([IMG, "convert", "-f", "raw", "-O", "qcow2", TMP + "/demo.img", disk], check=True)
+    subprocess.run([IMG, "convert", "-f", "raw", "-O", "qcow2", TMP + "/demo.img", disk],
+                   check=True)
     opts = PLAIN + ["-m", "16", "-hda", disk, "-netdev", "user,id=n", "-device",
                     "ne2k_isa,netdev=n,iobase=0x300,irq=9"]
     with VM(*opts) as vm:
@@ -81,7 +83,7 @@ def linux():
     text = vm.shell("udhcpc -i eth0 -n -q -s /usr/share/udhcpc/default.script 2>&1")
     TAP.check("DHCP GOT 10.0.2.15" in text, "an address by DHCP", text)
     text = vm.shell("/busy.sh 10", 120)
-    TAP.check("ALL WELL" in text and "MISMATCH" not in text, "the disk keeps what it is given", text)
+    TAP.check("ALL WELL" in text and "MISMATCH" not in text, "the disk keeps what it gets", text)
     text = vm.shell("dmesg | grep -E 'BUG:|Oops|Call Trace|lost interrupt|qc timeout'")
     TAP.equal(text.strip(), "", "the kernel complains of nothing")
     vm.quit()

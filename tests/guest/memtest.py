@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 # TEST-TIMEOUT: 300
-"""Memtest86+ runs and finds nothing, also across savevm, loadvm and a migration: whatever a snapshot
+"""Memtest86+ runs and finds nothing, also across savevm, loadvm and a migration: whatever these
 did to memory or to the CPU would show as an error."""
 import os
 import re

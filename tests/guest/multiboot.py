@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 # TEST-TIMEOUT: 60
-"""The example kernel of the Multiboot specification, by -kernel: prints its command line, its modules
-and the memory map."""
+"""The example kernel of the Multiboot specification, by -kernel: prints its command line, its
+modules and the memory map."""
 import os
 import re
 import sys
