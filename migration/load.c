@@ -300,40 +300,36 @@ static bool load_section(LoadRun *run)
     }
 }
 
-/* The description is optional, and so is all that it says. */
-static bool load_vmdesc(LoadRun *run)
+/* The mark and length in front of the description, which is optional, as is all that it says. */
+static bool load_vmdesc_head(LoadRun *run)
 {
     Stream *st = &run->st;
 
-    if (!run->vmdesc_left) {
-        if (stream_peek(st, 0) < 0 && st->eof) {
-            run->state = LOAD_END;
-            return true;
-        }
-        if (stream_get_u8(st) != SECTION_VMDESC) {
-            if (stream_ok(st)) run->state = LOAD_END;
-            return stream_ok(st);
-        }
-        run->vmdesc_left = stream_get_be32(st);
-        if (!stream_ok(st))
-            run->vmdesc_left = 0;
-        else if (!run->vmdesc_left)
-            run->state = LOAD_END;
-        return stream_ok(st);
+    if (stream_peek(st, 0) < 0 && st->eof) {
+        run->state = LOAD_END;
+        return true;
     }
-    if (!stream_left(st)) {
+    if (stream_get_u8(st) == SECTION_VMDESC) run->vmdesc_left = stream_get_be32(st);
+    if (!stream_ok(st)) run->vmdesc_left = 0;
+    if (stream_ok(st) && !run->vmdesc_left) run->state = LOAD_END;
+    return stream_ok(st);
+}
+
+static bool load_vmdesc(LoadRun *run)
+{
+    Stream *st = &run->st;
+    size_t n = MIN_OF(stream_left(st), run->vmdesc_left);
+
+    if (!run->vmdesc_left) return load_vmdesc_head(run);
+    if (!n) {
         st->starved = true;
         return false;
     }
-    {
-        size_t n = MIN_OF(stream_left(st), run->vmdesc_left);
-
-        if (run->vmdesc->len + n <= VMDESC_MAX)
-            g_string_append_len(run->vmdesc, (const char *)st->data + st->pos, (gssize)n);
-        stream_skip(st, n);
-        run->vmdesc_left -= (uint32_t)n;
-        if (!run->vmdesc_left) run->state = LOAD_END;
-    }
+    if (run->vmdesc->len + n <= VMDESC_MAX)
+        g_string_append_len(run->vmdesc, (const char *)st->data + st->pos, (gssize)n);
+    stream_skip(st, n);
+    run->vmdesc_left -= (uint32_t)n;
+    if (!run->vmdesc_left) run->state = LOAD_END;
     return true;
 }
 
@@ -360,7 +356,6 @@ static LoadStatus load_failed(LoadRun *run)
 LoadStatus load_step(LoadRun *run)
 {
     Stream *st = &run->st;
-    bool vmdesc_started = false;
 
     if (error_is_set(&st->err)) return load_failed(run);
     while (run->state != LOAD_END) {
@@ -369,9 +364,9 @@ LoadStatus load_step(LoadRun *run)
         if (load_unit(run)) continue;
         if (error_is_set(&st->err)) return load_failed(run);
         stream_rewind(st, start);
-        vmdesc_started = run->state == LOAD_VMDESC;
-        if (st->eof && !vmdesc_started) return load_failed(run);
-        if (st->eof) break; /* all sections are there: the description's end is not needed */
+        /* Once all sections are there the description's end is not needed. */
+        if (st->eof && run->state == LOAD_VMDESC) break;
+        if (st->eof) return load_failed(run);
         if (stream_left(st) > UNIT_MAX) {
             load_fail(run, "a section of more than %d MiB", UNIT_MAX / MiB);
             return load_failed(run);
