@@ -45,6 +45,7 @@
 #define RMW_MEM(kind, name, op, bits, source)                                                      \
     HANDLER(name##_##bits##_##kind)                                                                \
     {                                                                                              \
+        MISS_##kind(wr, bits / 8, name##_##bits##_seg);                                            \
         uint32_t lin = LIN_##kind(cpu, in, bits / 8, true);                                        \
         Mem##bits *p = wp_##bits(cpu, lin);                                                        \
         U(bits) b = (U(bits))(source), r;                                                          \
@@ -69,6 +70,7 @@
 #define LOAD_MEM(kind, name, op, bits)                                                             \
     HANDLER(name##_##bits##_##kind)                                                                \
     {                                                                                              \
+        MISS_##kind(rd, bits / 8, name##_##bits##_seg);                                            \
         U(bits) b = ld_##bits(cpu, in, LIN_##kind(cpu, in, bits / 8, false));                      \
         U(bits) a = RD_##bits(cpu, in->reg_at), r;                                                 \
                                                                                                    \
@@ -98,6 +100,7 @@ ALU(xor)
 #define TEST_MEM(kind, name, op, bits, source)                                                     \
     HANDLER(name##_##bits##_##kind)                                                                \
     {                                                                                              \
+        MISS_##kind(rd, bits / 8, name##_##bits##_seg);                                            \
         U(bits) a = ld_##bits(cpu, in, LIN_##kind(cpu, in, bits / 8, false));                      \
         U(bits) b = (U(bits))(source);                                                             \
                                                                                                    \
@@ -121,6 +124,7 @@ ALU(xor)
 #define CMP_RM_MEM(kind, bits)                                                                     \
     HANDLER(cmp_rm_##bits##_##kind)                                                                \
     {                                                                                              \
+        MISS_##kind(rd, bits / 8, cmp_rm_##bits##_seg);                                            \
         U(bits) b = ld_##bits(cpu, in, LIN_##kind(cpu, in, bits / 8, false));                      \
         U(bits) a = RD_##bits(cpu, in->reg_at);                                                    \
                                                                                                    \

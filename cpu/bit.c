@@ -94,6 +94,7 @@ const OpFns bt_mi[4] = { FNS_REG_MEM(bt_mi), FNS_REG_MEM(bts_mi), FNS_REG_MEM(bt
 #define SCAN_MEM(kind, op, bits)                                                                   \
     HANDLER(op##_rm_##bits##_##kind)                                                               \
     {                                                                                              \
+        MISS_##kind(rd, bits / 8, op##_rm_##bits##_seg);                                           \
         U(bits) a = ld_##bits(cpu, in, LIN_##kind(cpu, in, bits / 8, false));                      \
         SCAN_BODY(bits, FIRST_##op);                                                               \
     }
@@ -135,6 +136,7 @@ const OpFns bswap_r = { { { 0 }, { bit_bswap_16 }, { bit_bswap_32 } } };
 #define CMPXCHG_MEM(kind, bits)                                                                    \
     HANDLER(cmpxchg_mr_##bits##_##kind)                                                            \
     {                                                                                              \
+        MISS_##kind(wr, bits / 8, cmpxchg_mr_##bits##_seg);                                        \
         uint32_t lin = LIN_##kind(cpu, in, bits / 8, true);                                        \
         Mem##bits *p = wp_##bits(cpu, lin);                                                        \
         U(bits) old = p ? *p : (U(bits))mmu_load_rmw(cpu, in, lin, bits / 8);                      \
@@ -189,6 +191,7 @@ const OpFns cmpxchg8b_m = OP_SAME(bit_cmpxchg8b);
 #define XADD_MEM(kind, bits)                                                                       \
     HANDLER(xadd_mr_##bits##_##kind)                                                               \
     {                                                                                              \
+        MISS_##kind(wr, bits / 8, xadd_mr_##bits##_seg);                                           \
         uint32_t lin = LIN_##kind(cpu, in, bits / 8, true);                                        \
         Mem##bits *p = wp_##bits(cpu, lin);                                                        \
         U(bits) a = p ? *p : (U(bits))mmu_load_rmw(cpu, in, lin, bits / 8);                        \

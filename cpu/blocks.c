@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 
 #include "cpu/dispatch.h"
+#include "cpu/trace.h"
 
 enum {
     ARENA_BYTES = 64 * MiB,
@@ -316,6 +317,7 @@ static Block *block_build(Cpu *cpu, uint32_t lin, uint8_t *host)
     c->hash[block_bucket(host)] = b;
     page_add(cpu, b, 0);
     if (b->crossing) page_add(cpu, b, 1);
+    if (UNLIKELY(trace_on(cpu, LOG_IN_ASM))) trace_block(cpu, b);
     return b;
 }
 

@@ -104,16 +104,6 @@ HANDLER(jmp_any)
 }
 const OpFns jmp_rel = FLOW_FNS(jmp_flat, jmp_any);
 
-HANDLER(call_flat)
-{
-    uint32_t sp = RD_32(cpu, REG_OFFSET(R_ESP)) - 4;
-
-    st_32(cpu, in, sp, flow_next(cpu, in));
-    WR_32(cpu, REG_OFFSET(R_ESP), sp);
-    cpu->s.eip = (uint32_t)cpu->s.eip + (uint32_t)in->disp;
-    CHAIN(cpu, in, 1);
-}
-
 HANDLER(call_any)
 {
     uint32_t to = flow_target(cpu, in);
@@ -124,16 +114,18 @@ HANDLER(call_any)
     cpu->s.eip = to;
     CHAIN(cpu, in, 1);
 }
-const OpFns call_rel = FLOW_FNS(call_flat, call_any);
 
-HANDLER(ret_flat)
+HANDLER(call_flat)
 {
-    uint32_t sp = RD_32(cpu, REG_OFFSET(R_ESP));
+    uint32_t sp = RD_32(cpu, REG_OFFSET(R_ESP)) - 4;
 
-    cpu->s.eip = ld_32(cpu, in, sp);
-    WR_32(cpu, REG_OFFSET(R_ESP), sp + 4);
-    JUMP(cpu, in);
+    MISS(sp, wr, 4, call_any);
+    st_32(cpu, in, sp, flow_next(cpu, in));
+    WR_32(cpu, REG_OFFSET(R_ESP), sp);
+    cpu->s.eip = (uint32_t)cpu->s.eip + (uint32_t)in->disp;
+    CHAIN(cpu, in, 1);
 }
+const OpFns call_rel = FLOW_FNS(call_flat, call_any);
 
 HANDLER(ret_any)
 {
@@ -146,6 +138,16 @@ HANDLER(ret_any)
     sp += in->opsize + (uint32_t)in->imm;
     cpu_write_reg(cpu, R_ESP, sp, cpu->mode & MODE_SS32 ? 4 : 2, false);
     cpu->s.eip = to;
+    JUMP(cpu, in);
+}
+
+HANDLER(ret_flat)
+{
+    uint32_t sp = RD_32(cpu, REG_OFFSET(R_ESP));
+
+    MISS(sp, rd, 4, ret_any);
+    cpu->s.eip = ld_32(cpu, in, sp);
+    WR_32(cpu, REG_OFFSET(R_ESP), sp + 4);
     JUMP(cpu, in);
 }
 const OpFns ret_fns = FLOW_FNS(ret_flat, ret_any);

@@ -11,18 +11,21 @@
 #define MOV_MEM(kind, bits)                                                                        \
     HANDLER(mov_mr_##bits##_##kind)                                                                \
     {                                                                                              \
+        MISS_##kind(wr, bits / 8, mov_mr_##bits##_seg);                                            \
         uint32_t lin = LIN_##kind(cpu, in, bits / 8, true);                                        \
         st_##bits(cpu, in, lin, RD_##bits(cpu, in->reg_at));                                       \
         NEXT(cpu, in);                                                                             \
     }                                                                                              \
     HANDLER(mov_rm_##bits##_##kind)                                                                \
     {                                                                                              \
+        MISS_##kind(rd, bits / 8, mov_rm_##bits##_seg);                                            \
         uint32_t lin = LIN_##kind(cpu, in, bits / 8, false);                                       \
         WR_##bits(cpu, in->reg_at, ld_##bits(cpu, in, lin));                                       \
         NEXT(cpu, in);                                                                             \
     }                                                                                              \
     HANDLER(mov_mi_##bits##_##kind)                                                                \
     {                                                                                              \
+        MISS_##kind(wr, bits / 8, mov_mi_##bits##_seg);                                            \
         uint32_t lin = LIN_##kind(cpu, in, bits / 8, true);                                        \
         st_##bits(cpu, in, lin, (U(bits))in->imm);                                                 \
         NEXT(cpu, in);                                                                             \
@@ -56,6 +59,7 @@ const OpFns mov_mi = FNS(mov_mi);
 #define WIDEN_MEM(kind, name, from, to, type)                                                      \
     HANDLER(name##_##to##_##kind)                                                                  \
     {                                                                                              \
+        MISS_##kind(rd, from / 8, name##_##to##_seg);                                              \
         uint32_t lin = LIN_##kind(cpu, in, from / 8, false);                                       \
         WR_##to(cpu, in->reg_at, (U(to))(type)ld_##from(cpu, in, lin));                            \
         NEXT(cpu, in);                                                                             \
@@ -107,6 +111,7 @@ const OpFns lea_rm = { { { 0 }, { lea_any, lea_any, lea_any, lea_any },
 #define XCHG_MEM(kind, bits)                                                                       \
     HANDLER(xchg_mr_##bits##_##kind)                                                               \
     {                                                                                              \
+        MISS_##kind(wr, bits / 8, xchg_mr_##bits##_seg);                                           \
         uint32_t lin = LIN_##kind(cpu, in, bits / 8, true);                                        \
         Mem##bits *p = wp_##bits(cpu, lin);                                                        \
         U(bits) a = p ? *p : (U(bits))mmu_load_rmw(cpu, in, lin, bits / 8);                        \
@@ -140,6 +145,7 @@ const OpFns xchg_mr = FNS(xchg_mr);
 #define CMOV_MEM(kind, cc, bits)                                                                   \
     HANDLER(cmov##cc##_rm_##bits##_##kind)                                                         \
     {                                                                                              \
+        MISS_##kind(rd, bits / 8, cmov##cc##_rm_##bits##_seg);                                     \
         U(bits) b = ld_##bits(cpu, in, LIN_##kind(cpu, in, bits / 8, false));                      \
                                                                                                    \
         WR_##bits(cpu, in->reg_at, cc_test(cpu, cc) ? b : RD_##bits(cpu, in->reg_at));             \

@@ -75,6 +75,7 @@
 #define ONE_MEM(kind, op, bits)                                                                    \
     HANDLER(op##_m_##bits##_##kind)                                                                \
     {                                                                                              \
+        MISS_##kind(rd, bits / 8, op##_m_##bits##_seg);                                            \
         U(bits) b = ld_##bits(cpu, in, LIN_##kind(cpu, in, bits / 8, false));                      \
         DO_##op##_##bits;                                                                          \
         NEXT(cpu, in);                                                                             \
@@ -109,6 +110,7 @@ const OpFns idiv_m = FNS(idiv_m);
 #define IMUL_MEM(kind, name, bits, factor)                                                         \
     HANDLER(name##_##bits##_##kind)                                                                \
     {                                                                                              \
+        MISS_##kind(rd, bits / 8, name##_##bits##_seg);                                            \
         U(bits) b = ld_##bits(cpu, in, LIN_##kind(cpu, in, bits / 8, false));                      \
         IMUL_TO_REG(bits, b, factor);                                                              \
     }

@@ -236,7 +236,7 @@ const OpRow opcodes[512] = {
     [0xc6] = GROUP("group11", SIZE_B, group11, .imm = IMM_8),
     [0xc7] = GROUP("group11", SIZE_V, group11, .imm = IMM_Z),
     [0xc8] = PLAIN("enter", enter_fns, .imm = IMM_16_8),
-    [0xc9] = PLAIN("leave", leave_fns),
+    [0xc9] = PLAIN("leave", leave_fns, .flags = OP_STACK),
     [0xca] = ROW("ret far", FORM_NONE, SIZE_V, .imm = IMM_16, .slow = op_ret_far, .flags = OP_SLOW),
     [0xcb] = SLOW("ret far", op_ret_far),
     [0xcc] = SLOW("int3", op_int3),

@@ -47,7 +47,20 @@ uint32_t stack_read_before_push(Cpu *cpu, const Insn *in);
 
 #define HANDLER(name) static void name(Cpu *cpu, const Insn *in)
 /* M(kind, ...) for the three kinds of memory operand. */
-#define EACH_MEM(M, ...) M(base, __VA_ARGS__) M(sib, __VA_ARGS__) M(seg, __VA_ARGS__)
+#define EACH_MEM(M, ...) M(seg, __VA_ARGS__) M(base, __VA_ARGS__) M(sib, __VA_ARGS__)
+
+/* First in a handler of the flat kinds: where the TLB misses, the general form takes over, so that
+ * nothing else in the handler calls anything (and the compiler drops the checks that follow). */
+#define MISS_base(table, size, general) MISS(ea_base(cpu, in), table, size, general)
+#define MISS_sib(table, size, general) MISS(ea_sib(cpu, in), table, size, general)
+#define MISS_seg(table, size, general) (void)0
+#define MISS(ea, table, size, general)                                                             \
+    do {                                                                                           \
+        uint32_t lin_ = ea;                                                                        \
+                                                                                                   \
+        if (UNLIKELY(!cpu->table[lin_ >> PAGE_BITS] || (lin_ & PAGE_MASK) > PAGE_SIZE - (size)))   \
+            TAIL_CALL(general, cpu, in);                                                           \
+    } while (0)
 /* The table of a family whose handlers are called name_bits_kind. */
 #define FNS_ROW(name, bits)                                                                        \
     {                                                                                              \

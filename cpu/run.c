@@ -18,6 +18,7 @@
 #include "cpu/debug.h"
 #include "cpu/dispatch.h"
 #include "cpu/fault.h"
+#include "cpu/trace.h"
 #include "cpu/x87.h"
 
 enum { RUN_STRETCH = 8192, RUN_CPUS = 1 };
@@ -125,7 +126,8 @@ static void run_set_stretch(Cpu *cpu, int64_t n)
 
 static bool run_must_step(const Cpu *cpu)
 {
-    return cpu->debug || (cpu->s.hflags & HF_SHADOW) || (cpu->s.eflags & FLAG_RF);
+    return cpu->debug || (cpu->s.hflags & HF_SHADOW) || (cpu->s.eflags & FLAG_RF) ||
+           trace_on(cpu, LOG_EXEC);
 }
 
 /* What a step took away from `s` before its instruction; given back where that did not happen. */
@@ -161,6 +163,7 @@ static void run_step(Cpu *cpu, RunStep *step)
         cpu_debug_fetch(cpu);
         cpu->slice_left++;
     }
+    if (trace_on(cpu, LOG_EXEC)) trace_exec(cpu);
     b = run_block(cpu, true);
     step->shadow = cpu->s.hflags & HF_SHADOW;
     step->rf = cpu->s.eflags & FLAG_RF;

@@ -97,6 +97,7 @@ SHIFTS(32)
 #define SHIFT_MEM(kind, op, bits, by)                                                              \
     HANDLER(op##_##by##_##bits##_##kind)                                                           \
     {                                                                                              \
+        MISS_##kind(wr, bits / 8, op##_##by##_##bits##_seg);                                       \
         uint32_t lin = LIN_##kind(cpu, in, bits / 8, true);                                        \
         Mem##bits *p = wp_##bits(cpu, lin);                                                        \
         unsigned n = COUNT_##by;                                                                   \
@@ -165,6 +166,7 @@ DOUBLE_SHIFTS(32, unsigned __int128)
 #define DOUBLE_MEM(kind, op, bits, by)                                                             \
     HANDLER(op##_##by##_##bits##_##kind)                                                           \
     {                                                                                              \
+        MISS_##kind(wr, bits / 8, op##_##by##_##bits##_seg);                                       \
         uint32_t lin = LIN_##kind(cpu, in, bits / 8, true);                                        \
         Mem##bits *p = wp_##bits(cpu, lin);                                                        \
         unsigned n = COUNT_##by;                                                                   \

@@ -12,35 +12,6 @@ static void stack_set(Cpu *cpu, uint32_t sp)
     cpu_write_reg(cpu, R_ESP, sp, cpu->mode & MODE_SS32 ? 4 : 2, false);
 }
 
-/* -- flat 32-bit stacks -- */
-
-HANDLER(push_r_flat)
-{
-    uint32_t sp = RD_32(cpu, REG_OFFSET(R_ESP)) - 4;
-
-    st_32(cpu, in, sp, RD_32(cpu, in->rm_at));
-    WR_32(cpu, REG_OFFSET(R_ESP), sp);
-    NEXT(cpu, in);
-}
-
-HANDLER(push_i_flat)
-{
-    uint32_t sp = RD_32(cpu, REG_OFFSET(R_ESP)) - 4;
-
-    st_32(cpu, in, sp, (uint32_t)in->imm);
-    WR_32(cpu, REG_OFFSET(R_ESP), sp);
-    NEXT(cpu, in);
-}
-
-HANDLER(pop_r_flat)
-{
-    uint32_t sp = RD_32(cpu, REG_OFFSET(R_ESP)), val = ld_32(cpu, in, sp);
-
-    WR_32(cpu, REG_OFFSET(R_ESP), sp + 4);
-    WR_32(cpu, in->rm_at, val);
-    NEXT(cpu, in);
-}
-
 /* -- any stack -- */
 
 HANDLER(push_r_any)
@@ -64,6 +35,39 @@ HANDLER(pop_r_any)
     cpu->cur = in;
     val = cpu_pop(cpu, in->opsize);
     cpu_write_reg(cpu, in->rm, val, in->opsize, true);
+    NEXT(cpu, in);
+}
+
+/* -- flat 32-bit stacks -- */
+
+HANDLER(push_r_flat)
+{
+    uint32_t sp = RD_32(cpu, REG_OFFSET(R_ESP)) - 4;
+
+    MISS(sp, wr, 4, push_r_any);
+    st_32(cpu, in, sp, RD_32(cpu, in->rm_at));
+    WR_32(cpu, REG_OFFSET(R_ESP), sp);
+    NEXT(cpu, in);
+}
+
+HANDLER(push_i_flat)
+{
+    uint32_t sp = RD_32(cpu, REG_OFFSET(R_ESP)) - 4;
+
+    MISS(sp, wr, 4, push_i_any);
+    st_32(cpu, in, sp, (uint32_t)in->imm);
+    WR_32(cpu, REG_OFFSET(R_ESP), sp);
+    NEXT(cpu, in);
+}
+
+HANDLER(pop_r_flat)
+{
+    uint32_t sp = RD_32(cpu, REG_OFFSET(R_ESP)), val;
+
+    MISS(sp, rd, 4, pop_r_any);
+    val = ld_32(cpu, in, sp);
+    WR_32(cpu, REG_OFFSET(R_ESP), sp + 4);
+    WR_32(cpu, in->rm_at, val);
     NEXT(cpu, in);
 }
 
@@ -223,6 +227,17 @@ HANDLER(leave_any)
     NEXT(cpu, in);
 }
 
+HANDLER(leave_flat)
+{
+    uint32_t bp = RD_32(cpu, REG_OFFSET(R_EBP)), val;
+
+    MISS(bp, rd, 4, leave_any);
+    val = ld_32(cpu, in, bp);
+    WR_32(cpu, REG_OFFSET(R_ESP), bp + 4);
+    WR_32(cpu, REG_OFFSET(R_EBP), val);
+    NEXT(cpu, in);
+}
+
 #define STACK_FNS(flat, any)                                                                       \
     {                                                                                              \
         {                                                                                          \
@@ -238,4 +253,4 @@ const OpFns push_sreg = OP_SAME(push_sreg_any);
 const OpFns pusha_fns = OP_SAME(pusha_any);
 const OpFns popa_fns = OP_SAME(popa_any);
 const OpFns enter_fns = OP_SAME(enter_any);
-const OpFns leave_fns = OP_SAME(leave_any);
+const OpFns leave_fns = STACK_FNS(leave_flat, leave_any);

@@ -75,8 +75,9 @@ typedef uint8_t __attribute__((may_alias)) Mem8;
     {                                                                                              \
         uint64_t e = cpu->wr[lin >> PAGE_BITS];                                                    \
                                                                                                    \
-        if (LIKELY(e && (lin & PAGE_MASK) <= PAGE_SIZE - bits / 8)) return (Mem##bits *)(e + lin); \
-        return NULL;                                                                               \
+        if (UNLIKELY(!e || (lin & PAGE_MASK) > PAGE_SIZE - bits / 8)) return NULL;                 \
+        if (!(e + lin)) __builtin_unreachable();                                                   \
+        return (Mem##bits *)(e + lin);                                                             \
     }
 TLB_ACCESSORS(8)
 TLB_ACCESSORS(16)
