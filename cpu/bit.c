@@ -38,8 +38,10 @@ static inline void bit_put_cf(Cpu *cpu, bool cf) { cc_put_cf_of(cpu, cf, cc_of(c
         if (moves) off += (uint64_t)(number_ >> (bits == 16 ? 4 : 5)) * (bits / 8);                \
         off = in->adsize == 2 ? (uint16_t)off : (uint32_t)off;                                     \
         lin = (uint32_t)cpu_seg_lin(cpu, in->seg, off, bits / 8, WRITES_##op);                     \
-        a = (U(bits))(                                                                             \
-            WRITES_##op ? mmu_load_rmw(cpu, in, lin, bits / 8) : ld_##bits(cpu, in, lin));         \
+        if (WRITES_##op && !wp_##bits(cpu, lin))                                                   \
+            a = (U(bits))mmu_load_rmw(cpu, in, lin, bits / 8);                                     \
+        else                                                                                       \
+            a = ld_##bits(cpu, in, lin);                                                           \
         if (WRITES_##op) st_##bits(cpu, in, lin, (U(bits))DO_##op(a, m));                          \
         bit_put_cf(cpu, a &m);                                                                     \
         NEXT(cpu, in);                                                                             \

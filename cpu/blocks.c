@@ -44,6 +44,14 @@ void blocks_free(Cpu *cpu)
     cpu->blocks = NULL;
 }
 
+/* A page's RAM block may have gone with its device. */
+static bool page_alive(Cpu *cpu, const CodePage *p)
+{
+    for (RamBlock *b = ram_block_first(cpu->dev.m); b; b = b->next)
+        if (b == p->ram) return true;
+    return false;
+}
+
 void blocks_drop(Cpu *cpu)
 {
     BlockCache *c = cpu->blocks;
@@ -53,7 +61,7 @@ void blocks_drop(Cpu *cpu)
             CodePage *p = c->pages[i];
 
             c->pages[i] = p->next;
-            p->ram->watch[p->page] &= (uint8_t)~WATCH_CODE;
+            if (page_alive(cpu, p)) p->ram->watch[p->page] &= (uint8_t)~WATCH_CODE;
             g_free(p);
         }
     memset(c->hash, 0, sizeof(c->hash));

@@ -124,23 +124,50 @@ static int mmu_walk(Cpu *cpu, uint32_t lin, bool write, bool user, bool marks, M
     return -1;
 }
 
+static TlbWatched *mmu_watched(const Cpu *cpu, uint32_t lin)
+{
+    return &cpu->tlb->watched[(lin >> PAGE_BITS) % TLB_WATCHED];
+}
+
+/* Whether writes to the page are known to be permitted, and to be told. */
+static bool mmu_is_watched(const Cpu *cpu, uint32_t lin, bool user)
+{
+    const TlbWatched *t = mmu_watched(cpu, lin);
+
+    return t->gen == cpu->tlb->gen && t->page == lin >> PAGE_BITS && t->user == user &&
+           t->block->watch[t->off >> PAGE_BITS] == WATCH_CODE;
+}
+
 /* Translates for one access inside a page, raises its page fault, fills the TLB. */
 static MmuPage mmu_page(Cpu *cpu, uint32_t lin, bool write, bool user)
 {
+    uint32_t off = lin & PAGE_MASK;
     MmuWalk w;
     MmuPage p;
-    int code = mmu_walk(cpu, lin, write, user, true, &w);
-    uint32_t off = lin & PAGE_MASK;
     uint8_t *host;
+    int code;
 
+    if (write && mmu_is_watched(cpu, lin, user)) {
+        const TlbWatched *t = mmu_watched(cpu, lin);
+
+        return (MmuPage){ .block = t->block, .off = t->off + off };
+    }
+    code = mmu_walk(cpu, lin, write, user, true, &w);
     if (code >= 0) cpu_page_fault(cpu, lin, (uint32_t)code);
     p = mmu_physical(cpu, (w.gpa & (uint32_t)cpu->s.a20_mask) | off);
     if (!p.block || ((cpu->debug & DEBUG_DATA) && cpu_debug_page(cpu, lin))) return p;
     host = p.block->host + (p.off - off);
     if (!cpu->tlb->table[user][0][lin >> PAGE_BITS])
         tlb_fill(cpu, lin, host, user, false, w.global, w.large);
-    if (write && w.writable && !p.readonly && !p.block->watch[p.off >> PAGE_BITS])
+    if (!write || !w.writable || p.readonly) return p;
+    if (!p.block->watch[p.off >> PAGE_BITS])
         tlb_fill(cpu, lin, host, user, true, w.global, w.large);
+    else
+        *mmu_watched(cpu, lin) = (TlbWatched){ .gen = cpu->tlb->gen,
+            .page = lin >> PAGE_BITS,
+            .user = user,
+            .block = p.block,
+            .off = p.off - off };
     return p;
 }
 

@@ -97,8 +97,11 @@ void cpu_core_free(Cpu *cpu)
         clock->slice_insns = NULL;
         clock->deadline_changed = NULL;
     }
-    for (unsigned i = 0; i < cpus->n; i++)
-        if (cpus->cpu[i] == cpu) cpus->cpu[i] = cpus->cpu[--cpus->n];
+    for (unsigned i = 0; i < cpus->n; i++) {
+        if (cpus->cpu[i] != cpu) continue;
+        cpus->cpu[i] = cpus->cpu[--cpus->n];
+        cpus->cpu[cpus->n] = NULL;
+    }
     blocks_free(cpu);
     tlb_free(cpu);
 }
@@ -269,6 +272,7 @@ CpuExit cpu_run(Machine *m, int64_t max_insns, int64_t *done)
     CpuExit why;
 
     *done = 0;
+    if (!cpu) return CPU_HALTED;
     if (atomic_exchange(&m->kick, 0)) return CPU_KICKED;
     if (max_insns <= 0) return CPU_BUDGET;
     cpu->slice_total = cpu->slice_rest = max_insns;
@@ -288,5 +292,5 @@ bool cpu_idle(Machine *m)
 {
     Cpu *cpu = run_cpus(m)->cpu[0];
 
-    return cpu->s.halted && !cpu_has_event(cpu);
+    return !cpu || (cpu->s.halted && !cpu_has_event(cpu));
 }

@@ -12,7 +12,16 @@
 
 #include "cpu/decode.h"
 
-enum { TLB_PAGES = 1 << 20, TLB_CAP = 8192 };
+enum { TLB_PAGES = 1 << 20, TLB_CAP = 8192, TLB_WATCHED = 64 };
+
+/* A page that may be written, but whose writes have to be told: mostly data beside code. */
+typedef struct TlbWatched {
+    uint64_t gen;
+    uint32_t page;
+    bool user;
+    RamBlock *block;
+    uint64_t off; /* of the page */
+} TlbWatched;
 
 struct Tlb {
     uint64_t *table[2][2]; /* [user][write] */
@@ -20,6 +29,7 @@ struct Tlb {
     unsigned n[2];
     uint64_t gen;
     uint32_t large[1024 / 32]; /* 4 MiB regions of which a large page has filled entries */
+    TlbWatched watched[TLB_WATCHED];
 };
 
 bool tlb_init(Cpu *cpu, Error *err);
