@@ -194,8 +194,8 @@ static void far_return_outer(
     Cpu *cpu, uint16_t sel, Desc *cs, uint32_t eip, unsigned size, uint32_t extra)
 {
     unsigned cpl = sel & 3;
-    uint32_t esp = stack_peek(cpu, 2 * size + extra, size), mask;
     uint16_t ss_sel = (uint16_t)stack_peek(cpu, 3 * size + extra, size);
+    uint32_t esp = stack_peek(cpu, 2 * size + extra, size), mask;
     Desc ss;
 
     stack_check_outer_ss(cpu, ss_sel, cpl, &ss);

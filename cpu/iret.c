@@ -91,8 +91,8 @@ static void iret_protected(Cpu *cpu, unsigned size)
     cs_check_return(cpu, sel, &cs);
     outer = cpl > cpu_cpl(cpu);
     if (outer) {
-        esp = stack_peek(cpu, 3 * size, size);
         ss_sel = (uint16_t)stack_peek(cpu, 4 * size, size);
+        esp = stack_peek(cpu, 3 * size, size);
         stack_check_outer_ss(cpu, ss_sel, cpl, &ss);
     }
     if (eip > desc_limit(&cs)) cpu_raise(cpu, EXC_GP, 0);

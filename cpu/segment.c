@@ -211,18 +211,16 @@ void stack_inner(Stack *st, const SegReg *ss, uint32_t esp, unsigned cpl)
 
 void stack_reserve(Cpu *cpu, const Stack *st, unsigned n, unsigned size, int vector, uint32_t code)
 {
-    uint32_t sp = st->esp & st->mask, bytes = n * size;
+    uint32_t sp = st->esp & st->mask, page = 0;
 
-    if (sp >= bytes) {
-        if (!segreg_holds(&st->ss, sp - bytes, bytes)) cpu_raise(cpu, vector, code);
-        cpu_probe(cpu, (uint32_t)(st->ss.base + sp - bytes), bytes, true, st->sys);
-        return;
-    }
-    for (unsigned i = 1; i <= n; i++) { /* SP wraps around: item by item */
-        uint32_t off = (sp - i * size) & st->mask;
+    /* in the order of the pushes, so that the right one faults; a page is probed once */
+    for (unsigned i = 1; i <= n; i++) {
+        uint32_t off = (sp - i * size) & st->mask, lin = (uint32_t)st->ss.base + off;
 
         if (!segreg_holds(&st->ss, off, size)) cpu_raise(cpu, vector, code);
-        cpu_probe(cpu, (uint32_t)(st->ss.base + off), size, true, st->sys);
+        if (i > 1 && lin >> PAGE_BITS == page && (lin & PAGE_MASK) <= PAGE_SIZE - size) continue;
+        page = lin >> PAGE_BITS;
+        cpu_probe(cpu, lin, size, true, st->sys);
     }
 }
 

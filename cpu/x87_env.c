@@ -297,6 +297,7 @@ static uint64_t env_fx_operand(Cpu *cpu, const Insn *in, bool write)
     if (cpu->s.hflags & (HF_EM | HF_TS)) cpu_raise(cpu, EXC_NM, 0);
     lin = insn_lin(cpu, in, FXSAVE_SIZE, write);
     if (lin & 15) cpu_raise(cpu, EXC_GP, 0);
+    cpu_probe(cpu, lin, FXSAVE_SIZE, write, false);
     return lin;
 }
 
