@@ -94,7 +94,7 @@ deps-build:
 deps-check:
 	@$(SRC)/tools/deps.sh build check
 	@[ -f config.mk ] || $(SRC)/configure
-deps-bench: deps-bench
+deps-bench: deps-check
 	@$(SRC)/tools/deps.sh bench
 
 .PHONY: run run-demo

@@ -62,7 +62,7 @@ static void cmd_getfd(CommandCall *call, Error *err)
         g_hash_table_replace(mon->fds, g_strdup(name), GINT_TO_POINTER(fd));
     }
 }
-COMMAND(getfd, .name = "getfd", .args = "fdname:s", .usage = "getfd name",
+COMMAND(getfd, .name = "getfd", .args = "fdname:s", .usage = "name",
     .help = "receive a file descriptor via SCM rights and assign it a name", .run = cmd_getfd);
 
 static void cmd_closefd(CommandCall *call, Error *err)
@@ -74,7 +74,7 @@ static void cmd_closefd(CommandCall *call, Error *err)
         error_set(err, "File descriptor named '%s' not found", name);
     }
 }
-COMMAND(closefd, .name = "closefd", .args = "fdname:s", .usage = "closefd name",
+COMMAND(closefd, .name = "closefd", .args = "fdname:s", .usage = "name",
     .help = "close a file descriptor previously passed via SCM rights", .run = cmd_closefd);
 
 /* -- the log -- */
