@@ -124,13 +124,13 @@ static bool native_run(const Case *c, State *out, uint8_t *data)
 static bool native_init(void)
 {
     struct sigaction sa = { .sa_sigaction = native_fault, .sa_flags = SA_SIGINFO | SA_ONSTACK };
-    stack_t ss = { .ss_size = 64 * KiB };
+    static uint8_t stack[64 * KiB];
+    stack_t ss = { .ss_sp = stack, .ss_size = sizeof(stack) };
     Case c = { .code = { 0x40 }, .len = 1, .in = { .regs = { 41 }, .flags = 2 } };
     State out;
     uint8_t data[PAGE_SIZE];
     void *p;
 
-    ss.ss_sp = g_malloc(ss.ss_size);
     sigaltstack(&ss, NULL);
     sigaction(SIGFPE, &sa, NULL);
     sigaction(SIGSEGV, &sa, NULL);

@@ -67,7 +67,7 @@ static int step(Cpu *cpu, const void *code, size_t n, uint32_t eip, FaultFrame *
 #define STEP(cpu, f, ...)                                                                          \
     step(cpu, (const uint8_t[]){ __VA_ARGS__ }, sizeof((const uint8_t[]){ __VA_ARGS__ }), CODE, f)
 
-/* Every combination of rights of directory and table, CPL, WP, read, write and read-modify-write. */
+/* Every combination of rights, CPL and WP, for a read, a write and a read-modify-write. */
 static void test_rights(void)
 {
     for (unsigned n = 0; n < 64; n++) {
