@@ -232,7 +232,7 @@ static uint32_t string_outs(Cpu *cpu, const Insn *in, uint32_t max)
 
 typedef uint32_t StringFn(Cpu *cpu, const Insn *in, uint32_t max);
 
-/* Whether the instruction has to be fetched anew: it wrote over itself, or is not watched at all. */
+/* Whether the instruction has to be fetched anew: it wrote over itself, or nobody watches it. */
 static bool string_stale(const Cpu *cpu, const Insn *in)
 {
     return in->fn == op_leave || (cpu->block == cpu->blocks->single && !cpu->blocks->source);

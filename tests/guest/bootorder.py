@@ -7,13 +7,14 @@ import sys
 import time
 
 sys.path[:0] = [os.environ["SRCDIR"] + "/tests", os.environ["SRCDIR"] + "/tests/lib"]
+import guests
 from guest_vm import VM
 from tap import Tap
 
 TAP = Tap()
 TMP = os.environ["TMPDIR"]
 PLAIN = ["-M", "pc", "-nodefaults", "-vga", "std", "-m", "64"]
-GRUB_CD = "/usr/lib/grub-rescue/grub-rescue-cdrom.iso"
+GRUB_CD = "/usr/lib/grub-rescue/grub-rescue-cdrom.iso"  # in package grub-rescue-pc
 
 
 def screen(vm):
@@ -49,14 +50,16 @@ def menu():
 
 
 def order():
-    if not os.path.exists(GRUB_CD):
-        TAP.skip("order", f"no {GRUB_CD}: package grub-rescue-pc")
+    try:
+        cd = guests.package("grub-rescue-pc") + GRUB_CD
+    except guests.Unavailable as e:
+        TAP.skip("order", str(e))
         return
     disk = TMP + "/empty"
     with open(disk, "wb") as f:
         f.truncate(1 << 20)
     drives = ["-drive", f"file={disk},format=raw,if=none,id=disk",
-              "-drive", f"file={GRUB_CD},format=raw,if=none,id=cd,media=cdrom",
+              "-drive", f"file={cd},format=raw,if=none,id=cd,media=cdrom",
               "-device", "ide-cd,drive=cd,bus=ide.0,unit=1", "-device", "ide-hd,drive=disk"]
     vm = boot("-boot", "order=c,once=d", *drives)
     check(vm, "once=d boots from CD", "GNU GRUB")

@@ -36,7 +36,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 
 def start(*args, nic="user,model=ne2k_pci"):
-    kernel = guests.package("ipxe") + "/usr/lib/ipxe/ipxe.lkrn"
+    kernel = guests.package("ipxe") + "/boot/ipxe.lkrn"
     return VM("-M", "pc", "-m", "256", "-nodefaults", "-vga", "std", "-kernel", kernel, "-nic", nic,
               *args)
 
