@@ -6,8 +6,8 @@
  * million instructions what the undisturbed run is; and so is a machine that was saved to a stream
  * and loaded elsewhere, or reloaded in place all the time.
  *
- * The points in time fall on every kind of moment between power-on and a busy guest: firmware in real
- * mode, disk reads, interrupts, halts.
+ * The points in time fall on every kind of moment between power-on and a busy guest: firmware in
+ * real mode, disk reads, interrupts, halts.
  */
 #include <glib.h>
 #include <glib/gstdio.h>
