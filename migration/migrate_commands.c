@@ -36,7 +36,8 @@ static void info_migrate_run(CommandCall *call, Error *err)
                            "send-section-footer: on\n"
                            "decompress-error-check: on\n"
                            "clear-bitmap-shift: 18\n");
-    if (!incoming_print(call->m, call->out) || outgoing_status(call->m) != MIGRATION_NONE)
+    /* A guest that has arrived here and now leaves: only the leaving is told. */
+    if (outgoing_status(call->m) != MIGRATION_NONE || !incoming_print(call->m, call->out))
         outgoing_print(call->m, call->out);
 }
 
