@@ -15,7 +15,7 @@ from guest_vm import VM
 TAP = Tap()
 TMP, SRC, IMG = os.environ["TMPDIR"], os.environ["SRCDIR"], os.environ["STASIS_IMG"]
 LINE = (rb"ticks +(\d+) time +([\d:]+) checksum +([0-9a-f]{8}) (\S+) +boots +(\d+) nic +(\S+) "
-        rb"sent +(\d+) received +(\d+)")
+        rb"sent +(\d+) received +(\d+)\r")
 
 
 def make_disk(path):
@@ -89,6 +89,7 @@ def migration():
     dst = VM(*options(disk), "-incoming", "unix:" + sock, tag="dst")
     src.hmp("migrate -d unix:" + sock)
     TAP.equal(src.wait_migration()[0], "completed", "the source has completed")
+    src.serial.drain()
     last = [int(t) for t in re.findall(rb"ticks +(\d+) ", src.serial.data)][-1]
     first = line(dst)
     TAP.check(first["ticks"] - last in (0, 10), "no line is lost", f"{last} {first}")
