@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 # TEST-TIMEOUT: 120
-"""SeaBIOS: finds nothing to boot, offers its boot menu, obeys -boot."""
+"""SeaBIOS: finds nothing to boot, offers its boot menu, obeys -boot; drives by -drive and -device."""
 import os
 import subprocess
 import sys
@@ -23,10 +23,17 @@ def nothing():
         TAP.check("Retrying" not in shown, "with nothing to boot it stops", shown)
 
 
-def order():
+def rescue_cd():
+    return guests.package("grub-rescue-pc") + "/usr/lib/grub-rescue/grub-rescue-cdrom.iso"
+
+
+def make_demo():
     subprocess.run([SRC + "/demo/build.sh", SRC + "/demo", TMP + "/demo.img"], check=True)
-    iso = guests.package("grub-rescue-pc") + "/usr/lib/grub-rescue/grub-rescue-cdrom.iso"
-    both = PLAIN + ["-drive", f"file={TMP}/demo.img,format=raw", "-cdrom", iso]
+
+
+def order():
+    make_demo()
+    both = PLAIN + ["-drive", f"file={TMP}/demo.img,format=raw", "-cdrom", rescue_cd()]
     for options, what in (([], "ticks"), (["-boot", "d"], "GNU GRUB"), (["-boot", "c"], "ticks"),
                           (["-boot", "order=dc"], "GNU GRUB")):
         with VM(*both, *options) as vm:
@@ -39,7 +46,18 @@ def order():
         TAP.check(screen.wait(vm, "GNU GRUB"), "the menu lists both and boots the chosen one")
 
 
-for group in nothing, order:
+def once():
+    make_demo()
+    drives = ["-drive", f"file={TMP}/demo.img,format=raw,if=none,id=disk",
+              "-drive", f"file={rescue_cd()},format=raw,if=none,id=cd,media=cdrom",
+              "-device", "ide-cd,drive=cd,bus=ide.0,unit=1", "-device", "ide-hd,drive=disk"]
+    with VM(*PLAIN, *drives, "-boot", "order=c,once=d") as vm:
+        TAP.check(screen.wait(vm, "GNU GRUB"), "once=d boots from CD")
+        vm.hmp("system_reset")
+        TAP.check(screen.wait(vm, "ticks"), "and the next time from disk")
+
+
+for group in nothing, order, once:
     try:
         TAP.run(group)
     except guests.Unavailable as e:
