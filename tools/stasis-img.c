@@ -186,7 +186,7 @@ bool img_options_known(Options *o, const char *format)
     return true;
 }
 
-bool img_options_help(const ImgArgs *a, const char *format)
+bool img_options_help(ImgArgs *a, const char *format)
 {
     const ImageOption *o = image_create_options(format);
 
@@ -197,6 +197,8 @@ bool img_options_help(const ImgArgs *a, const char *format)
 
         printf("%*s - %s\n", n < 24 ? 24 - n : 0, "", o->help);
     }
+    g_free(a->options);
+    a->options = NULL;
     return true;
 }
 

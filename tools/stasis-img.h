@@ -60,7 +60,7 @@ Options *img_options(const ImgArgs *a);
 /* Complains about an option that the format does not have. */
 bool img_options_known(Options *o, const char *format);
 /* Prints the creation options of a format where -o says "help". */
-bool img_options_help(const ImgArgs *a, const char *format);
+bool img_options_help(ImgArgs *a, const char *format);
 char *img_json_text(const char *text); /* quoted; owned by the caller */
 void img_progress(const ImgArgs *a, uint64_t done, uint64_t all);
 bool img_is_zero(const uint8_t *p, size_t n);
