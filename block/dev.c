@@ -286,7 +286,8 @@ static bool dev_parse(BlockDev *bd, Options *opts, bool *read_only, bool *snapsh
     bd->removable = *read_only;
     return options_get_bool(opts, "readonly", read_only, err) &&
            options_get_bool(opts, "read-only", read_only, err) &&
-           options_get_bool(opts, "snapshot", snapshot, err) && dev_parse_cache(bd, opts, err);
+           options_get_bool(opts, "snapshot", snapshot, err) && dev_parse_cache(bd, opts, err) &&
+           options_check_used(opts, "drive", err);
 }
 
 static void dev_start(BlockDev *bd)

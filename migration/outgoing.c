@@ -16,7 +16,8 @@
 #include "util/socket.h"
 
 enum {
-    PIECE = 256 * KiB,       /* produced at a time */
+    PIECE = 256 * KiB,       /* produced at a time, at most */
+    PIECE_MIN = 4 * KiB,     /* and at least, however narrow max-bandwidth is */
     WINDOW_MS = 100,         /* bandwidth is kept per window */
     ENOUGH = 64 * PAGE_SIZE, /* left after a round: it gets no less worth waiting for */
     BURST_NS = 2000000,      /* what one turn of the main loop may take */
@@ -232,11 +233,20 @@ static bool outgoing_round(Outgoing *o, bool more)
     return outgoing_switchover(o);
 }
 
+/* A piece is no more than a window may carry, or a narrow limit would not be kept. */
+static size_t outgoing_piece(const Outgoing *o)
+{
+    uint64_t limit = migration_parameters(o->m)->max_bandwidth;
+    uint64_t share = limit / 1000 * WINDOW_MS;
+
+    return limit ? (size_t)CLAMP(share, PIECE_MIN, PIECE) : PIECE;
+}
+
 /* Fills the stream a bit; false when the migration has ended here. */
 static bool outgoing_produce(Outgoing *o)
 {
     if (o->status == MIGRATION_ACTIVE) {
-        bool more = save_iterate(o->save, PIECE);
+        bool more = save_iterate(o->save, outgoing_piece(o));
 
         return outgoing_round(o, more);
     }
@@ -281,15 +291,16 @@ static gboolean outgoing_window_over(gpointer opaque)
     return G_SOURCE_REMOVE;
 }
 
-/* True where the window's share is used up: the pump rests until its end.  Once the guest stands,
- * nothing is held back. */
+/* True where the window's share is used up: the pump rests until its end, or for as long as what
+ * was written takes at the limit.  Once the guest stands, nothing is held back. */
 static bool outgoing_rest(Outgoing *o)
 {
     uint64_t limit = migration_parameters(o->m)->max_bandwidth;
-    int64_t left_ms = WINDOW_MS - (host_ns() - o->window_start) / NS_PER_MS;
+    int64_t elapsed_ms = (host_ns() - o->window_start) / NS_PER_MS, left_ms;
 
     if (o->status != MIGRATION_ACTIVE || !limit) return false;
     if (o->window_bytes < limit / 1000 * WINDOW_MS + limit % 1000 * WINDOW_MS / 1000) return false;
+    left_ms = MAX_OF((int64_t)(o->window_bytes * 1000 / limit), WINDOW_MS) - elapsed_ms;
     source_drop(&o->io);
     o->window = g_timeout_source_new((guint)MAX_OF(left_ms, 1));
     outgoing_attach(o, o->window, outgoing_window_over);
