@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 # TEST-TIMEOUT: 600
+# TEST-ALONE: it times how long the guest is silent
 """A counting Linux moves ten times over each channel: no line lost or doubled, never silent for
 long; a destination that dies half-way leaves the source running."""
 import os
