@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 
 #include "cpu/dispatch.h"
+#include "cpu/fuse.h"
 #include "cpu/trace.h"
 
 enum {
@@ -319,6 +320,7 @@ static Block *block_build(Cpu *cpu, uint32_t lin, uint8_t *host)
         b->crossing = true;
     }
     b->n = b->count;
+    if (b->count > 1) fuse_pair(&b->insns[b->count - 2], &b->insns[b->count - 1]);
     block_finish(b, op_end);
     c->used += BLOCK_SIZE(b->count);
     b->hash_next = c->hash[block_bucket(host)];
@@ -388,6 +390,7 @@ Block *blocks_copy(Cpu *cpu, const Block *from, int n)
     b->n = b->count = n;
     b->crossing = true; /* is never linked */
     cpu->blocks->source = from;
+    if (n < from->count) fuse_undo(&b->insns[n - 1]);
     block_finish(b, op_stop);
     return b;
 }
@@ -430,5 +433,6 @@ void blocks_cut(Cpu *cpu, Block *b, const Insn *in)
     }
     if (b->n > BLOCK_MAX || n >= b->count) return;
     b->n = b->count = n;
+    fuse_undo(&b->insns[n - 1]);
     block_finish(b, op_end);
 }

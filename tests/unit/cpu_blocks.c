@@ -283,6 +283,62 @@ static void test_smc_crossing(void)
     machine_free(m);
 }
 
+/* -- comparisons and their jumps, which are run as one -- */
+
+static uint32_t edge(void)
+{
+    static const uint32_t edges[] = { 0, 1, 0x7f, 0x80, 0xff, 0x7fffffff, 0x80000000, 0xffffffff };
+
+    return rnd() % 2 ? edges[rnd() % ARRAY_SIZE(edges)] : rnd();
+}
+
+/* In a slice of two and in two slices of one, from the same state. */
+static void run_pair(Machine *m, const uint8_t *first, unsigned n, unsigned cc)
+{
+    Cpu *cpu = test_cpu(m);
+    uint8_t jcc[] = { (uint8_t)(0x70 | cc), 0x10 };
+    struct CpuState before, one;
+
+    cpu_core_drop(cpu); /* a page that is patched too often runs uncached */
+    test_put(m, 0x2000, first, n);
+    test_put(m, 0x2000 + n, jcc, 2);
+    for (int i = 0; i < 4; i++) cpu->s.regs[i] = edge();
+    cpu->s.regs[R_EBX] = 0x4000;
+    store_le32(test_ram(m) + 0x4000, edge());
+    cpu->s.eflags = 2 | (rnd() & FLAGS_ARITH);
+    cpu->cc_kind = CC_EFLAGS;
+    cpu->s.eip = 0x2000;
+    before = cpu->s;
+    test_run(m, 2);
+    one = clean_state(m);
+    cpu->s = before;
+    cpu->cc_kind = CC_EFLAGS;
+    test_run(m, 1);
+    g_assert_cmphex(cpu->s.eip, ==, 0x2000 + n);
+    test_run(m, 1);
+    before = clean_state(m);
+    g_assert_cmpmem(&one, sizeof(one), &before, sizeof(before));
+}
+
+static void test_pairs(void)
+{
+    static const struct {
+        uint8_t n, code[6];
+    } firsts[] = { { 2, { 0x39, 0xd0 } }, { 2, { 0x3b, 0xc2 } }, { 3, { 0x83, 0xf8, 0x80 } },
+        { 5, { 0x3d, 0xff, 0xff, 0xff, 0x7f } }, { 2, { 0x3b, 0x03 } }, { 3, { 0x83, 0x3b, 1 } },
+        { 2, { 0x38, 0xe0 } }, { 2, { 0x3c, 0x7f } }, { 3, { 0x80, 0x3b, 0x80 } },
+        { 2, { 0x85, 0xc0 } }, { 2, { 0x84, 0xd4 } }, { 2, { 0xa8, 0x80 } },
+        { 3, { 0xf6, 0x03, 0x81 } }, { 1, { 0x48 } }, { 2, { 0x39, 0x03 } } };
+    Machine *m = test_machine();
+
+    test_flat(test_cpu(m), 0);
+    seed = (uint64_t)(uint32_t)g_test_rand_int() << 20 | 0x777;
+    for (unsigned i = 0; i < ARRAY_SIZE(firsts); i++)
+        for (unsigned cc = 0; cc < 16; cc++)
+            for (int k = 0; k < 40; k++) run_pair(m, firsts[i].code, firsts[i].n, cc);
+    machine_free(m);
+}
+
 /* -- call-outs -- */
 
 typedef struct Port {
@@ -445,6 +501,7 @@ int main(int argc, char **argv)
     g_test_add_func("/blocks/smc-loop", test_smc_loop);
     g_test_add_func("/blocks/smc-dma", test_smc_dma);
     g_test_add_func("/blocks/smc-crossing", test_smc_crossing);
+    g_test_add_func("/blocks/pairs", test_pairs);
     g_test_add_func("/blocks/callouts", test_callouts);
     g_test_add_func("/blocks/trap-flag", test_trap_flag);
     g_test_add_func("/blocks/sibling-calls", test_sibling_calls);
