@@ -71,6 +71,7 @@ typedef struct MachineConfig {
     char *vga;                /* "std", "none" */
     bool acpi, hpet, usb, vmport;
     bool no_defaults;
+    bool firmware_on_serial;     /* -nographic: the firmware talks on the first serial port too */
     bool no_reboot, no_shutdown; /* what a guest's reset and power-off do */
     bool stopped;         /* -S: the guest waits for `cont`, after an incoming migration too */
     GPtrArray *drives;    /* DriveConfig */

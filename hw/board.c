@@ -278,6 +278,7 @@ static bool board_fw_cfg(Board *b, Error *err)
 {
     const MachineConfig *c = &b->m->config;
     static const uint8_t no_numa[2 * 8];
+    static const uint8_t com1[] = { 0xf8, 0x03 };
     static const uint8_t no_retry[4] = { 0xff, 0xff, 0xff, 0xff }; /* ms, -1: never */
     uint16_t wait = GUINT16_TO_LE((uint16_t)c->boot_menu_timeout_ms);
 
@@ -291,6 +292,9 @@ static bool board_fw_cfg(Board *b, Error *err)
     board_uuid(b);
     if (c->boot_menu_timeout_ms >= 0 &&
         !fw_cfg_add_file(b->fw_cfg, "etc/boot-menu-wait", &wait, sizeof(wait), err))
+        return false;
+    if (b->m->config.firmware_on_serial &&
+        !fw_cfg_add_file(b->fw_cfg, "etc/sercon-port", com1, sizeof(com1), err))
         return false;
     if (!fw_cfg_add_file(b->fw_cfg, "etc/boot-fail-wait", no_retry, sizeof(no_retry), err) ||
         !board_e820(b, err))

@@ -348,7 +348,12 @@ static bool load_unit(LoadRun *run)
 
 static LoadStatus load_failed(LoadRun *run)
 {
-    if (!error_is_set(&run->st.err)) load_fail(run, "Input/output error");
+    if (!error_is_set(&run->st.err) && run->state == LOAD_RECORDS)
+        load_fail(run,
+            "error while loading state section id %u(%s): Input/output error: the stream "
+            "ends early",
+            run->current_id, run->current->idstr);
+    if (!error_is_set(&run->st.err)) load_fail(run, "Input/output error: the stream ends early");
     run->err = run->st.err;
     return LOAD_FAILED;
 }

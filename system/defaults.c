@@ -83,6 +83,7 @@ void command_line_defaults(CommandLine *cl)
     MachineConfig *c = &cl->config;
 
     if (cl->nographic && !cl->display) cl->display = g_strdup("none");
+    cl->config.firmware_on_serial = cl->nographic;
     if (cl->daemonize && !cl->display) cl->display = g_strdup("none");
     if (!c->vga) c->vga = g_strdup(c->no_defaults || defaults_has_device(cl, vga) ? "none" : "std");
     if (c->no_defaults) return;
