@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 # TEST-TIMEOUT: 120
-"""SeaBIOS: finds nothing to boot, offers its boot menu, obeys -boot; drives by -drive and -device."""
+"""SeaBIOS: finds nothing to boot, offers its boot menu, obeys -boot; drives by -drive, -device."""
 import os
 import subprocess
 import sys
