@@ -7,6 +7,7 @@ long; a destination that dies half-way leaves the source running."""
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -36,11 +37,10 @@ def numbers(data):
     return [int(n) for n in re.findall(rb"N(\d+)\r\n", data)]
 
 
-def move(src, opts, uri_in, uri_out, prepare=lambda d: None):
+def move(src, opts, uri_in, uri_out, pass_fds=()):
     """Moves the guest to a new process; answers it, how the migration ended, what `info migrate` said
     and the longest time without a line meanwhile."""
-    dst = VM(*opts, "-incoming", uri_in, tag="dst")
-    prepare(dst)
+    dst = VM(*opts, "-incoming", uri_in, tag="dst", pass_fds=pass_fds)
     src.serial.drain()
     begin = time.monotonic()
     src.hmp(f'migrate -d "{uri_out}"')
@@ -70,8 +70,7 @@ def channel(name, uri, times=10):
     gaps, all_numbers = [], None
     ok = True
     for i in range(times):
-        uri_in, uri_out, prepare = uri(i)
-        dst, status, text, gap = move(vm, opts, uri_in, uri_out, prepare)
+        dst, status, text, gap = move(vm, opts, *uri(i, vm))
         ok &= TAP.check(status == "completed", f"{name} {i}: completed", text) or False
         joined = vm.serial.data + dst.serial.data
         got = numbers(joined)
@@ -91,30 +90,39 @@ def channel(name, uri, times=10):
 
 
 def unix():
-    def uri(i):
+    def uri(i, _):
         u = f"unix:{TMP}/m{i}"
-        return u, u, lambda d: None
+        return u, u
     channel("unix", uri)
 
 
 def tcp():
-    import socket
-
-    def uri(i):
+    def uri(i, _):
         with socket.socket() as s:
             s.bind(("127.0.0.1", 0))
             port = s.getsockname()[1]
         u = f"tcp:127.0.0.1:{port}"
-        return u, u, lambda d: None
+        return u, u
     channel("tcp", uri)
 
 
 def exec_():
-    def uri(i):
+    def uri(i, _):
         fifo = f"{TMP}/fifo{i}"
         os.mkfifo(fifo)
-        return f"exec:cat {fifo}", f"exec:cat > {fifo}", lambda d: None
+        return f"exec:cat {fifo}", f"exec:cat > {fifo}"
     channel("exec", uri)
+
+
+def fd():
+    """A socket pair: the destination inherits one end, the monitor of the source gets the other."""
+    ends = []
+
+    def uri(i, src):
+        ends[:] = socket.socketpair()  # the pair before is closed by this
+        src.getfd(f"m{i}", ends[0].fileno())
+        return f"fd:{ends[1].fileno()}", f"fd:m{i}", (ends[1].fileno(),)
+    channel("fd", uri)
 
 
 def file_():
@@ -173,7 +181,7 @@ def cancelled():
 
 
 try:
-    TAP.run(unix, tcp, exec_, file_, killed_destination, cancelled)
+    TAP.run(unix, tcp, exec_, fd, file_, killed_destination, cancelled)
 except guests.Unavailable as e:
     TAP.skip("migrate", str(e))
 TAP.finish()

@@ -77,7 +77,7 @@ class Line:
 
 
 class VM:
-    def __init__(self, *args, emulator=None, serial=True, tag="vm", env=None):
+    def __init__(self, *args, emulator=None, serial=True, tag="vm", env=None, pass_fds=()):
         self.tmp = tempfile.mkdtemp(prefix=tag + "-", dir=os.environ.get("TMPDIR"))
         mon, ser = self.tmp + "/mon", self.tmp + "/ser"
         argv = [emulator or STASIS, *args, "-display", "none",
@@ -87,7 +87,7 @@ class VM:
         self.argv = argv
         self.err = open(self.tmp + "/stderr", "w+b")
         self.proc = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=self.err,
-                                     stderr=self.err, env=env)
+                                     stderr=self.err, env=env, pass_fds=pass_fds)
         atexit.register(self._end)
         try:
             self.mon = Line(mon, self.proc, "monitor")
@@ -127,6 +127,12 @@ class VM:
         text = re.sub(rb"\x1b\[[0-9;]*[A-Za-z]", b"", text).decode(errors="replace")
         text = re.sub(r"\(qemu\) $", "", text)
         return text.split("\n", 1)[1] if text.split("\n", 1)[0].endswith(line) else text.lstrip("\n")
+
+    def getfd(self, name, fd):
+        """Hands a descriptor over to the monitor, which keeps it under this name."""
+        self.mon.drain()
+        socket.send_fds(self.mon.sock, [f"getfd {name}\n".encode()], [fd])
+        return self._prompt(20)
 
     def wait_status(self, pattern, timeout=60):
         end = time.monotonic() + timeout
