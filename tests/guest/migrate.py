@@ -38,8 +38,8 @@ def numbers(data):
 
 
 def move(src, opts, uri_in, uri_out, pass_fds=()):
-    """Moves the guest to a new process; answers it, how the migration ended, what `info migrate` said
-    and the longest time without a line meanwhile."""
+    """Moves the guest to a new process; answers it, how the migration ended, what `info migrate`
+    said and the longest time without a line meanwhile."""
     dst = VM(*opts, "-incoming", uri_in, tag="dst", pass_fds=pass_fds)
     src.serial.drain()
     begin = time.monotonic()
