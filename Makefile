@@ -124,6 +124,11 @@ check: deps-check
 run-tests: # T=unit/parse runs one
 	@$(RUN_TESTS) $(T)
 
+# Writes tests/schema anew: what every state looks like on the wire.
+.PHONY: schema
+schema: $(BUILD)/tests/unit/schema
+	@SRCDIR=$(SRC) $< --update
+
 check-long: deps-check
 	$(AGAIN) all tests
 	@$(MAKE) --no-print-directory run-tests-long
