@@ -124,6 +124,7 @@ typedef enum ShutdownReason {
     SHUTDOWN_HOST_QUIT,
     SHUTDOWN_HOST_SIGNAL,
     SHUTDOWN_GUEST,
+    SHUTDOWN_GUEST_RESET, /* a reset, which -no-reboot makes an end */
     SHUTDOWN_ERROR
 } ShutdownReason;
 

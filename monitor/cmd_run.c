@@ -3,7 +3,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "core/command.h"
+#include "core/qmp.h"
+#include "monitor/qmp_version.h"
+
+/* -- running -- */
 
 static void cmd_quit(CommandCall *call, Error *err)
 {
@@ -13,18 +16,37 @@ static void cmd_quit(CommandCall *call, Error *err)
 COMMAND(
     quit, .name = "quit|q", .args = "", .usage = "", .help = "quit the emulator", .run = cmd_quit);
 
+static json_t *quit_qmp_run(QmpCall *call, Error *err)
+{
+    (void)err;
+    machine_request_shutdown(call->m, SHUTDOWN_HOST_QUIT);
+    return NULL;
+}
+QMP_COMMAND(quit, .name = "quit", .run = quit_qmp_run);
+
+static void run_stop(Machine *m)
+{
+    if (m->run_state == RUN_INMIGRATE) m->config.stopped = true;
+    if (machine_running(m)) machine_stop(m, RUN_PAUSED);
+}
+
 static void cmd_stop(CommandCall *call, Error *err)
 {
     (void)err;
-    if (call->m->run_state == RUN_INMIGRATE) call->m->config.stopped = true;
-    if (machine_running(call->m)) machine_stop(call->m, RUN_PAUSED);
+    run_stop(call->m);
 }
 COMMAND(stop, .name = "stop|s", .args = "", .usage = "", .help = "stop emulation", .run = cmd_stop);
 
-static void cmd_cont(CommandCall *call, Error *err)
+static json_t *stop_qmp_run(QmpCall *call, Error *err)
 {
-    Machine *m = call->m;
+    (void)err;
+    run_stop(call->m);
+    return NULL;
+}
+QMP_COMMAND(stop, .name = "stop", .run = stop_qmp_run);
 
+static void run_cont(Machine *m, Error *err)
+{
     switch (m->run_state) {
     case RUN_INMIGRATE: m->config.stopped = false; break; /* runs once it has arrived */
     case RUN_SHUTDOWN:
@@ -34,8 +56,17 @@ static void cmd_cont(CommandCall *call, Error *err)
     default: machine_start(m, err);
     }
 }
+
+static void cmd_cont(CommandCall *call, Error *err) { run_cont(call->m, err); }
 COMMAND(
     cont, .name = "cont|c", .args = "", .usage = "", .help = "resume emulation", .run = cmd_cont);
+
+static json_t *cont_qmp_run(QmpCall *call, Error *err)
+{
+    run_cont(call->m, err);
+    return NULL;
+}
+QMP_COMMAND(cont, .name = "cont", .run = cont_qmp_run);
 
 static void cmd_system_reset(CommandCall *call, Error *err)
 {
@@ -44,6 +75,16 @@ static void cmd_system_reset(CommandCall *call, Error *err)
 }
 COMMAND(system_reset, .name = "system_reset", .args = "", .usage = "", .help = "reset the system",
     .run = cmd_system_reset);
+
+static json_t *system_reset_qmp_run(QmpCall *call, Error *err)
+{
+    (void)err;
+    machine_request_reset(call->m, RESET_HOST);
+    return NULL;
+}
+QMP_COMMAND(system_reset, .name = "system_reset", .run = system_reset_qmp_run);
+
+/* -- how it is -- */
 
 static void cmd_info_status(CommandCall *call, Error *err)
 {
@@ -61,6 +102,14 @@ static void cmd_info_status(CommandCall *call, Error *err)
 COMMAND(info_status, .name = "info status", .args = "", .usage = "",
     .help = "show the current VM status (running|paused)", .run = cmd_info_status);
 
+static json_t *query_status_run(QmpCall *call, Error *err)
+{
+    (void)err;
+    return json_pack("{s:s,s:b,s:b}", "status", run_state_name(call->m->run_state), "singlestep", 0,
+        "running", machine_running(call->m));
+}
+QMP_COMMAND(query_status, .name = "query-status", .run = query_status_run);
+
 static void cmd_info_version(CommandCall *call, Error *err)
 {
     (void)err;
@@ -68,6 +117,13 @@ static void cmd_info_version(CommandCall *call, Error *err)
 }
 COMMAND(info_version, .name = "info version", .args = "", .usage = "",
     .help = "show the version of Stasis", .run = cmd_info_version);
+
+static json_t *query_version_run(QmpCall *call, Error *err)
+{
+    (void)call, (void)err;
+    return qmp_version();
+}
+QMP_COMMAND(query_version, .name = "query-version", .run = query_version_run);
 
 static void cmd_info_name(CommandCall *call, Error *err)
 {
@@ -77,15 +133,32 @@ static void cmd_info_name(CommandCall *call, Error *err)
 COMMAND(info_name, .name = "info name", .args = "", .usage = "", .help = "show the current VM name",
     .run = cmd_info_name);
 
+static json_t *query_name_run(QmpCall *call, Error *err)
+{
+    (void)err;
+    return json_pack("{s:s*}", "name", call->m->config.name);
+}
+QMP_COMMAND(query_name, .name = "query-name", .run = query_name_run);
+
+static const char *run_uuid(const Machine *m)
+{
+    return m->config.uuid ? m->config.uuid : "00000000-0000-0000-0000-000000000000";
+}
+
 static void cmd_info_uuid(CommandCall *call, Error *err)
 {
-    const char *uuid = call->m->config.uuid;
-
     (void)err;
-    sink_printf(call->out, "%s\n", uuid ? uuid : "00000000-0000-0000-0000-000000000000");
+    sink_printf(call->out, "%s\n", run_uuid(call->m));
 }
 COMMAND(info_uuid, .name = "info uuid", .args = "", .usage = "", .help = "show the current VM UUID",
     .run = cmd_info_uuid);
+
+static json_t *query_uuid_run(QmpCall *call, Error *err)
+{
+    (void)err;
+    return json_pack("{s:s}", "UUID", run_uuid(call->m));
+}
+QMP_COMMAND(query_uuid, .name = "query-uuid", .run = query_uuid_run);
 
 static void cmd_info_kvm(CommandCall *call, Error *err)
 {
@@ -94,6 +167,13 @@ static void cmd_info_kvm(CommandCall *call, Error *err)
 }
 COMMAND(info_kvm, .name = "info kvm", .args = "", .usage = "", .help = "show KVM information",
     .run = cmd_info_kvm);
+
+static json_t *query_kvm_run(QmpCall *call, Error *err)
+{
+    (void)call, (void)err;
+    return json_pack("{s:b,s:b}", "enabled", 0, "present", 0);
+}
+QMP_COMMAND(query_kvm, .name = "query-kvm", .run = query_kvm_run);
 
 static void cmd_info_cpus(CommandCall *call, Error *err)
 {
@@ -105,3 +185,18 @@ static void cmd_info_cpus(CommandCall *call, Error *err)
 }
 COMMAND(info_cpus, .name = "info cpus", .args = "", .usage = "", .help = "show infos for each CPU",
     .run = cmd_info_cpus);
+
+static json_t *query_cpus_fast_run(QmpCall *call, Error *err)
+{
+    json_t *cpus = json_array();
+
+    (void)err;
+    for (unsigned i = 0; i < call->m->config.cpus; i++) {
+        json_array_append_new(cpus,
+            json_pack("{s:i,s:s,s:I,s:{s:i,s:i,s:i},s:s}", "cpu-index", i, "qom-path",
+                "/machine/unattached/device[0]", "thread-id", (json_int_t)syscall(SYS_gettid),
+                "props", "core-id", 0, "thread-id", 0, "socket-id", (int)i, "target", "x86_64"));
+    }
+    return cpus;
+}
+QMP_COMMAND(query_cpus_fast, .name = "query-cpus-fast", .run = query_cpus_fast_run);

@@ -288,27 +288,47 @@ static void build_escape(void *opaque, char key)
     if (key == 'x') machine_request_shutdown(opaque, SHUTDOWN_HOST_QUIT);
 }
 
-static bool build_monitor(Machine *m, const char *chardev, Error *err)
+typedef enum MonitorMode { MONITOR_HUMAN, MONITOR_QMP, MONITOR_QMP_PRETTY } MonitorMode;
+
+static bool build_monitor(Machine *m, const char *chardev, MonitorMode mode, Error *err)
 {
     Chardev *chr = machine_object(m, "chardev", chardev);
 
     if (!chr) return error_set(err, "chardev \"%s\" not found", chardev);
     if (chardev_is_mux(chr)) chardev_mux_on_escape(chr, build_escape, m);
-    return monitor_new(m, chr, err);
+    return mode == MONITOR_HUMAN ? monitor_new(m, chr, err)
+                                 : monitor_new_qmp(m, chr, mode == MONITOR_QMP_PRETTY, err);
+}
+
+/* Of -mon, and of -monitor, -qmp and -qmp-pretty. */
+static MonitorMode build_monitor_mode(const OptionUse *use)
+{
+    bool pretty = false;
+
+    if (!use->opts) {
+        return !strcmp(use->option, "qmp")          ? MONITOR_QMP
+               : !strcmp(use->option, "qmp-pretty") ? MONITOR_QMP_PRETTY
+                                                    : MONITOR_HUMAN;
+    }
+    options_get_bool(use->opts, "pretty", &pretty, NULL); /* checked when it was parsed */
+    if (strcmp(options_get_or(use->opts, "mode", "readline"), "control")) return MONITOR_HUMAN;
+    return pretty ? MONITOR_QMP_PRETTY : MONITOR_QMP;
 }
 
 bool build_monitors(Machine *m, CommandLine *cl, Error *err)
 {
     for (unsigned i = 0; i < cl->mons->len; i++) {
         OptionUse *use = cl->mons->pdata[i];
-        if (!build_monitor(m, options_get(use->opts, "chardev"), err)) {
+        const char *chardev = options_get(use->opts, "chardev");
+        if (!build_monitor(m, chardev, build_monitor_mode(use), err)) {
             return build_failed(use, err);
         }
     }
     for (unsigned i = 0; i < cl->monitors->len; i++) {
         OptionUse *use = cl->monitors->pdata[i];
         char *id, *own = g_strdup_printf("compat_monitor%u", i);
-        bool ok = build_line(m, cl, use, own, &id, err) && (!id || build_monitor(m, id, err));
+        bool ok = build_line(m, cl, use, own, &id, err) &&
+                  (!id || build_monitor(m, id, build_monitor_mode(use), err));
         g_free(own);
         if (!ok) return build_failed(use, err);
         g_free(id);

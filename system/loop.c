@@ -86,7 +86,7 @@ static void loop_shutdown(Machine *m)
 
     m->shutdown_requested = false;
     machine_notify(m, EVENT_SHUTDOWN);
-    if (why == SHUTDOWN_GUEST && m->config.no_shutdown) {
+    if ((why == SHUTDOWN_GUEST || why == SHUTDOWN_GUEST_RESET) && m->config.no_shutdown) {
         machine_stop(m, RUN_SHUTDOWN);
         return;
     }
@@ -97,7 +97,7 @@ static void loop_reset(Machine *m)
 {
     m->reset_requested = false;
     if (m->reset_reason == RESET_GUEST && m->config.no_reboot) {
-        machine_request_shutdown(m, SHUTDOWN_GUEST);
+        machine_request_shutdown(m, SHUTDOWN_GUEST_RESET);
         loop_shutdown(m);
         return;
     }

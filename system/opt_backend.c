@@ -139,8 +139,8 @@ bool opt_line(CommandLine *cl, const char *option, const char *arg, Error *err)
 {
     GPtrArray *uses = !strcmp(option, "serial")     ? cl->serials
                       : !strcmp(option, "parallel") ? cl->parallels
-                      : !strcmp(option, "monitor")  ? cl->monitors
-                                                    : cl->debugcons;
+                      : !strcmp(option, "debugcon") ? cl->debugcons
+                                                    : cl->monitors;
 
     (void)err;
     opt_keep(uses, option, arg, NULL);
@@ -156,8 +156,8 @@ bool opt_mon(CommandLine *cl, const char *option, const char *arg, Error *err)
     const char *mode = options_get_or(o, "mode", "readline");
     bool ok = options_get_bool(o, "pretty", &pretty, err);
     if (ok && !options_get(o, "chardev")) ok = error_set(err, "chardev= is missing");
-    if (ok && strcmp(mode, "readline")) {
-        ok = error_set(err, "mode=%s is not there; 'readline' is", mode);
+    if (ok && strcmp(mode, "readline") && strcmp(mode, "control")) {
+        ok = error_set(err, "mode=%s is not there; 'readline' and 'control' are", mode);
     }
     if (ok && options_check_used(o, "mon", err)) {
         opt_keep(cl->mons, option, arg, o);

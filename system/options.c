@@ -90,7 +90,10 @@ static const OptionDef options_table[] = {
         opt_line),
     CALL("parallel", "DEV", "what a parallel port talks to", opt_line),
     CALL("monitor", "DEV", "a monitor on DEV", opt_line),
-    CALL("mon", "[chardev=]ID[,mode=readline]", "a monitor on a -chardev", opt_mon),
+    CALL("qmp", "DEV", "a QMP session on DEV, for programs", opt_line),
+    CALL("qmp-pretty", "DEV", "the same, with its JSON over several lines", opt_line),
+    CALL("mon", "[chardev=]ID[,mode=readline|control][,pretty=on|off]",
+        "a monitor or QMP session on a -chardev", opt_mon),
     CALL("debugcon", "DEV", "what is written to the debug port", opt_line),
 
     HEADING("Booting Linux or a multiboot kernel"),
