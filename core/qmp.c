@@ -136,6 +136,33 @@ char *qmp_device_path(const Device *dev)
     return g_strdup_printf("/machine/unattached/device[%u]", n);
 }
 
+static bool qmp_device_holds(const Device *dev, const struct BlockDev *drive)
+{
+    for (const Prop *p = dev->cls->props; p && p->name; p++) {
+        if (p->type != PROP_BLOCK) continue;
+        if (*(struct BlockDev **)(void *)((char *)dev + p->offset) == drive) return true;
+    }
+    return false;
+}
+
+char *qmp_drive_holder(Machine *m, const struct BlockDev *drive)
+{
+    char *found = NULL;
+
+    /* The user's own device comes after the controller that it is plugged into. */
+    EACH_DEVICE (dev, m) {
+        if (!qmp_device_holds(dev, drive)) continue;
+        char *path = qmp_device_path(dev);
+        if (found && *path == '/') {
+            g_free(path);
+            continue;
+        }
+        g_free(found);
+        found = path;
+    }
+    return found;
+}
+
 /* -- events -- */
 
 typedef struct QmpListeners {

@@ -64,6 +64,8 @@ bool qmp_expects(const char *name, const char *what, Error *err);
 /* Where a device is found: its id where the user gave one, else its place among all devices.
  * g_free it. */
 char *qmp_device_path(const Device *dev);
+/* The same for the device that holds a drive; NULL where none does. */
+char *qmp_drive_holder(Machine *m, const struct BlockDev *drive);
 
 /* -- events -- */
 

@@ -253,7 +253,7 @@ static void atapi_start_stop(IdeBus *bus, const uint8_t *p)
         d->tray_open = open;
         d->eject_request = false;
         if (!open && block_dev_has_medium(ide_blk(bus))) d->new_media = true;
-        machine_notify(bus->dev->m, EVENT_TRAY);
+        ide_tray_moved(bus, bus->s->unit);
     }
     atapi_ok(bus);
 }

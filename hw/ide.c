@@ -9,6 +9,7 @@
 #include <assert.h>
 
 #include "core/machine.h"
+#include "core/qmp.h"
 
 /* Registers of the command block; behind them, the control block's one. */
 enum { REG_DATA, REG_ERROR, REG_COUNT, REG_SECTOR, REG_LCYL, REG_HCYL, REG_DEVICE, REG_STATUS };
@@ -519,17 +520,31 @@ typedef struct IdeMedia {
     unsigned unit;
 } IdeMedia;
 
+void ide_tray_moved(IdeBus *bus, unsigned unit)
+{
+    Machine *m = bus->dev->m;
+    char *holder = qmp_drive_holder(m, bus->blk[unit]);
+
+    machine_notify(m, EVENT_TRAY);
+    qmp_event(m, "DEVICE_TRAY_MOVED",
+        json_pack("{s:s,s:s,s:b}", "device", block_dev_id(bus->blk[unit]), "id",
+            holder ? holder : "", "tray-open", bus->ifs[unit].tray_open));
+    g_free(holder);
+}
+
+/* A medium is taken out by opening the tray, and put in by closing it. */
 static void media_changed(void *opaque, bool has_medium)
 {
     IdeMedia *media = opaque;
     IdeDrive *d = &media->bus->ifs[media->unit];
+    bool moved = d->tray_open == has_medium;
 
     if (!media->bus->cdrom[media->unit]) return;
-    d->tray_open = !has_medium && d->tray_open;
+    d->tray_open = !has_medium;
     d->cdrom_changed = 1;
     d->new_media = has_medium;
     d->eject_request = false;
-    machine_notify(media->bus->dev->m, EVENT_TRAY);
+    if (moved) ide_tray_moved(media->bus, media->unit);
 }
 
 static bool media_locked(void *opaque)

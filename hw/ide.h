@@ -184,6 +184,9 @@ void ide_set_signature(IdeBus *bus, unsigned unit);
 /* The data port moves len bytes at io_buffer + off, then goes on as then says. */
 void ide_transfer(IdeDrive *d, uint32_t off, uint32_t len, enum IdeThen then);
 
+/* The tray of a CD-ROM drive has been opened or closed, by whomever. */
+void ide_tray_moved(IdeBus *bus, unsigned unit);
+
 uint64_t ide_sectors(IdeBus *bus);
 /* The address in the task file; UINT64_MAX where it is none. */
 uint64_t ide_get_sector(const IdeDrive *d);

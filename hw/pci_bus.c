@@ -185,14 +185,21 @@ static const struct {
     { 0x0c05, "SMBus" },
 };
 
+const char *pci_class_text(uint16_t class)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(class_names); i++)
+        if (class_names[i].class == class) return class_names[i].text;
+    return NULL;
+}
+
 static void print_class(Sink *out, uint16_t class)
 {
-    for (size_t i = 0; i < ARRAY_SIZE(class_names); i++) {
-        if (class_names[i].class != class) continue;
-        sink_printf(out, "    %s: ", class_names[i].text);
-        return;
-    }
-    sink_printf(out, "    Class %04d: ", class);
+    const char *text = pci_class_text(class);
+
+    if (text)
+        sink_printf(out, "    %s: ", text);
+    else
+        sink_printf(out, "    Class %04d: ", class);
 }
 
 static void print_bar(Sink *out, const PciBar *bar, int n)

@@ -23,5 +23,8 @@ void pci_bus_update(Device *bus);
 /* Whether the device drives its interrupt, and on which line of the board. */
 bool pci_irq_asserted(PciDev *pd, unsigned *pirq);
 
+/* "IDE controller", or NULL. */
+const char *pci_class_text(uint16_t class);
+
 uint32_t pci_config_read(PciDev *pd, unsigned off, unsigned len);
 void pci_config_write(PciDev *pd, unsigned off, uint32_t val, unsigned len);

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "block/block.h"
-#include "core/command.h"
+#include "monitor/cmd_block.h"
 
 /* -- listings -- */
 
@@ -24,12 +24,25 @@ static char *block_attached(Machine *m, const BlockDev *bd)
     return NULL;
 }
 
-static const char *block_tray(BlockDev *bd)
+bool block_locked(BlockDev *bd)
 {
     void *opaque;
     const BlockMediaOps *ops = block_dev_media_ops(bd, &opaque);
-    bool locked = ops && ops->locked && ops->locked(opaque);
-    bool open = ops && ops->tray_open && ops->tray_open(opaque);
+
+    return ops && ops->locked && ops->locked(opaque);
+}
+
+bool block_tray_open(BlockDev *bd)
+{
+    void *opaque;
+    const BlockMediaOps *ops = block_dev_media_ops(bd, &opaque);
+
+    return ops && ops->tray_open && ops->tray_open(opaque);
+}
+
+static const char *block_tray(BlockDev *bd)
+{
+    bool locked = block_locked(bd), open = block_tray_open(bd);
 
     if (locked) return open ? "locked, tray open" : "locked, tray closed";
     return open ? "not locked, tray open" : "not locked, tray closed";
@@ -119,12 +132,38 @@ static void block_collect(void *ctx, const char *id, void *obj)
     g_ptr_array_add(ctx, (void *)id);
 }
 
-/* A removable drive whose tray may be opened; a locked one is asked to open unless forced. */
-static BlockDev *block_removable(CommandCall *call, bool force, Error *err)
+bool block_openable(BlockDev *bd, bool force, Error *err)
+{
+    const char *id = block_dev_id(bd);
+    void *opaque;
+    const BlockMediaOps *ops = block_dev_media_ops(bd, &opaque);
+
+    if (!block_dev_removable(bd)) return error_set(err, "Device '%s' is not removable", id);
+    if (!force && block_locked(bd) && !block_tray_open(bd)) {
+        if (ops->eject_request) ops->eject_request(opaque, false);
+        return error_set(err,
+            "Device '%s' is locked and force was not specified, wait for tray to open "
+            "and try again",
+            id);
+    }
+    return true;
+}
+
+bool block_change(BlockDev *bd, const char *file, const char *format, const char *mode, Error *err)
+{
+    bool keep = !mode || !strcmp(mode, "retain");
+    bool read_only = keep ? !block_dev_writable(bd) : !strcmp(mode, "read-only");
+
+    return block_dev_change(bd, file, format, read_only, err);
+}
+
+bool block_eject(BlockDev *bd, Error *err) { return block_dev_change(bd, NULL, NULL, true, err); }
+
+/* The drive of a call, with the nearest name where there is none. */
+static BlockDev *block_named(CommandCall *call, Error *err)
 {
     const char *id = command_text(call, "device");
     BlockDev *bd = machine_object(call->m, "drive", id);
-    void *opaque;
 
     if (!bd) {
         GPtrArray *ids = g_ptr_array_new();
@@ -133,21 +172,6 @@ static BlockDev *block_removable(CommandCall *call, bool force, Error *err)
         error_set(err, "Device '%s' not found%s%s%s", id, near ? "; did you mean '" : "",
             near ? near : "", near ? "'?" : "");
         g_ptr_array_unref(ids);
-        return NULL;
-    }
-    if (!block_dev_removable(bd)) {
-        error_set(err, "Device '%s' is not removable", id);
-        return NULL;
-    }
-    const BlockMediaOps *ops = block_dev_media_ops(bd, &opaque);
-    if (!force && ops && ops->locked && ops->locked(opaque) &&
-        !(ops->tray_open && ops->tray_open(opaque))) {
-        if (ops->eject_request) ops->eject_request(opaque, false);
-        error_set(err,
-            "Device '%s' is locked and force was not specified, wait for tray to open "
-            "and try again",
-            id);
-        return NULL;
     }
     return bd;
 }
@@ -155,16 +179,14 @@ static BlockDev *block_removable(CommandCall *call, bool force, Error *err)
 static void cmd_change(CommandCall *call, Error *err)
 {
     const char *format = command_text(call, "format"), *mode = command_text(call, "mode");
-    BlockDev *bd = block_removable(call, command_flag(call, "force"), err);
+    BlockDev *bd = block_named(call, err);
 
-    if (!bd) return;
+    if (!bd || !block_openable(bd, command_flag(call, "force"), err)) return;
     if (mode && strcmp(mode, "retain") && strcmp(mode, "read-only") && strcmp(mode, "read-write")) {
         error_set(err, "invalid parameter value: %s", mode);
         return;
     }
-    bool read_only =
-        mode && strcmp(mode, "retain") ? !strcmp(mode, "read-only") : !block_dev_writable(bd);
-    block_dev_change(bd, command_text(call, "target"), format, read_only, err);
+    block_change(bd, command_text(call, "target"), format, mode, err);
 }
 COMMAND(change, .name = "change", .args = "device:B,force:-f,target:F,format:s?,mode:s?",
     .usage = "device [-f] filename [format [read-only-mode]]",
@@ -173,9 +195,9 @@ COMMAND(change, .name = "change", .args = "device:B,force:-f,target:F,format:s?,
 
 static void cmd_eject(CommandCall *call, Error *err)
 {
-    BlockDev *bd = block_removable(call, command_flag(call, "force"), err);
+    BlockDev *bd = block_named(call, err);
 
-    if (bd && block_dev_has_medium(bd)) block_dev_change(bd, NULL, NULL, true, err);
+    if (bd && block_openable(bd, command_flag(call, "force"), err)) block_eject(bd, err);
 }
 COMMAND(eject, .name = "eject", .args = "force:-f,device:B", .usage = "[-f] device",
     .help = "eject a removable medium (use -f to force it)", .run = cmd_eject);

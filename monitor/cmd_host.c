@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/qmp.h"
 #include "monitor/hmp.h"
 
 /* -- character devices -- */
@@ -45,37 +46,81 @@ static void cmd_info_chardev(CommandCall *call, Error *err)
 COMMAND(info_chardev, .name = "info chardev", .args = "", .usage = "",
     .help = "show the character devices", .run = cmd_info_chardev);
 
+static void host_query_chardev(void *ctx, const char *id, void *obj)
+{
+    const Chardev *chr = obj, *base = chardev_mux_base(obj);
+
+    json_array_append_new(ctx, json_pack("{s:s,s:s,s:b}", "label", id, "filename", chr->filename,
+                                   "frontend-open", chr->front || base));
+    if (!base) return;
+    json_array_append_new(ctx, json_pack("{s:s,s:s,s:b}", "label", base->id, "filename",
+                                   base->filename, "frontend-open", base->front != NULL));
+}
+
+static json_t *query_chardev_run(QmpCall *call, Error *err)
+{
+    json_t *list = json_array();
+
+    (void)err;
+    machine_object_each(call->m, "chardev", host_query_chardev, list);
+    return list;
+}
+QMP_COMMAND(query_chardev, .name = "query-chardev", .run = query_chardev_run);
+
 /* -- descriptors -- */
 
-static void cmd_getfd(CommandCall *call, Error *err)
+/* Puts a descriptor that came (or -1) into the table of a monitor. */
+static void host_name_fd(GHashTable *fds, int fd, const char *name, Error *err)
 {
-    const char *name = command_text(call, "fdname");
-    Monitor *mon = hmp_of_sink(call->out);
-    int fd = mon ? chardev_take_fd(mon->chr) : -1;
-
     if (fd < 0) {
         error_set(err, "No file descriptor supplied via SCM_RIGHTS");
     } else if (isdigit((unsigned char)*name)) {
         close(fd);
         error_set(err, "Parameter 'fdname' expects a name not starting with a digit");
     } else {
-        g_hash_table_replace(mon->fds, g_strdup(name), GINT_TO_POINTER(fd));
+        g_hash_table_replace(fds, g_strdup(name), GINT_TO_POINTER(fd));
     }
+}
+
+static void cmd_getfd(CommandCall *call, Error *err)
+{
+    Monitor *mon = hmp_of_sink(call->out);
+
+    host_name_fd(mon ? mon->fds : NULL, mon ? chardev_take_fd(mon->chr) : -1,
+        command_text(call, "fdname"), err);
 }
 COMMAND(getfd, .name = "getfd", .args = "fdname:s", .usage = "name",
     .help = "receive a file descriptor via SCM rights and assign it a name", .run = cmd_getfd);
 
-static void cmd_closefd(CommandCall *call, Error *err)
+static json_t *getfd_qmp_run(QmpCall *call, Error *err)
 {
-    const char *name = command_text(call, "fdname");
-    Monitor *mon = hmp_of_sink(call->out);
+    host_name_fd(call->fds, call->next_fd(call), qmp_text(call, "fdname"), err);
+    return NULL;
+}
+QMP_COMMAND(getfd, .name = "getfd", .args = "fdname:s", .run = getfd_qmp_run);
 
-    if (!mon || !g_hash_table_remove(mon->fds, name)) {
+static void host_close_fd(GHashTable *fds, const char *name, Error *err)
+{
+    if (!fds || !g_hash_table_remove(fds, name)) {
         error_set(err, "File descriptor named '%s' not found", name);
     }
 }
+
+static void cmd_closefd(CommandCall *call, Error *err)
+{
+    Monitor *mon = hmp_of_sink(call->out);
+
+    host_close_fd(mon ? mon->fds : NULL, command_text(call, "fdname"), err);
+}
 COMMAND(closefd, .name = "closefd", .args = "fdname:s", .usage = "name",
     .help = "close a file descriptor previously passed via SCM rights", .run = cmd_closefd);
+
+static json_t *closefd_qmp_run(QmpCall *call, Error *err)
+{
+    host_close_fd(call->fds, qmp_text(call, "fdname"), err);
+    return NULL;
+}
+QMP_COMMAND(closefd, .name = "closefd", .args = "fdname:s", .run = closefd_qmp_run);
 
 /* -- the log -- */
 

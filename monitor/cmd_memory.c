@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "core/command.h"
+#include "core/qmp.h"
 #include "cpu/cpu.h"
 #include "monitor/disas.h"
 #include "util/bits.h"
@@ -171,11 +171,10 @@ static void cmd_sum(CommandCall *call, Error *err)
 COMMAND(sum, .name = "sum", .args = "start:i,size:i", .usage = "addr size",
     .help = "compute the checksum of a memory region", .run = cmd_sum);
 
-static bool memory_save(CommandCall *call, bool physical, Error *err)
+static bool memory_save(
+    Machine *m, bool physical, uint64_t addr, int64_t size, const char *path, Error *err)
 {
-    uint64_t addr = (uint64_t)command_num(call, "val", 0);
-    int64_t size = command_num(call, "size", 0), left = size;
-    const char *path = command_text(call, "filename");
+    int64_t left = size;
     FILE *f = fopen(path, "wb");
     bool ok = true;
 
@@ -183,7 +182,7 @@ static bool memory_save(CommandCall *call, bool physical, Error *err)
     uint8_t *buf = g_malloc(SAVE_CHUNK);
     for (uint64_t at = addr; ok && left > 0;) {
         size_t n = MIN_OF((size_t)left, SAVE_CHUNK - (size_t)(at & PAGE_MASK));
-        if (!dump_read(call->m, physical, at, buf, n)) {
+        if (!dump_read(m, physical, at, buf, n)) {
             ok = error_set(
                 err, "Invalid addr 0x%016" PRIx64 "/size %" PRId64 " specified", at, size);
         } else if (fwrite(buf, 1, n, f) != n) {
@@ -197,12 +196,42 @@ static bool memory_save(CommandCall *call, bool physical, Error *err)
     return ok;
 }
 
-static void cmd_memsave(CommandCall *call, Error *err) { memory_save(call, false, err); }
+static void memory_save_typed(CommandCall *call, bool physical, Error *err)
+{
+    memory_save(call->m, physical, (uint64_t)command_num(call, "val", 0),
+        command_num(call, "size", 0), command_text(call, "filename"), err);
+}
+
+static void cmd_memsave(CommandCall *call, Error *err) { memory_save_typed(call, false, err); }
 COMMAND(memsave, .name = "memsave", .args = "val:l,size:l,filename:F", .usage = "addr size file",
     .help = "save to disk virtual memory dump starting at 'addr' of size 'size'",
     .run = cmd_memsave);
 
-static void cmd_pmemsave(CommandCall *call, Error *err) { memory_save(call, true, err); }
+static void cmd_pmemsave(CommandCall *call, Error *err) { memory_save_typed(call, true, err); }
 COMMAND(pmemsave, .name = "pmemsave", .args = "val:l,size:l,filename:F", .usage = "addr size file",
     .help = "save to disk physical memory dump starting at 'addr' of size 'size'",
     .run = cmd_pmemsave);
+
+static json_t *memsave_qmp_run(QmpCall *call, Error *err)
+{
+    int64_t cpu = qmp_int(call, "cpu-index", 0);
+
+    if (cpu < 0 || cpu >= call->m->config.cpus) {
+        qmp_expects("cpu-index", "a CPU number", err);
+        return NULL;
+    }
+    memory_save(call->m, false, (uint64_t)qmp_int(call, "val", 0), qmp_int(call, "size", 0),
+        qmp_text(call, "filename"), err);
+    return NULL;
+}
+QMP_COMMAND(memsave, .name = "memsave", .args = "val:i,size:i,filename:s,cpu-index:i?",
+    .run = memsave_qmp_run);
+
+static json_t *pmemsave_qmp_run(QmpCall *call, Error *err)
+{
+    memory_save(call->m, true, (uint64_t)qmp_int(call, "val", 0), qmp_int(call, "size", 0),
+        qmp_text(call, "filename"), err);
+    return NULL;
+}
+QMP_COMMAND(
+    pmemsave, .name = "pmemsave", .args = "val:i,size:i,filename:s", .run = pmemsave_qmp_run);

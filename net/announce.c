@@ -10,7 +10,7 @@
  */
 #include <string.h>
 
-#include "core/command.h"
+#include "core/qmp.h"
 #include "net/internal.h"
 #include "util/bits.h"
 
@@ -147,3 +147,48 @@ COMMAND(announce_self, .name = "announce_self", .args = "interfaces:s?,id:s?",
     .usage = "[interfaces] [id]",
     .help = "tell the switches where the NICs (all, or a comma list) are, by RARP frames",
     .run = announce_self_run);
+
+/* A parameter of announce-self, which must fit its type. */
+static bool announce_number(const QmpCall *call, const char *name, uint32_t *value, Error *err)
+{
+    int64_t given = qmp_int(call, name, 0);
+
+    if (given < 0 || given > UINT32_MAX) return qmp_expects(name, "a 32-bit number", err);
+    *value = (uint32_t)given;
+    return true;
+}
+
+/* The names of a list, separated by commas; NULL where there are none. */
+static char *announce_interfaces(const QmpCall *call, Error *err)
+{
+    const json_t *list = json_object_get(call->args, "interfaces"), *e;
+    GString *names = g_string_new(NULL);
+    size_t i;
+
+    json_array_foreach (list, i, e) {
+        if (json_is_string(e)) {
+            g_string_append_printf(names, "%s%s", i ? "," : "", json_string_value(e));
+        } else {
+            error_set(err, "Invalid parameter type for 'interfaces[%zu]', expected: string", i);
+        }
+    }
+    return g_string_free(names, !json_array_size(list));
+}
+
+static json_t *announce_self_qmp_run(QmpCall *call, Error *err)
+{
+    const char *id = qmp_text(call, "id");
+    AnnounceParams p;
+    char *names = announce_interfaces(call, err);
+
+    if (!error_is_set(err) && announce_number(call, "initial", &p.initial_ms, err) &&
+        announce_number(call, "max", &p.max_ms, err) &&
+        announce_number(call, "rounds", &p.rounds, err) &&
+        announce_number(call, "step", &p.step_ms, err)) {
+        net_announce_named(call->m, &p, names, id ? id : "");
+    }
+    g_free(names);
+    return NULL;
+}
+QMP_COMMAND(announce_self, .name = "announce-self",
+    .args = "initial:i,max:i,rounds:i,step:i,interfaces:a?,id:s?", .run = announce_self_qmp_run);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Monitor commands about ports and cables. */
-#include "core/command.h"
+#include "core/qmp.h"
 #include "net/internal.h"
 
 static void network_line(GString *out, const NetPort *p)
@@ -55,3 +55,17 @@ COMMAND(info_network, .name = "info network", .args = "", .usage = "",
     .help = "the NICs and what they are connected to", .run = network_run);
 COMMAND(set_link, .name = "set_link", .args = "name:s,up:b", .usage = "name on|off",
     .help = "plug or pull the cable of a NIC or back end", .run = set_link_run);
+
+static json_t *set_link_qmp_run(QmpCall *call, Error *err)
+{
+    const char *name = qmp_text(call, "name");
+    NetPort *p = net_port_find(call->m, name);
+
+    if (p) {
+        net_set_link(p, qmp_bool(call, "up", true));
+    } else {
+        qmp_device_not_found(call, name, err);
+    }
+    return NULL;
+}
+QMP_COMMAND(set_link, .name = "set_link", .args = "name:s,up:b", .run = set_link_qmp_run);

@@ -9,7 +9,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "core/command.h"
+#include "core/qmp.h"
 
 enum { QUEUE_MAX = 1024, HOLD_MS = 100 };
 
@@ -183,6 +183,19 @@ static void sendkey_queue(Input *in, int key, bool down, int64_t wait_ns)
     g_queue_push_tail(in->queue, q);
 }
 
+/* Presses the keys one after the other, and releases them in the opposite order. */
+static void sendkey_start(Input *in, const int *keys, unsigned n, int64_t hold_ns, Error *err)
+{
+    if (in->queue->length + 2 * n > QUEUE_MAX) {
+        error_set(err, "too many keys are waiting to be sent");
+        return;
+    }
+    if (!n || !machine_running(in->m)) return;
+    for (unsigned i = 0; i < n; i++) sendkey_queue(in, keys[i], true, hold_ns);
+    for (unsigned i = n; i-- > 0;) sendkey_queue(in, keys[i], false, hold_ns);
+    if (!timer_armed(&in->timer)) input_queue_run(in);
+}
+
 static void sendkey_run(CommandCall *call, Error *err)
 {
     Input *in = input_of(call->m);
@@ -196,15 +209,70 @@ static void sendkey_run(CommandCall *call, Error *err)
         g_free(bad);
         return;
     }
-    if (in->queue->length + 2 * n > QUEUE_MAX) {
-        error_set(err, "too many keys are waiting to be sent");
-        return;
-    }
-    if (!machine_running(call->m)) return;
-    for (unsigned i = 0; i < n; i++) sendkey_queue(in, keys[i], true, hold_ns);
-    for (unsigned i = n; i-- > 0;) sendkey_queue(in, keys[i], false, hold_ns);
-    if (!timer_armed(&in->timer)) input_queue_run(in);
+    sendkey_start(in, keys, n, hold_ns, err);
 }
+
+typedef struct KeyName {
+    const char *name;
+    bool found;
+} KeyName;
+
+static void sendkey_compare(void *ctx, const char *name)
+{
+    KeyName *k = ctx;
+
+    k->found |= !strcmp(k->name, name);
+}
+
+/* An element of send-key's keys: {"type": "qcode" | "number", "data": ...}; -1: err is set. */
+static int sendkey_element(const json_t *e, unsigned n, Error *err)
+{
+    const json_t *type = json_object_get(e, "type"), *data = json_object_get(e, "data");
+    const char *kind = json_string_value(type);
+    bool number = kind && !strcmp(kind, "number");
+    KeyName k = { .name = json_string_value(data) };
+
+    if (!json_is_object(e)) {
+        error_set(err, "Invalid parameter type for 'keys[%u]', expected: object", n);
+    } else if (!type || !data) {
+        error_set(err, "Parameter 'keys[%u].%s' is missing", n, type ? "data" : "type");
+    } else if (!kind) {
+        error_set(err, "Invalid parameter type for 'keys[%u].type', expected: string", n);
+    } else if (!number && strcmp(kind, "qcode")) {
+        qmp_bad_value("type", kind, err);
+    } else if (number ? !json_is_integer(data) : !k.name) {
+        error_set(err, "Invalid parameter type for 'keys[%u].data', expected: %s", n,
+            number ? "integer" : "string");
+    } else if (number) {
+        return (int)(json_integer_value(data) & 0xff);
+    } else {
+        key_names_each(sendkey_compare, &k);
+        if (k.found) return key_from_name(k.name);
+        qmp_bad_value("data", k.name, err);
+    }
+    return -1;
+}
+
+static json_t *send_key_qmp_run(QmpCall *call, Error *err)
+{
+    int64_t hold_ms = qmp_int(call, "hold-time", HOLD_MS);
+    const json_t *list = json_object_get(call->args, "keys"), *e;
+    int keys[64];
+    size_t i;
+
+    if (json_array_size(list) > ARRAY_SIZE(keys)) {
+        error_set(err, "too many keys at once");
+        return NULL;
+    }
+    json_array_foreach (list, i, e) {
+        keys[i] = sendkey_element(e, (unsigned)i, err);
+        if (keys[i] < 0) return NULL;
+    }
+    sendkey_start(input_of(call->m), keys, (unsigned)json_array_size(list),
+        CLAMP(hold_ms, 0, 3600 * 1000) * NS_PER_MS, err);
+    return NULL;
+}
+QMP_COMMAND(send_key, .name = "send-key", .args = "keys:a,hold-time:i?", .run = send_key_qmp_run);
 
 typedef struct KeyOffer {
     const char *typed; /* the whole argument */
@@ -303,3 +371,19 @@ static void info_mice_run(CommandCall *call, Error *err)
 }
 COMMAND(info_mice, .name = "info mice", .args = "", .usage = "",
     .help = "show which guest mouse is receiving events", .run = info_mice_run);
+
+static json_t *query_mice_run(QmpCall *call, Error *err)
+{
+    Input *in = input_of(call->m);
+    json_t *list = json_array();
+
+    (void)err;
+    for (InputHandler *h = in->handlers; h; h = h->next) {
+        if (!h->mouse) continue;
+        json_array_append_new(
+            list, json_pack("{s:s,s:i,s:b,s:b}", "name", h->name, "index", (int)mice_number(h),
+                      "current", h == input_pointer(in), "absolute", 0));
+    }
+    return list;
+}
+QMP_COMMAND(query_mice, .name = "query-mice", .run = query_mice_run);

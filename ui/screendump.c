@@ -6,7 +6,7 @@
 #include <png.h>
 #include <string.h>
 
-#include "core/command.h"
+#include "core/qmp.h"
 #include "ui/consoles.h"
 
 /* The picture as packed red, green, blue; g_free it. */
@@ -112,3 +112,24 @@ COMMAND(screendump, .name = "screendump", .args = "filename:F,format:-fs,device:
     .usage = "filename [-f format] [device [head]]",
     .help = "save the screen as an image: 'ppm' or 'png', by default what the file's name ends in",
     .run = screendump_run);
+
+static json_t *screendump_qmp_run(QmpCall *call, Error *err)
+{
+    const char *device = qmp_text(call, "device"), *format = qmp_text(call, "format");
+    int64_t head = qmp_int(call, "head", 0);
+
+    if (format && strcmp(format, "png") && strcmp(format, "ppm")) {
+        qmp_bad_value("format", format, err);
+    } else if (head && !device) {
+        error_set(err, "'head' must be specified together with 'device'");
+    } else if (device && !device_find(call->m, device)) {
+        qmp_device_not_found(call, device, err);
+    } else {
+        Console *c = screendump_console(call->m, device, head, err);
+
+        if (c) console_screendump(c, qmp_text(call, "filename"), format ? format : "ppm", err);
+    }
+    return NULL;
+}
+QMP_COMMAND(screendump, .name = "screendump", .args = "filename:s,device:s?,head:i?,format:s?",
+    .run = screendump_qmp_run);
