@@ -59,6 +59,8 @@ bool board_finish(Board *b, Error *err);
 
 /* Sorts the IDE drives of the command line into b->drives; NULL on a bad one. */
 bool board_take_drives(Board *b, Error *err);
+/* Disks of -drive if=virtio, each on a slot of its own. */
+bool board_virtio_drives(Board *b, Error *err);
 bool board_serials(Board *b, Error *err);
 bool board_parallels(Board *b, Error *err);
 /* NICs of -nic: those on this bus ("pci" or "isa"), model unless they name one. */

@@ -132,7 +132,7 @@ bool board_take_drives(Board *b, Error *err)
             const DriveConfig *d = c->drives->pdata[i];
             BoardDrive drive = { .backend = d->id, .serial = d->serial, .cdrom = d->cdrom };
 
-            if (d->interface == DRIVE_NONE) continue;
+            if (d->interface == DRIVE_NONE || d->interface == DRIVE_VIRTIO) continue;
             if (d->interface != DRIVE_IDE)
                 return error_set(err, "drive '%s': this machine has IDE drives only", d->id);
             if ((d->index >= 0) == (pass == 0) && !board_put_drive(b, d->index, &drive, err))
@@ -177,6 +177,21 @@ bool board_user_devices(Board *b, Error *err)
         if (!board_user_device(b, devices->pdata[i], err))
             return error_prefix(
                 err, "-device %s: ", options_get_or(devices->pdata[i], "driver", ""));
+    }
+    return true;
+}
+
+bool board_virtio_drives(Board *b, Error *err)
+{
+    const GPtrArray *drives = b->m->config.drives;
+
+    for (guint i = 0; i < drives->len; i++) {
+        const DriveConfig *d = drives->pdata[i];
+
+        if (d->interface != DRIVE_VIRTIO) continue;
+        if (!device_create(b->m, "virtio-blk-pci", NULL, err, "drive", d->id, "serial",
+                d->serial ? d->serial : "", NULL))
+            return false;
     }
     return true;
 }

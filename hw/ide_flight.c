@@ -12,6 +12,7 @@
 #include <errno.h>
 
 #include "core/machine.h"
+#include "hw/drive_error.h"
 #include "hw/ide.h"
 
 /* How long a drive takes: to begin a command, to go on with it, and for each byte. */
@@ -204,14 +205,6 @@ static void end_dma_read(IdeBus *bus)
     end_dma(bus, moved, longer);
 }
 
-/* What the drive's werror= or rerror= says to do about a host error. */
-static const char *flight_policy(IdeBus *bus, bool write)
-{
-    const char *text = block_dev_option(ide_blk(bus), write ? "werror" : "rerror");
-
-    return text ? text : write ? "enospc" : "report";
-}
-
 /* Stops the machine; the flight stays, and starts over when the machine goes on. */
 static void flight_stop_machine(IdeBus *bus)
 {
@@ -225,13 +218,13 @@ static bool flight_failed(IdeBus *bus, int *ret)
 {
     uint8_t flight = ide_active(bus)->flight;
     bool write = flight == FLIGHT_PIO_WRITE || flight == FLIGHT_DMA_WRITE || flight == FLIGHT_FLUSH;
-    const char *policy = flight_policy(bus, write);
+    DriveErrorAction action = drive_error_action(ide_blk(bus), write, *ret);
 
-    if (!strcmp(policy, "stop") || (!strcmp(policy, "enospc") && *ret == -ENOSPC)) {
+    if (action == DRIVE_ERROR_STOP) {
         flight_stop_machine(bus);
         return true;
     }
-    if (strcmp(policy, "ignore")) return false;
+    if (action == DRIVE_ERROR_REPORT) return false;
     if (!write && bus->req->block.buf) memset(bus->req->block.buf, 0, bus->req->block.len);
     if (bus->req->block.buf || flight == FLIGHT_FLUSH) *ret = 0;
     return false;

@@ -15,7 +15,6 @@ enum {
     NE2000_BAR = 256,          /* ports, of which the upper ones read as ones */
 };
 #define NE2000_ROM "efi-ne2k_pci.rom" /* for BIOS and EFI */
-#define NE2000_ROM_DIR "/usr/lib/ipxe/qemu"
 
 typedef struct Ne2000Pci {
     PciDev pci;
@@ -56,24 +55,6 @@ static const IoOps ne2000_pci_io = {
 
 static void ne2000_pci_set_irq(Device *dev, bool level) { pci_set_irq((PciDev *)dev, level); }
 
-/* The ROM that was asked for must be there; the usual one may be missing. */
-static bool ne2000_pci_load_rom(Ne2000Pci *n, Error *err)
-{
-    char *usual, *found;
-    bool ok = true;
-
-    if (!*n->romfile) return true;
-    if (strcmp(n->romfile, NE2000_ROM)) return pci_load_rom(&n->pci, n->romfile, "ne2000.rom", err);
-    usual = g_build_filename(NE2000_ROM_DIR, NE2000_ROM, NULL);
-    found = machine_find_firmware(n->pci.dev.m, NE2000_ROM, NULL);
-    if (!found && g_file_test(usual, G_FILE_TEST_IS_REGULAR)) found = g_strdup(usual);
-    if (found) ok = pci_load_rom(&n->pci, found, "ne2000.rom", err);
-    if (found && ok) pci_rom_set_ids(&n->pci, NE2000_VENDOR, NE2000_DEVICE);
-    g_free(usual);
-    g_free(found);
-    return ok;
-}
-
 static bool ne2000_pci_realize(Device *dev, Error *err)
 {
     Ne2000Pci *n = NE2000_PCI(dev);
@@ -85,9 +66,12 @@ static bool ne2000_pci_realize(Device *dev, Error *err)
     if (!pci_attach(&n->pci, err)) return false;
     if (!ne2000_realize(&n->chip, "ne2k_pci", n->netdev, err)) return false;
     pci_bar_io(&n->pci, 0, "ne2000", NE2000_BAR, &ne2000_pci_io, 0);
-    if (ne2000_pci_load_rom(n, err)) return true;
-    ne2000_unrealize(&n->chip);
-    return false;
+    if (!pci_load_boot_rom(&n->pci, n->romfile, NE2000_ROM, "ne2000.rom", err)) {
+        ne2000_unrealize(&n->chip);
+        return false;
+    }
+    if (!strcmp(n->romfile, NE2000_ROM)) pci_rom_set_ids(&n->pci, NE2000_VENDOR, NE2000_DEVICE);
+    return true;
 }
 
 static void ne2000_pci_unrealize(Device *dev) { ne2000_unrealize(&NE2000_PCI(dev)->chip); }

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The PCI bus: devices' configuration space, base address registers and interrupt lines.
- * Source: PCI Local Bus Specification 2.1, chapters 3.7 and 6.  Not modelled: bridges, MSI, parity,
- * 64-bit registers.
+ * Source: PCI Local Bus Specification 2.1, chapters 3.7 and 6.  Not modelled: bridges, MSI, parity.
  *
  * What a BAR maps is a function of configuration space: pci_map_bars compares it with what is
  * mapped.  Lines of devices are counted by the bus (irq_count) and wired to the interrupt router.
@@ -16,10 +15,12 @@
 #include "hw/pci_bus.h"
 
 enum { PCI_COMMAND_INTX_OFF = 0x400, PCI_COMMAND_SERR = 0x100, PCI_STATUS_INTX = 0x08 };
-enum { PCI_STATUS_ERRORS = 0xf9 }; /* of the high byte: a written 1 clears */
-enum { PCI_PRIO = -1 };            /* RAM covers what a guest maps over it */
+enum { PCI_STATUS_ERRORS = 0xf9 };       /* of the high byte: a written 1 clears */
+#define PCI_ROM_DIR "/usr/lib/ipxe/qemu" /* where Debian keeps iPXE's */
+#define PCI_SPACE (1ull << 40) /* where a 64-bit register may still point: physical addresses */
+enum { PCI_PRIO = -1 };        /* RAM covers what a guest maps over it */
 enum { PCI_SUBSYSTEM_VENDOR = 0x1af4, PCI_SUBSYSTEM_DEVICE = 0x1100 };
-enum { PCI_ROM_ENABLE = 1, PCI_BAR_IO = 1, PCI_BAR_PREFETCH = 8 };
+enum { PCI_ROM_ENABLE = 1, PCI_BAR_IO = 1, PCI_BAR_WIDE = 4, PCI_BAR_PREFETCH = 8 };
 
 static const VmField pci_device_fields[] = {
     VM_ELEM(PciState, version_id, "version_id", &vm_i32_le),
@@ -110,7 +111,7 @@ static unsigned pci_bar_offset(int n) { return n == PCI_ROM ? PCI_ROM_ADDRESS : 
 static uint32_t pci_bar_type(const PciBar *bar)
 {
     if (bar->io) return PCI_BAR_IO;
-    return bar->prefetchable ? PCI_BAR_PREFETCH : 0;
+    return (bar->prefetchable ? PCI_BAR_PREFETCH : 0u) | (bar->wide ? PCI_BAR_WIDE : 0u);
 }
 
 static void pci_bar_describe(PciDev *pd, int n, const char *name, uint32_t size)
@@ -121,6 +122,7 @@ static void pci_bar_describe(PciDev *pd, int n, const char *name, uint32_t size)
     bar->name = name;
     bar->size = size;
     store_le32(pd->wmask + pci_bar_offset(n), ~(size - 1) | (n == PCI_ROM ? PCI_ROM_ENABLE : 0));
+    if (bar->wide) store_le32(pd->wmask + pci_bar_offset(n) + 4, UINT32_MAX);
 }
 
 void pci_bar_io(
@@ -175,6 +177,23 @@ bool pci_load_rom(PciDev *pd, const char *file, const char *block_name, Error *e
     return b != NULL;
 }
 
+bool pci_load_boot_rom(
+    PciDev *pd, const char *romfile, const char *usual, const char *block_name, Error *err)
+{
+    char *path, *found;
+    bool ok = true;
+
+    if (!*romfile) return true;
+    if (strcmp(romfile, usual)) return pci_load_rom(pd, romfile, block_name, err);
+    path = g_build_filename(PCI_ROM_DIR, usual, NULL);
+    found = machine_find_firmware(pd->dev.m, usual, NULL);
+    if (!found && g_file_test(path, G_FILE_TEST_IS_REGULAR)) found = g_strdup(path);
+    if (found) ok = pci_load_rom(pd, found, block_name, err);
+    g_free(path);
+    g_free(found);
+    return ok;
+}
+
 /* Offsets in an expansion ROM (PCI Firmware Specification 5.1). */
 enum { ROM_SIGNATURE = 0xaa55, ROM_CHECKSUM = 6, ROM_PCIR = 0x18, PCIR_VENDOR = 4 };
 
@@ -197,7 +216,7 @@ void pci_rom_set_ids(PciDev *pd, uint16_t vendor, uint16_t device)
 }
 
 /* Whether the BAR answers, by what configuration space says, and where. */
-static bool pci_bar_decodes(PciDev *pd, int n, uint32_t *at)
+static bool pci_bar_decodes(PciDev *pd, int n, uint64_t *at)
 {
     const PciBar *bar = &pd->bars[n];
     const uint8_t *config = pci_config(pd);
@@ -205,11 +224,13 @@ static bool pci_bar_decodes(PciDev *pd, int n, uint32_t *at)
     uint32_t reg = load_le32(config + pci_bar_offset(n));
 
     *at = reg & ~(bar->size - 1);
+    if (bar->wide) *at |= (uint64_t)load_le32(config + pci_bar_offset(n) + 4) << 32;
     if (!bar->size || !*at) return false;
     if (bar->io) return command & PCI_COMMAND_IO && *at <= 0x10000 - bar->size;
     if (n == PCI_ROM && !(reg & PCI_ROM_ENABLE)) return false;
     /* The last page of the space belongs to the firmware: a register being sized ends there. */
-    return command & PCI_COMMAND_MEMORY && *at + (bar->size - 1) != UINT32_MAX;
+    return command & PCI_COMMAND_MEMORY && (uint32_t)(*at + (bar->size - 1)) != UINT32_MAX &&
+           *at < PCI_SPACE;
 }
 
 static void pci_bar_unmap(PciDev *pd, PciBar *bar)
@@ -222,12 +243,12 @@ static void pci_bar_unmap(PciDev *pd, PciBar *bar)
         mem_region_del(pd->dev.m, &bar->region);
 }
 
-static void pci_bar_map(PciDev *pd, PciBar *bar, uint32_t at)
+static void pci_bar_map(PciDev *pd, PciBar *bar, uint64_t at)
 {
     bar->mapped = true;
     bar->at = at;
     if (bar->io) {
-        pio_map(&pd->dev, at, bar->size, bar->io, bar->first_reg, bar->name, NULL);
+        pio_map(&pd->dev, (uint32_t)at, bar->size, bar->io, bar->first_reg, bar->name, NULL);
         return;
     }
     bar->region.name = bar->name;
@@ -243,7 +264,7 @@ static void pci_map_bars(PciDev *pd)
 {
     for (int n = 0; n <= PCI_ROM; n++) {
         PciBar *bar = &pd->bars[n];
-        uint32_t at;
+        uint64_t at;
         bool decodes = pci_bar_decodes(pd, n, &at);
 
         if (bar->mapped == decodes && (!decodes || bar->at == at)) continue;
@@ -279,8 +300,12 @@ void pci_reset(PciDev *pd)
     s->config[PCI_STATUS + 1] &= (uint8_t)~PCI_STATUS_ERRORS;
     s->config[0x0c] = 0;
     s->config[PCI_INTERRUPT_LINE] = 0;
-    for (int n = 0; n <= PCI_ROM; n++)
-        if (pd->bars[n].size) store_le32(s->config + pci_bar_offset(n), pci_bar_type(&pd->bars[n]));
+    for (int n = 0; n <= PCI_ROM; n++) {
+        const PciBar *bar = &pd->bars[n];
+
+        if (bar->size) store_le32(s->config + pci_bar_offset(n), pci_bar_type(bar));
+        if (bar->wide) store_le32(s->config + pci_bar_offset(n) + 4, 0);
+    }
 }
 
 void pci_sync(PciDev *pd) { pci_map_bars(pd); }
@@ -323,6 +348,7 @@ uint32_t pci_config_read(PciDev *pd, unsigned off, unsigned len)
     const uint8_t *config = pci_config(pd);
     uint32_t val = 0;
 
+    if (pd->config_reading) pd->config_reading(pd, off, len);
     for (unsigned i = 0; i < len; i++) val |= (uint32_t)config[(off + i) % PCI_CONFIG] << 8 * i;
     return val;
 }

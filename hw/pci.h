@@ -47,6 +47,7 @@ typedef struct PciDev PciDev;
 typedef struct PciBar {
     uint32_t size;
     bool prefetchable;
+    bool wide; /* 64 bits: takes the next register, too */
     const IoOps *io;
     uint32_t first_reg; /* of io */
     MemRegion region;
@@ -62,6 +63,8 @@ struct PciDev {
     PciBar bars[PCI_BARS + 1];   /* the last is the expansion ROM */
     uint8_t wmask[PCI_CONFIG];   /* bits that the guest may write */
     uint8_t w1cmask[PCI_CONFIG]; /* bits that a written 1 clears */
+    /* Called before configuration bytes are read (NULL: nothing to do). */
+    void (*config_reading)(PciDev *pd, unsigned off, unsigned len);
     /* Called after configuration bytes were written (NULL: nothing to do). */
     void (*config_written)(PciDev *pd, unsigned off, unsigned len);
     Device *bus; /* the PCIBUS device */
@@ -93,6 +96,11 @@ void pci_bar_ram(PciDev *pd, int n, const char *name, RamBlock *ram, bool readon
 /* The expansion ROM from a firmware file: a RAM block "PATH/name.rom" as large as the file rounded
  * up to a power of two. */
 bool pci_load_rom(PciDev *pd, const char *file, const char *block_name, Error *err);
+
+/* A network card's ROM: `romfile` ("" for none) must be there, but the usual one, iPXE's, may be
+ * missing. */
+bool pci_load_boot_rom(
+    PciDev *pd, const char *romfile, const char *usual, const char *block_name, Error *err);
 
 /* Gives a loaded ROM that serves several cards the ids of this one, and the right checksum. */
 void pci_rom_set_ids(PciDev *pd, uint16_t vendor, uint16_t device);

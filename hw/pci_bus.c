@@ -211,8 +211,8 @@ static void print_bar(Sink *out, const PciBar *bar, int n)
     if (bar->io)
         sink_printf(out, "I/O at 0x%04" PRIx64 " [0x%04" PRIx64 "].\n", at, last);
     else
-        sink_printf(out, "32 bit%s memory at 0x%08" PRIx64 " [0x%08" PRIx64 "].\n",
-            bar->prefetchable ? " prefetchable" : "", at, last);
+        sink_printf(out, "%d bit%s memory at 0x%08" PRIx64 " [0x%08" PRIx64 "].\n",
+            bar->wide ? 64 : 32, bar->prefetchable ? " prefetchable" : "", at, last);
 }
 
 /* The id that -device gave, or "": the board's own devices have none to show. */

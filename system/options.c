@@ -65,7 +65,7 @@ static const OptionDef options_table[] = {
     CALL("cdrom", "FILE", "CD-ROM image (IDE unit 2)", opt_cdrom),
     CALL("fda", "FILE", NULL, opt_floppy),
     CALL("fdb", "FILE", "floppy images", opt_floppy),
-    CALL("drive", "file=FILE[,if=ide|none][,index=N][,media=disk|cdrom][,format=FMT]...",
+    CALL("drive", "file=FILE[,if=ide|virtio|none][,index=N][,media=disk|cdrom][,format=FMT]...",
         "a drive; also id=, snapshot=, readonly=, cache=, werror=, rerror=, serial=", opt_drive),
     FLAG("snapshot", "write to temporary files instead of the images", snapshot),
     TEXT("loadvm", "TAG", "start with a snapshot that savevm took", loadvm),

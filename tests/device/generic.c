@@ -4,6 +4,9 @@
  * brings back what was saved, a cut stream fails without harm, a damaged one is refused or can be
  * lived with, and a twin made by saving and loading answers alike to whatever is done to both.
  */
+#include <unistd.h>
+
+#include "block/block.h"
 #include "tests/device/bare.h"
 #include "ui/ui.h"
 
@@ -33,6 +36,27 @@ static bool needs_pci(const DeviceClass *cls)
     return cls->bus && !strcmp(cls->bus, "pci");
 }
 
+static void free_disk(void *bd) { block_dev_free(bd); }
+
+/* A disk of zeroes in a file that has no name any more. */
+static void add_empty_disk(Machine *m)
+{
+    Error err = ERROR_INIT;
+    char *path;
+    int fd = g_file_open_tmp("stasis-generic-XXXXXX", &path, NULL);
+    Options *o = options_parse("format=raw", NULL, &err);
+    BlockDev *bd;
+
+    g_assert_cmpint(ftruncate(fd, 1 * MiB), ==, 0);
+    close(fd);
+    options_set(o, "file", path);
+    bd = block_dev_new(m->ctx, "disk", o, false, &err);
+    if (!bd || !machine_object_add(m, "drive", "disk", bd, free_disk, &err)) g_error("%s", err.msg);
+    options_free(o);
+    unlink(path);
+    g_free(path);
+}
+
 /* A machine with the device under test, and children of it behind. */
 static Machine *machine_with(const DeviceClass *cls)
 {
@@ -45,9 +69,13 @@ static Machine *machine_with(const DeviceClass *cls)
         g_error("%s", err.msg);
     dut = device_new(m, cls->name, "dut", &err);
     for (const Prop *p = cls->props; dut && p && p->name; p++) {
-        if (p->type != PROP_CHARDEV) continue;
-        bare_tape(m, "tape");
-        device_set(dut, p->name, "tape", &err);
+        if (p->type == PROP_CHARDEV) {
+            bare_tape(m, "tape");
+            device_set(dut, p->name, "tape", &err);
+        } else if (p->type == PROP_BLOCK && !strcmp(p->name, "drive")) {
+            add_empty_disk(m);
+            device_set(dut, p->name, "disk", &err);
+        }
     }
     if (!dut || !device_realize(dut, &err)) g_error("%s: %s", cls->name, err.msg);
     machine_reset(m);

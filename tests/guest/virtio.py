@@ -1,0 +1,154 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+# TEST-TIMEOUT: 400
+"""Virtio disk, network card and entropy device under Linux: as transitional, modern and legacy ones;
+they survive savevm and loadvm at work, and a journey to QEMU and back.  SeaBIOS boots from the disk."""
+import hashlib
+import http.server
+import os
+import shutil
+import sys
+import threading
+import time
+
+sys.path[:0] = [os.environ["SRCDIR"] + "/tests", os.environ["SRCDIR"] + "/tests/lib"]
+import guests
+import linux686
+from guest_vm import VM
+from tap import Tap
+
+TAP = Tap()
+TMP = os.environ["TMPDIR"]
+QEMU = "qemu-system-x86_64"
+MODULES = ("virtio_pci", "virtio_blk", "virtio_net", "virtio-rng")
+PAYLOAD = os.urandom(2000000)
+DIGEST = hashlib.sha256(PAYLOAD).hexdigest()
+ERRORS = "dmesg | grep -E 'BUG:|Oops|Call Trace|I/O error|NETDEV WATCHDOG'"
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(PAYLOAD)))
+        self.end_headers()
+        self.wfile.write(PAYLOAD)
+
+    def log_message(self, *_):
+        pass
+
+
+SERVER = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+threading.Thread(target=SERVER.serve_forever, daemon=True).start()
+FETCH = f"wget -q -O - http://10.0.2.2:{SERVER.server_address[1]}/ | sha256sum"
+
+
+def options(kernel, initrd, disk, mode):
+    more = ",vectors=0" + mode
+    o = linux686.options(kernel, initrd, nic=None) + [
+        "-drive", f"file={disk},format=qcow2,if=none,id=v0",
+        "-netdev", "user,id=n0", "-device", "virtio-net-pci,netdev=n0,mac=52:54:00:12:34:56" + more,
+        "-device", "virtio-blk-pci,drive=v0" + more, "-device", "virtio-rng-pci" + more]
+    o[o.index("-M") + 1] = "pc-i440fx-7.2,acpi=off,usb=off,hpet=off,vmport=off"
+    o[o.index("-cpu") + 1] = "pentium3,-apic"
+    return o
+
+
+def network(vm, what):
+    text = vm.shell("ifconfig eth0 10.0.2.15 netmask 255.255.255.0; " + FETCH, 120)
+    TAP.check(DIGEST in text, what + ": a file over the network", text)
+
+
+def in_mode(kernel, initrd, name, mode):
+    disk = linux686.disk(f"{TMP}/{name}.qcow2")
+    vm = linux686.boot(options(kernel, initrd, disk, mode))
+    vm.shell("dmesg -n 1")
+    network(vm, name)
+    vm.shell("dd if=/dev/urandom of=/dev/vda bs=64k count=16 conv=fsync 2>/dev/null")
+    before = vm.shell("md5sum < /dev/vda")
+    vm.shell("echo 3 > /proc/sys/vm/drop_caches")
+    TAP.equal(vm.shell("md5sum < /dev/vda"), before, name + ": the disk keeps what was written")
+    TAP.check(len(vm.shell("head -c 32 /dev/hwrng | od -An -tx1").split()) == 32,
+              name + ": the entropy device gives bytes")
+    TAP.equal(vm.shell(ERRORS), "", name + ": no complaint")
+    return vm, disk
+
+
+def transitional(kernel, initrd):
+    vm, disk = in_mode(kernel, initrd, "transitional", "")
+    want = vm.shell("head -c 1000000 /dev/vda | sha256sum")
+    vm.shell("(while true; do dd if=/dev/urandom of=/dev/vda bs=64k count=4 seek=64 oflag=direct; "
+             "head -c 64 /dev/hwrng > /tmp/r; done) > /dev/null 2>&1 & true")
+    for n in range(3):
+        time.sleep(0.3)
+        TAP.equal(vm.hmp(f"savevm s{n}"), "", "savevm at work")
+        TAP.equal(vm.hmp("loadvm s0"), "", "loadvm at work")
+        vm.shell("echo 3 > /proc/sys/vm/drop_caches")
+        TAP.equal(vm.shell("head -c 1000000 /dev/vda | sha256sum"), want, "the disk's content")
+    network(vm, "after loadvm")
+    if shutil.which(QEMU):
+        abroad(vm, options(kernel, initrd, disk, ""), want)
+    else:
+        TAP.skip("QEMU", f"no {QEMU}")
+        vm.quit()
+        vm.kill()
+
+
+def move(vm, opts, qemu):
+    vm.hmp(f'migrate "exec:cat > {TMP}/stream"')
+    status, text = vm.wait_migration()
+    TAP.check(status == "completed", "a stream is written", text)
+    vm.quit()
+    vm.kill()
+    opts = list(opts) + ["-incoming", f"exec:cat {TMP}/stream"]
+    if qemu:
+        vm = VM(*opts, emulator=QEMU)
+    else:
+        vm = VM(*opts)
+    vm.wait_status("running|paused$")
+    if "paused" in vm.hmp("info status"):
+        vm.hmp("cont")
+    return vm
+
+
+def abroad(vm, opts, want):
+    for qemu in (True, False):
+        vm = move(vm, opts, qemu)
+        where = "in QEMU" if qemu else "back"
+        vm.shell("echo 3 > /proc/sys/vm/drop_caches")
+        TAP.equal(vm.shell("head -c 1000000 /dev/vda | sha256sum"), want, where + ": the disk")
+        network(vm, where)
+        TAP.equal(vm.shell(ERRORS), "", where + ": no complaint")
+    vm.quit()
+    vm.kill()
+
+
+def boots():
+    demo = os.environ["BUILDDIR"] + "/demo.qcow2"
+    if not os.path.exists(demo):
+        TAP.skip("demo", "no demo disk")
+        return
+    shutil.copy(demo, TMP + "/demo.qcow2")
+    vm = VM("-m", "16", "-nodefaults", "-vga", "std", "-drive",
+            f"file={TMP}/demo.qcow2,if=virtio,format=qcow2")
+    vm.serial.expect("boots     000", 60)
+    TAP.check(True, "SeaBIOS boots from a virtio disk")
+    vm.quit()
+    vm.kill()
+
+
+def linux():
+    kernel, initrd = linux686.files(TMP, modules=MODULES)
+    transitional(kernel, initrd)
+    if not os.environ.get("TEST_LONG"):
+        return
+    for name, mode in (("modern", ",disable-legacy=on"), ("legacy", ",disable-modern=on")):
+        vm, _ = in_mode(kernel, initrd, name, mode)
+        vm.quit()
+        vm.kill()
+
+
+try:
+    TAP.run(boots, linux)
+except guests.Unavailable as e:
+    TAP.skip("linux", str(e))
+TAP.finish()
