@@ -69,6 +69,11 @@ bool image_snapshot_create(BlockImage *img, SnapshotInfo *info, Error *err);
 /* Makes snapshot n the active layer; everything is checked before anything changes. */
 bool image_snapshot_goto(BlockImage *img, unsigned n, Error *err);
 bool image_snapshot_check(BlockImage *img, unsigned n, Error *err); /* would goto succeed? */
+/* As goto, but until switch_keep (which cannot fail) switch_back leads to what was before.  Nothing
+ * else is asked of the image in between. */
+bool image_snapshot_switch(BlockImage *img, unsigned n, Error *err);
+void image_snapshot_switch_keep(BlockImage *img);
+bool image_snapshot_switch_back(BlockImage *img, Error *err);
 bool image_snapshot_delete(BlockImage *img, unsigned n, Error *err);
 /* VM state of the active layer (write) or of snapshot n (read, through its own L1). */
 int image_vmstate_write(BlockImage *img, uint64_t off, const void *buf, size_t len);

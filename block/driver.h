@@ -65,11 +65,19 @@ void file_unlock(BlockFile *f);
 /* True where name starts with "word:" as a protocol does. */
 bool file_has_protocol(const char *name);
 
+typedef enum SnapshotGo {
+    SNAPSHOT_CHECK,        /* changes nothing */
+    SNAPSHOT_GO,           /* for good */
+    SNAPSHOT_GO_REVOCABLY, /* until keep or back */
+} SnapshotGo;
+
 typedef struct ImageSnapshotOps {
     unsigned (*count)(const BlockImage *img);
     const SnapshotInfo *(*get)(const BlockImage *img, unsigned n);
     bool (*create)(BlockImage *img, SnapshotInfo *info, Error *err);
-    bool (*go)(BlockImage *img, unsigned n, bool dry, Error *err);
+    bool (*go)(BlockImage *img, unsigned n, SnapshotGo how, Error *err);
+    void (*keep)(BlockImage *img);
+    bool (*back)(BlockImage *img, Error *err);
     bool (*del)(BlockImage *img, unsigned n, Error *err);
     int (*read)(BlockImage *img, unsigned n, uint64_t off, void *buf, size_t len); /* its disk */
     int (*vmstate_write)(BlockImage *img, uint64_t off, const void *buf, size_t len);

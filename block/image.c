@@ -350,12 +350,26 @@ bool image_snapshot_create(BlockImage *img, SnapshotInfo *info, Error *err)
 
 bool image_snapshot_goto(BlockImage *img, unsigned n, Error *err)
 {
-    return image_snapshots_writable(img, err) && img->fmt->snapshots->go(img, n, false, err);
+    return image_snapshots_writable(img, err) && img->fmt->snapshots->go(img, n, SNAPSHOT_GO, err);
+}
+
+bool image_snapshot_switch(BlockImage *img, unsigned n, Error *err)
+{
+    return image_snapshots_writable(img, err) &&
+           img->fmt->snapshots->go(img, n, SNAPSHOT_GO_REVOCABLY, err);
+}
+
+void image_snapshot_switch_keep(BlockImage *img) { img->fmt->snapshots->keep(img); }
+
+bool image_snapshot_switch_back(BlockImage *img, Error *err)
+{
+    return img->fmt->snapshots->back(img, err);
 }
 
 bool image_snapshot_check(BlockImage *img, unsigned n, Error *err)
 {
-    return image_snapshots_writable(img, err) && img->fmt->snapshots->go(img, n, true, err);
+    return image_snapshots_writable(img, err) &&
+           img->fmt->snapshots->go(img, n, SNAPSHOT_CHECK, err);
 }
 
 bool image_snapshot_delete(BlockImage *img, unsigned n, Error *err)

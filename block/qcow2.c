@@ -99,7 +99,7 @@ static bool qcow2_open(BlockImage *img, Error *err)
     return false;
 }
 
-static bool qcow2_reload(BlockImage *img, Error *err)
+bool qcow2_reload(BlockImage *img, Error *err)
 {
     Qcow2 *q = QCOW2(img), old = *q;
 

@@ -120,6 +120,8 @@ typedef struct Qcow2 {
         *in_use; /* repair: the references found, where the old counts cannot be trusted */
     uint64_t in_use_clusters;
     uint64_t txn_hint; /* free_hint's counterpart in a transaction */
+    bool revocable;    /* what the last transaction made free still holds the old image ... */
+    Qcow2Roots before; /* ... whose roots these are */
 
     GPtrArray *snapshots; /* of Qcow2Snapshot */
     uint64_t snapshots_offset, snapshots_bytes;
@@ -212,6 +214,11 @@ void qcow2_txn_begin(Qcow2 *q);
 void qcow2_txn_abort(Qcow2 *q);
 /* Writes the reference counts and the roots; on success the caller's new tables are in force. */
 int qcow2_txn_commit(Qcow2 *q, const Qcow2Roots *roots);
+/* The same, and nothing that the old image needs is given back before txn_keep: until then txn_back
+ * makes the file the old image again, and the caller reads all tables anew. */
+int qcow2_txn_commit_revocably(Qcow2 *q, const Qcow2Roots *roots);
+void qcow2_txn_keep(Qcow2 *q);
+int qcow2_txn_back(Qcow2 *q);
 void qcow2_punch(Qcow2 *q, GArray *ranges);
 
 /* -- guest address to host address (qcow2_map.c) -- */
@@ -273,6 +280,7 @@ int qcow2_write_l1(Qcow2 *q, const uint64_t *l1, uint32_t size, uint64_t *offset
 void qcow2_adopt_l1(Qcow2 *q, uint64_t *l1, uint32_t size, uint64_t offset);
 
 /* -- the rest -- */
+bool qcow2_reload(BlockImage *img, Error *err);
 bool qcow2_check(BlockImage *img, ImageCheck *check, Error *err);
 bool qcow2_repair_dirty(Qcow2 *q, Error *err);
 bool qcow2_create(const char *filename, uint64_t size, Options *opts, Error *err);

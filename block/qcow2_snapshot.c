@@ -273,16 +273,20 @@ static int snapshot_switch(Qcow2 *q, const uint64_t *snap_l1, uint32_t snap_size
     return ret;
 }
 
-static bool snapshot_go(BlockImage *img, unsigned n, bool dry, Error *err)
+static bool snapshot_go(BlockImage *img, unsigned n, SnapshotGo how, Error *err)
 {
     Qcow2 *q = QCOW2(img);
     Qcow2Snapshot *s = g_ptr_array_index(q->snapshots, n);
     uint64_t disk_size = s->info.disk_size, *snap_l1, *l1;
     Qcow2Roots roots = q->disk;
     uint64_t needed = (disk_size + q->l2_span - 1) / q->l2_span;
+    bool dry = how == SNAPSHOT_CHECK;
     int ret;
 
     if (q->corrupt) return error_set(err, "The image is corrupt");
+    /* What can come back is what the file says. */
+    ret = how == SNAPSHOT_GO_REVOCABLY ? qcow2_writeback(q) : 0;
+    if (ret) return error_errno(err, -ret, "Could not apply snapshot '%s'", s->info.name);
     if (!snapshot_l1_load(q, s, &snap_l1, err)) return false;
     if (needed > s->l1_size || disk_size > INT64_MAX - q->l2_span) {
         g_free(snap_l1);
@@ -296,10 +300,12 @@ static bool snapshot_go(BlockImage *img, unsigned n, bool dry, Error *err)
     g_free(snap_l1);
     if (!ret && !dry) ret = qcow2_tree_settle(q, l1, roots.l1_size);
     if (!ret && !dry) ret = qcow2_write_l1(q, l1, roots.l1_size, &roots.l1_offset);
-    if (!ret && !dry) {
+    if (ret || dry) {
+        qcow2_txn_abort(q);
+    } else if (how == SNAPSHOT_GO) {
         ret = qcow2_txn_commit(q, &roots);
     } else {
-        qcow2_txn_abort(q);
+        ret = qcow2_txn_commit_revocably(q, &roots);
     }
     if (ret || dry) {
         g_free(l1);
@@ -309,6 +315,18 @@ static bool snapshot_go(BlockImage *img, unsigned n, bool dry, Error *err)
     q->size = img->size = disk_size;
     q->vmstate_started = false;
     return true;
+}
+
+static void snapshot_keep(BlockImage *img) { qcow2_txn_keep(QCOW2(img)); }
+
+static bool snapshot_back(BlockImage *img, Error *err)
+{
+    int ret = qcow2_txn_back(QCOW2(img));
+
+    if (ret) return error_errno(err, -ret, "Could not go back to the old image");
+    if (qcow2_reload(img, err)) return true;
+    QCOW2(img)->corrupt = true; /* its tables are the other image's */
+    return false;
 }
 
 /* Counts, table and COPIED flags without snapshot n; *l1 is the active L1 to go on with. */
@@ -388,6 +406,8 @@ const ImageSnapshotOps qcow2_snapshot_ops = {
     .get = snapshot_get,
     .create = snapshot_create,
     .go = snapshot_go,
+    .keep = snapshot_keep,
+    .back = snapshot_back,
     .del = snapshot_delete,
     .read = snapshot_read,
     .vmstate_write = qcow2_vmstate_write,

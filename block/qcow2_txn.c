@@ -13,7 +13,7 @@
 
 void qcow2_txn_begin(Qcow2 *q)
 {
-    assert(!q->in_txn);
+    assert(!q->in_txn && !q->revocable);
     q->in_txn = true;
     q->txn_hint = q->free_hint;
     g_array_set_size(q->txn_frees, 0);
@@ -142,7 +142,7 @@ static void txn_release(Qcow2 *q)
     g_array_set_size(q->txn_frees, 0);
 }
 
-int qcow2_txn_commit(Qcow2 *q, const Qcow2Roots *roots)
+int qcow2_txn_commit_revocably(Qcow2 *q, const Qcow2Roots *roots)
 {
     Qcow2Roots new = *roots, old = q->disk;
     uint64_t table_bytes = 0;
@@ -167,6 +167,35 @@ int qcow2_txn_commit(Qcow2 *q, const Qcow2Roots *roots)
         return ret;
     }
     txn_adopt(q, table, table_bytes);
-    txn_release(q);
+    q->before = old;
+    q->revocable = true;
     return 0;
+}
+
+void qcow2_txn_keep(Qcow2 *q)
+{
+    assert(q->revocable);
+    q->revocable = false;
+    txn_release(q);
+}
+
+int qcow2_txn_back(Qcow2 *q)
+{
+    int ret;
+
+    assert(q->revocable);
+    q->revocable = false;
+    g_array_set_size(q->txn_frees, 0);
+    ret = qcow2_header_write_roots(q, &q->before);
+    if (!ret) ret = qcow2_flush_file(q);
+    if (ret) q->corrupt = true; /* nobody knows which of the two the file says */
+    return ret;
+}
+
+int qcow2_txn_commit(Qcow2 *q, const Qcow2Roots *roots)
+{
+    int ret = qcow2_txn_commit_revocably(q, roots);
+
+    if (!ret) qcow2_txn_keep(q);
+    return ret;
 }

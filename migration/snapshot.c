@@ -236,34 +236,67 @@ static void load_check_call(BlockImage *img, void *opaque)
         }
 }
 
-static void load_goto_call(BlockImage *img, void *opaque)
+static void load_switch_call(BlockImage *img, void *opaque)
 {
     SnapshotJob *j = opaque;
 
     for (unsigned k = image_snapshot_count(img); k-- > 0;)
         if (snapshot_same_set(image_snapshot(img, k), &j->info)) {
-            image_snapshot_goto(img, k, &j->err);
+            image_snapshot_switch(img, k, &j->err);
             return;
         }
 }
 
-static bool load_on_disks(SnapshotJob *j, void (*call)(BlockImage *img, void *opaque))
+static void load_keep_call(BlockImage *img, void *opaque)
+{
+    (void)opaque;
+    image_snapshot_switch_keep(img);
+}
+
+static void load_back_call(BlockImage *img, void *opaque)
+{
+    image_snapshot_switch_back(img, opaque);
+}
+
+/* On how many disks the call succeeded: all, unless j->err is set. */
+static unsigned load_on_disks(SnapshotJob *j, void (*call)(BlockImage *img, void *opaque))
 {
     for (unsigned i = 0; i < j->disks.n; i++) {
         block_call_sync(j->disks.disk[i].bd, call, j);
         if (!error_is_set(&j->err)) continue;
-        return error_prefix(&j->err, "Error while activating snapshot '%s' on '%s': ", j->name,
+        error_prefix(&j->err, "Error while activating snapshot '%s' on '%s': ", j->name,
             block_dev_id(j->disks.disk[i].bd));
+        return i;
     }
-    return true;
+    return j->disks.n;
 }
 
-/* All has been read and accepted. */
+/* The first n disks are again what they were. */
+static void load_switch_back(SnapshotJob *j, unsigned n)
+{
+    while (n-- > 0) {
+        Error err = ERROR_INIT;
+
+        block_call_sync(j->disks.disk[n].bd, load_back_call, &err);
+        if (!error_is_set(&err)) continue;
+        error_prefix(&j->err, "'%s' is lost: %s; ", block_dev_id(j->disks.disk[n].bd), err.msg);
+    }
+}
+
+/* All has been read and accepted.  The disks and the machine go together or not at all. */
 static void load_switch(SnapshotJob *j)
 {
-    if (load_on_disks(j, load_check_call) && load_on_disks(j, load_goto_call) &&
-        load_commit(j->load, &j->err))
+    unsigned switched = 0;
+
+    if (load_on_disks(j, load_check_call) == j->disks.n)
+        switched = load_on_disks(j, load_switch_call);
+    if (!error_is_set(&j->err) && load_commit(j->load, &j->err)) {
+        for (unsigned i = 0; i < j->disks.n; i++)
+            block_call_sync(j->disks.disk[i].bd, load_keep_call, NULL);
         machine_notify(j->m, EVENT_LOADED);
+    } else {
+        load_switch_back(j, switched);
+    }
     snapshot_job_end(j);
 }
 

@@ -187,6 +187,28 @@ static unsigned model_index(Model *m, unsigned n)
     g_assert_not_reached();
 }
 
+/* To a snapshot, and either back as if nothing had been, or for good. */
+static void model_switch(Model *m)
+{
+    Error err = ERROR_INIT;
+    const Snap *s;
+    unsigned n;
+
+    if (!m->snaps->len) return;
+    n = model_random(m, m->snaps->len);
+    s = g_ptr_array_index(m->snaps, n);
+    g_assert_true(image_snapshot_switch(m->img, model_index(m, n), &err));
+    if (model_random(m, 2)) {
+        g_assert_true(image_snapshot_switch_back(m->img, &err));
+    } else {
+        image_snapshot_switch_keep(m->img);
+        m->size = s->size;
+        m->data = g_realloc(m->data, m->size);
+        memcpy(m->data, s->data, m->size);
+    }
+    g_assert_cmpuint(image_size(m->img), ==, m->size);
+}
+
 static void model_goto(Model *m)
 {
     Error err = ERROR_INIT;
@@ -242,7 +264,7 @@ static void model_reopen(Model *m)
 
 static void model_step(Model *m)
 {
-    switch (model_random(m, 24)) {
+    switch (model_random(m, 25)) {
     case 0: model_snapshot(m); break;
     case 1: model_goto(m); break;
     case 2: model_delete(m); break;
@@ -251,6 +273,7 @@ static void model_step(Model *m)
     case 5: model_give_up_state(m); break;
     case 6: model_resize(m); break;
     case 7: model_compressed(m); break;
+    case 24: model_switch(m); break;
     case 8:
     case 9:
     case 10: model_zero(m); break;

@@ -112,6 +112,43 @@ def full_disk():
     clean(path, "full disk")
 
 
+def two_disks():
+    """A loadvm that the second disk refuses half-way leaves the first one, and the guest, as they
+    were; whichever of the changes of its file fails."""
+    first, second = disk("first"), TMP + "/second.qcow2"
+    subprocess.run([IMG, "create", "-q", "-f", "qcow2", second, "4M"], check=True)
+    pair = [*options(first), "-drive"]
+    with VM(*pair, f"file={second},format=qcow2,if=ide,id=hd1") as vm:
+        ticks(vm)
+        vm.hmp("savevm both")
+        counts_on(vm, "two disks")  # the demo writes its first disk again meanwhile
+        vm.quit()
+    faults = 0
+    for at in range(1, 100):
+        with VM(*pair, f"file=fault:kind=eio,,at={at}:{second},format=qcow2,if=ide,id=hd1") as vm:
+            ticks(vm)
+            vm.hmp("stop")
+            before = vm.hmp("info hash")
+            text = vm.hmp("loadvm both")
+            if not text:
+                TAP.check(vm.hmp("info hash") != before, "without a fault it loads")
+                vm.quit()
+                break
+            faults += 1
+            ok = "Error while activating snapshot 'both' on 'hd1'" in text
+            ok &= vm.hmp("info hash") == before
+            vm.hmp("cont")
+            seen = [ticks(vm) for _ in range(3)]
+            ok &= [b - a for a, b in zip(seen, seen[1:])] == [10] * 2
+            ok &= vm.hmp("loadvm both") == ""
+            vm.quit()
+        if not TAP.check(ok, f"change {at} of the second disk fails: nothing is switched", text):
+            break
+    TAP.check(faults > 3, "there was something to fail", f"{faults}")
+    clean(first, "the first disk")
+    clean(second, "the second disk")
+
+
 def streams():
     path = disk("src")
     state = TMP + "/state"
@@ -152,5 +189,5 @@ def streams():
         counts_on(vm, "good stream after a bad one")
 
 
-TAP.run(snapshots, full_disk, streams)
+TAP.run(snapshots, full_disk, two_disks, streams)
 TAP.finish()
