@@ -21,6 +21,7 @@ typedef struct SnapshotJob {
     SnapshotDisks disks;
     SnapshotInfo info; /* of what is being saved, or of what is being loaded */
     bool was_running;
+    bool stopped; /* the guest waits for us */
     RunState was_state;
     SaveRun *save;
     LoadRun *load;
@@ -31,6 +32,22 @@ typedef struct SnapshotJob {
     uint64_t total;
     Error err;
 } SnapshotJob;
+
+/* One at a time: a save and a load at once would be of nothing. */
+typedef struct SnapshotBusy {
+    bool busy;
+} SnapshotBusy;
+
+static SnapshotBusy *snapshot_busy(Machine *m)
+{
+    return machine_slot(m, "snapshot-busy", sizeof(SnapshotBusy), NULL);
+}
+
+static bool snapshot_idle(Machine *m, Error *err)
+{
+    if (!snapshot_busy(m)->busy) return true;
+    return error_set(err, "Another snapshot is being saved or loaded");
+}
 
 static SnapshotJob *snapshot_job_new(
     Machine *m, const char *name, SnapshotProgress *progress, SnapshotDone *done, void *opaque)
@@ -51,10 +68,13 @@ static SnapshotJob *snapshot_job_new(
 /* The end of both: the guest goes on as it was. */
 static void snapshot_job_end(SnapshotJob *j)
 {
-    if (j->was_running)
-        machine_start(j->m, NULL);
-    else if (j->m->run_state != j->was_state)
-        machine_set_run_state(j->m, j->was_state);
+    if (j->stopped) {
+        snapshot_busy(j->m)->busy = false;
+        if (j->was_running)
+            machine_start(j->m, NULL);
+        else
+            machine_set_run_state(j->m, j->was_state);
+    }
     j->done(j->opaque, &j->err);
     save_end(j->save);
     load_end(j->load);
@@ -66,7 +86,11 @@ static void snapshot_job_end(SnapshotJob *j)
 
 static void snapshot_job_stop_guest(SnapshotJob *j, RunState why)
 {
-    if (j->was_running) machine_stop(j->m, why);
+    snapshot_busy(j->m)->busy = j->stopped = true;
+    if (j->was_running)
+        machine_stop(j->m, why);
+    else
+        machine_set_run_state(j->m, why);
     for (unsigned i = 0; i < j->disks.n; i++) block_drain(j->disks.disk[i].bd);
 }
 
@@ -197,8 +221,8 @@ static char *save_default_name(void)
     return g_strdup(buf);
 }
 
-void snapshot_save(
-    Machine *m, const char *name, SnapshotProgress *progress, SnapshotDone *done, void *opaque)
+void snapshot_save(Machine *m, const char *name, const SnapshotChoice *choice,
+    SnapshotProgress *progress, SnapshotDone *done, void *opaque)
 {
     SnapshotJob *j = snapshot_job_new(m, name, progress, done, opaque);
 
@@ -210,8 +234,9 @@ void snapshot_save(
         error_set(&j->err, "a snapshot's name has at most %zu bytes", sizeof(j->info.name) - 1);
     else if (m->run_state == RUN_INMIGRATE)
         error_set(&j->err, "Guest is waiting for an incoming migration");
-    if (error_is_set(&j->err) || !save_allowed(m, &j->err) ||
-        !snapshot_disks_collect(m, &j->disks, &j->err)) {
+    if (error_is_set(&j->err) || !snapshot_idle(m, &j->err) || !save_allowed(m, &j->err) ||
+        !snapshot_disks_collect(m, choice, &j->disks, &j->err) ||
+        !snapshot_name_free(&j->disks, j->name, choice, &j->err)) {
         snapshot_job_end(j);
         return;
     }
@@ -344,15 +369,15 @@ static void load_next_piece(SnapshotJob *j)
     block_submit(j->disks.disk[j->disks.holder].bd, &j->req);
 }
 
-void snapshot_load(
-    Machine *m, const char *name, SnapshotProgress *progress, SnapshotDone *done, void *opaque)
+void snapshot_load(Machine *m, const char *name, const SnapshotChoice *choice,
+    SnapshotProgress *progress, SnapshotDone *done, void *opaque)
 {
     SnapshotJob *j = snapshot_job_new(m, name, progress, done, opaque);
 
     if (m->run_state == RUN_INMIGRATE)
         error_set(&j->err, "Guest is waiting for an incoming migration");
-    if (error_is_set(&j->err) || !save_allowed(m, &j->err) ||
-        !snapshot_disks_collect(m, &j->disks, &j->err) ||
+    if (error_is_set(&j->err) || !snapshot_idle(m, &j->err) || !save_allowed(m, &j->err) ||
+        !snapshot_disks_collect(m, choice, &j->disks, &j->err) ||
         !snapshot_disks_find(&j->disks, name, &j->err)) {
         snapshot_job_end(j);
         return;
@@ -365,10 +390,10 @@ void snapshot_load(
     load_next_piece(j);
 }
 
-bool snapshot_delete(Machine *m, const char *name, Error *err)
+bool snapshot_delete(Machine *m, const char *name, const SnapshotChoice *choice, Error *err)
 {
     SnapshotDisks d;
-    bool ok = snapshot_disks_collect(m, &d, err);
+    bool ok = snapshot_idle(m, err) && snapshot_disks_collect(m, choice, &d, err);
 
     if (!ok) return false;
     ok = snapshot_disks_delete(&d, name, NULL, err);
@@ -395,7 +420,7 @@ bool snapshot_load_at_start(Machine *m, const char *name, Error *err)
 {
     AtStart a = { .over = false };
 
-    snapshot_load(m, name, NULL, load_at_start_done, &a);
+    snapshot_load(m, name, NULL, NULL, load_at_start_done, &a);
     while (!a.over) g_main_context_iteration(m->ctx, TRUE);
     return !error_is_set(&a.err) || error_set(err, "%s", a.err.msg);
 }

@@ -18,9 +18,16 @@ typedef void SnapshotDone(void *opaque, const Error *err);
 /* Told now and then: percent of the work. */
 typedef void SnapshotProgress(void *opaque, unsigned percent);
 
-/* name NULL: vm-YYYYMMDDHHMMSS.  done may run before these return. */
-void snapshot_save(
-    Machine *m, const char *name, SnapshotProgress *progress, SnapshotDone *done, void *opaque);
-void snapshot_load(
-    Machine *m, const char *name, SnapshotProgress *progress, SnapshotDone *done, void *opaque);
-bool snapshot_delete(Machine *m, const char *name, Error *err);
+/* Which disks take part; NULL instead: every writable one. */
+typedef struct SnapshotChoice {
+    const char *const *disks; /* names (node-name= or id=), ended by NULL */
+    const char *vmstate;      /* the one that gets the VM state; NULL: not asked */
+    bool keep_others;         /* a save is refused where the name is taken, instead of replacing */
+} SnapshotChoice;
+
+/* name NULL: vm-YYYYMMDDHHMMSS.  done may run before these return; choice is not kept. */
+void snapshot_save(Machine *m, const char *name, const SnapshotChoice *choice,
+    SnapshotProgress *progress, SnapshotDone *done, void *opaque);
+void snapshot_load(Machine *m, const char *name, const SnapshotChoice *choice,
+    SnapshotProgress *progress, SnapshotDone *done, void *opaque);
+bool snapshot_delete(Machine *m, const char *name, const SnapshotChoice *choice, Error *err);

@@ -18,20 +18,20 @@ static void snapshot_command_progress(void *opaque, unsigned percent)
 static void savevm_run(CommandCall *call, Error *err)
 {
     (void)err;
-    snapshot_save(call->m, command_text(call, "name"), snapshot_command_progress,
+    snapshot_save(call->m, command_text(call, "name"), NULL, snapshot_command_progress,
         snapshot_command_done, call->out);
 }
 
 static void loadvm_run(CommandCall *call, Error *err)
 {
     (void)err;
-    snapshot_load(call->m, command_text(call, "name"), snapshot_command_progress,
+    snapshot_load(call->m, command_text(call, "name"), NULL, snapshot_command_progress,
         snapshot_command_done, call->out);
 }
 
 static void delvm_run(CommandCall *call, Error *err)
 {
-    snapshot_delete(call->m, command_text(call, "name"), err);
+    snapshot_delete(call->m, command_text(call, "name"), NULL, err);
 }
 
 /* -- info snapshots -- */

@@ -25,16 +25,89 @@ static void snapshot_collect_one(void *opaque, const char *id, void *obj)
     g_array_append_val(c->disks, d);
 }
 
-bool snapshot_disks_collect(Machine *m, SnapshotDisks *d, Error *err)
+/* -- chosen disks -- */
+
+typedef struct FindDisk {
+    const char *name;
+    BlockDev *found;
+} FindDisk;
+
+static void snapshot_find_one(void *opaque, const char *id, void *obj)
+{
+    FindDisk *f = opaque;
+
+    if (!g_strcmp0(block_dev_option(obj, "node-name"), f->name) || !strcmp(id, f->name))
+        f->found = obj;
+}
+
+static bool snapshot_choose_one(Machine *m, const char *name, GArray *disks, Error *err)
+{
+    FindDisk f = { name, NULL };
+    SnapshotDisk d = { NULL, -1 };
+
+    machine_object_each(m, "drive", snapshot_find_one, &f);
+    if (!f.found) return error_set(err, "No block device node '%s'", name);
+    if (!block_dev_has_medium(f.found) || !block_dev_writable(f.found))
+        return error_set(err, "Device '%s' is not writable", name);
+    if (!image_can_snapshot(block_dev_image(f.found)))
+        return error_set(err, "Device '%s' is writable but does not support snapshots", name);
+    for (guint i = 0; i < disks->len; i++)
+        if (g_array_index(disks, SnapshotDisk, i).bd == f.found) return true; /* named twice */
+    d.bd = f.found;
+    g_array_append_val(disks, d);
+    return true;
+}
+
+static bool snapshot_choose(Machine *m, const SnapshotChoice *c, GArray *disks, Error *err)
+{
+    if (!c->disks[0]) return error_set(err, "At least one device is required for snapshot");
+    for (unsigned i = 0; c->disks[i]; i++)
+        if (!snapshot_choose_one(m, c->disks[i], disks, err)) return false;
+    return true;
+}
+
+/* The index of the disk that gets the VM state. */
+static bool snapshot_choose_holder(Machine *m, SnapshotDisks *d, const char *name, Error *err)
+{
+    FindDisk f = { name, NULL };
+
+    machine_object_each(m, "drive", snapshot_find_one, &f);
+    for (d->holder = 0; d->holder < d->n; d->holder++)
+        if (d->disk[d->holder].bd == f.found) return true;
+    return error_set(err, "vmstate block device '%s' does not exist", name);
+}
+
+bool snapshot_name_free(
+    const SnapshotDisks *d, const char *name, const SnapshotChoice *choice, Error *err)
+{
+    if (!choice || !choice->keep_others) return true;
+    for (unsigned i = 0; i < d->n; i++) {
+        BlockImage *img = block_dev_image(d->disk[i].bd);
+
+        for (unsigned k = 0; k < image_snapshot_count(img); k++)
+            if (!strcmp(image_snapshot(img, k)->name, name))
+                return error_set(err, "Snapshot '%s' already exists in one or more devices", name);
+    }
+    return true;
+}
+
+/* -- sets -- */
+
+bool snapshot_disks_collect(Machine *m, const SnapshotChoice *choice, SnapshotDisks *d, Error *err)
 {
     Collect c = { .disks = g_array_new(FALSE, FALSE, sizeof(SnapshotDisk)), .err = err };
 
     *d = (SnapshotDisks){ 0 };
-    machine_object_each(m, "drive", snapshot_collect_one, &c);
+    if (choice)
+        c.failed = !snapshot_choose(m, choice, c.disks, err);
+    else
+        machine_object_each(m, "drive", snapshot_collect_one, &c);
     if (!c.failed && !c.disks->len)
         c.failed = !error_set(err, "no block device can store vmstate for snapshot");
     d->n = c.disks->len;
     d->disk = (SnapshotDisk *)(void *)g_array_free(c.disks, FALSE);
+    if (!c.failed && choice && choice->vmstate)
+        c.failed = !snapshot_choose_holder(m, d, choice->vmstate, err);
     if (c.failed) snapshot_disks_free(d);
     return !c.failed;
 }

@@ -8,6 +8,7 @@
 
 #include "block/block.h"
 #include "core/machine.h"
+#include "migration/snapshot.h"
 
 typedef struct SnapshotDisk {
     BlockDev *bd;
@@ -20,8 +21,12 @@ typedef struct SnapshotDisks {
     unsigned holder; /* index of the disk that holds (or will hold) the VM state */
 } SnapshotDisks;
 
-/* Every writable disk; fails where one cannot have snapshots, or where there is none. */
-bool snapshot_disks_collect(Machine *m, SnapshotDisks *d, Error *err);
+/* The chosen disks (choice NULL: every writable one); fails where one cannot have snapshots, or
+ * where there is none. */
+bool snapshot_disks_collect(Machine *m, const SnapshotChoice *choice, SnapshotDisks *d, Error *err);
+/* Whether a save may take this name: where a choice says to keep others, nobody may have it. */
+bool snapshot_name_free(
+    const SnapshotDisks *d, const char *name, const SnapshotChoice *choice, Error *err);
 void snapshot_disks_free(SnapshotDisks *d);
 /* Fills in the entries of the newest complete set of this name. */
 bool snapshot_disks_find(SnapshotDisks *d, const char *name, Error *err);

@@ -53,6 +53,7 @@ static void run_cont(Machine *m, Error *err)
     case RUN_INTERNAL_ERROR: error_set(err, "Resetting the Virtual Machine is required"); break;
     case RUN_FINISH_MIGRATE: error_set(err, "Migration is not finalized yet"); break;
     case RUN_SAVE_VM: error_set(err, "A snapshot is being saved"); break;
+    case RUN_RESTORE_VM: error_set(err, "A snapshot is being loaded"); break;
     default: machine_start(m, err);
     }
 }

@@ -80,6 +80,9 @@ static void block_query(void *ctx, const char *id, void *obj)
     if (block_dev_image(bd)) {
         block_drain(bd);
         json_object_set_new(o, "inserted", block_inserted(bd));
+        const char *node = block_dev_option(bd, "node-name");
+        json_object_set_new(
+            json_object_get(o, "inserted"), "node-name", json_string(node ? node : id));
     }
     if (holder) json_object_set_new(o, "io-status", json_string("ok"));
     json_array_append_new(q->list, o);

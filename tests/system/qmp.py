@@ -266,6 +266,85 @@ def media():
             tap.equal(f.read(4), b"\x89PNG", "or PNG where that is said")
 
 
+JOBS = [
+    ("snapshot-save", {"job-id": "s1", "tag": "t", "vmstate": "n", "devices": ["n"]}),
+    ("snapshot-save", {"job-id": "s2", "tag": "t", "vmstate": "n", "devices": ["n"]}),
+    ("snapshot-save", {"job-id": "s2", "tag": "u", "vmstate": "n", "devices": ["n"]}),
+    ("snapshot-save", {"job-id": "s3", "tag": "u", "vmstate": "x", "devices": ["n"]}),
+    ("snapshot-save", {"job-id": "s4", "tag": "u", "vmstate": "n", "devices": []}),
+    ("snapshot-save", {"job-id": "s5", "tag": "u", "vmstate": "n", "devices": ["n", "y"]}),
+    ("snapshot-save", {"job-id": "", "tag": "u", "vmstate": "n", "devices": ["n"]}),
+    ("snapshot-save", {"job-id": "a b", "tag": "u", "vmstate": "n", "devices": ["n"]}),
+    ("snapshot-save", {"job-id": "s6", "tag": "u", "vmstate": "n", "devices": ["n", 5]}),
+    ("snapshot-load", {"job-id": "l1", "tag": "t", "vmstate": "n", "devices": ["n"]}),
+    ("job-dismiss", {"id": "l1"}),
+    ("job-dismiss", {"id": "l1"}),
+    ("job-cancel", {"id": "s1"}),
+    ("stop", {}),
+    ("snapshot-load", {"job-id": "l2", "tag": "t", "vmstate": "n", "devices": ["n"]}),
+    ("snapshot-load", {"job-id": "l3", "tag": "none", "vmstate": "n", "devices": ["n"]}),
+    ("snapshot-delete", {"job-id": "d1", "tag": "t", "devices": ["n"]}),
+    ("snapshot-delete", {"job-id": "d2", "tag": "t", "devices": ["n"]}),
+    ("snapshot-delete", {"job-id": "d3", "tag": "t", "devices": ["q"]}),
+]
+
+
+def work(program):
+    """What becomes of JOBS: per request the answer and the events, then the list of jobs."""
+    path = image(os.path.join(TMP, "jobs.qcow2"), "8M")
+    said = []
+    with QmpVm("-M", "pc", "-m", "16", "-drive", f"file={path},id=d,node-name=n,if=none",
+               "-device", "ide-hd,drive=d", program=program) as vm:
+        for name, arguments in JOBS:
+            vm.qmp.events.clear()
+            got = vm.qmp.raw(json.dumps({"execute": name, "arguments": arguments}))
+            events = list(vm.qmp.events)
+            while "return" in got and name.startswith("snapshot-") and (
+                    events[-1].get("data", {}).get("status") != "concluded"):
+                events.append(vm.qmp.message())
+            said.append((name, arguments, got,
+                         [(e["event"], e.get("data", {}).get("status")) for e in events]))
+        return said, vm.qmp.cmd("query-jobs")
+
+
+def jobs():
+    said, listed = work(STASIS)
+    good = [("JOB_STATUS_CHANGE", s) for s in ("created", "running", "waiting", "pending",
+                                               "concluded")]
+    tap.equal(said[0][3], good[:2] + [("STOP", None), ("RESUME", None)] + good[2:],
+              "a job's steps, and the guest's")
+    tap.equal(listed[-1], {"id": "s1", "type": "snapshot-save", "status": "concluded",
+                           "current-progress": 1, "total-progress": 1}, "query-jobs")
+    if not QEMU:
+        tap.skip("jobs compared", "no qemu-system-x86_64")
+        return
+    their_words, their_list = work(QEMU)
+    for ours, theirs in zip(said, their_words):
+        tap.equal(ours, theirs, f"{ours[0]} {ours[1]}")
+    tap.equal(listed, their_list, "the list of jobs")
+
+
+def at_once():
+    """While a snapshot is being saved, nothing else of the kind begins, and the guest waits."""
+    path = image(os.path.join(TMP, "at_once.qcow2"), "8M")
+    with QmpVm("-M", "pc", "-m", "64", "-S", "-drive", f"file={path},id=d,if=none",
+               "-device", "ide-hd,drive=d") as vm:
+        q = vm.qmp
+        both = [{"execute": f"snapshot-{what}", "arguments":
+                 {"job-id": job, "tag": "t", "vmstate": "d", "devices": ["d"]}}
+                for what, job in (("save", "one"), ("load", "two"))]
+        q.send("".join(map(json.dumps, both)) + '{"execute":"cont"}{"execute":"query-status"}')
+        answers = [q.answer() for _ in range(4)]
+        tap.equal(answers[2].get("error", {}).get("desc"), "A snapshot is being saved",
+                  "no cont meanwhile")
+        tap.equal(answers[3]["return"]["status"], "save-vm", "whatever it was before")
+        q.event("JOB_STATUS_CHANGE", id="one", status="concluded")
+        listed = {j["id"]: j.get("error") for j in q.cmd("query-jobs")}
+        tap.equal(listed, {"one": None, "two": "Another snapshot is being saved or loaded"},
+                  "one after the other")
+        tap.equal(q.cmd("query-status")["status"], "prelaunch", "then all is as it was")
+
+
 def hostile():
     """Limits and garbage: complaints, and the session goes on."""
     rnd = random.Random(1)
@@ -293,5 +372,5 @@ def hostile():
         again.close()
 
 
-tap.run(negotiation, events, several, descriptors, media, hostile, alike)
+tap.run(negotiation, events, several, descriptors, media, jobs, at_once, hostile, alike)
 tap.finish()
