@@ -346,3 +346,15 @@ char *machine_find_firmware(Machine *m, const char *name, Error *err)
     g_free(dirs);
     return found;
 }
+
+bool machine_uuid(const Machine *m, uint8_t uuid[16])
+{
+    const char *text = m->config.uuid;
+
+    for (int i = 0; text && i < 16; i++) {
+        if (*text == '-') text++;
+        uuid[i] = (uint8_t)(g_ascii_xdigit_value(text[0]) << 4 | g_ascii_xdigit_value(text[1]));
+        text += 2;
+    }
+    return text != NULL;
+}

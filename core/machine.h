@@ -199,6 +199,9 @@ void machine_object_each(
  * elsewhere. */
 void *machine_slot(Machine *m, const char *name, size_t size, void (*destroy)(void *slot));
 
+/* The 16 bytes of -uuid; false where none was given. */
+bool machine_uuid(const Machine *m, uint8_t uuid[16]);
+
 /* The interrupt controller announces itself; the CPU acknowledges: a vector, or -1 spurious. */
 void machine_set_inta(Machine *m, Device *dev, int (*inta)(Device *dev));
 int machine_inta(Machine *m);

@@ -238,18 +238,9 @@ static void board_cmos_disks(Board *b)
 
 static void board_uuid(Board *b)
 {
-    const char *text = b->m->config.uuid;
     uint8_t uuid[16];
-    unsigned v;
 
-    if (!text) return;
-    for (int i = 0; i < 16; i++) {
-        if (*text == '-') text++;
-        if (sscanf(text, "%2x", &v) != 1) return;
-        uuid[i] = (uint8_t)v;
-        text += 2;
-    }
-    fw_cfg_add(b->fw_cfg, FW_CFG_UUID, uuid, sizeof(uuid));
+    if (machine_uuid(b->m, uuid)) fw_cfg_add(b->fw_cfg, FW_CFG_UUID, uuid, sizeof(uuid));
 }
 
 static void put_e820(GByteArray *to, uint64_t addr, uint64_t len)

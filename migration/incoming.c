@@ -196,11 +196,4 @@ bool incoming_start_deferred(Machine *m, const char *uri, Sink *getfd, Error *er
     return incoming_start(in, uri, getfd, err);
 }
 
-bool incoming_print(Machine *m, Sink *out)
-{
-    Incoming *in = incoming_get(m);
-
-    if (in->status == MIGRATION_NONE) return false;
-    sink_printf(out, "Migration status: %s\ntotal time: 0 ms\n", migration_status_name(in->status));
-    return true;
-}
+MigrationStatus incoming_status(Machine *m) { return incoming_get(m)->status; }

@@ -12,8 +12,8 @@
 
 #include "core/command.h"
 #include "core/machine.h"
+#include "migration/outgoing.h"
 
 /* From the monitor, where -incoming defer was given. */
 bool incoming_start_deferred(Machine *m, const char *uri, Sink *getfd, Error *err);
-/* What `info migrate` shows of this side; false where there is nothing. */
-bool incoming_print(Machine *m, Sink *out);
+MigrationStatus incoming_status(Machine *m);

@@ -95,6 +95,17 @@ static bool load_header(LoadRun *run)
     return true;
 }
 
+static bool load_uuid(LoadRun *run)
+{
+    uint8_t received[16], local[16];
+
+    stream_get(&run->st, received, sizeof(received));
+    if (stream_ok(&run->st) && machine_uuid(run->m, local) &&
+        memcmp(received, local, sizeof(local)))
+        return load_fail(run, "UUID received is not that of this machine, %s", run->m->config.uuid);
+    return stream_ok(&run->st);
+}
+
 static bool load_configuration_subsection(LoadRun *run)
 {
     Stream *st = &run->st;
@@ -113,8 +124,7 @@ static bool load_configuration_subsection(LoadRun *run)
         return stream_ok(st);
     }
     if (!strcmp(name, "configuration/uuid")) {
-        stream_skip(st, 16);
-        return stream_ok(st);
+        return load_uuid(run);
     }
     return load_fail(run, "configuration: unknown subsection '%s'", name);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The commands migrate, migrate_cancel, migrate_incoming and info migrate. */
+/* The commands migrate, migrate_cancel and migrate_incoming. */
 #include "core/command.h"
 #include "migration/incoming.h"
 #include "migration/outgoing.h"
@@ -26,21 +26,6 @@ static void migrate_incoming_run(CommandCall *call, Error *err)
     incoming_start_deferred(call->m, command_text(call, "uri"), call->out, err);
 }
 
-static void info_migrate_run(CommandCall *call, Error *err)
-{
-    (void)err;
-    sink_printf(call->out, "globals:\n"
-                           "store-global-state: on\n"
-                           "only-migratable: off\n"
-                           "send-configuration: on\n"
-                           "send-section-footer: on\n"
-                           "decompress-error-check: on\n"
-                           "clear-bitmap-shift: 18\n");
-    /* A guest that has arrived here and now leaves: only the leaving is told. */
-    if (outgoing_status(call->m) != MIGRATION_NONE || !incoming_print(call->m, call->out))
-        outgoing_print(call->m, call->out);
-}
-
 COMMAND(migrate, .name = "migrate", .args = "d:-d,uri:s", .usage = "[-d] uri",
     .help = "migrate to URI (using -d to not wait for completion)", .run = migrate_run,
     .async = true);
@@ -48,5 +33,3 @@ COMMAND(migrate_cancel, .name = "migrate_cancel", .args = "", .usage = "",
     .help = "cancel the current VM migration", .run = migrate_cancel_run);
 COMMAND(migrate_incoming, .name = "migrate_incoming", .args = "uri:s", .usage = "uri",
     .help = "Continue an incoming migration from an -incoming defer", .run = migrate_incoming_run);
-COMMAND(info_migrate, .name = "info migrate", .args = "", .usage = "",
-    .help = "show migration status", .run = info_migrate_run);

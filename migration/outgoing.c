@@ -4,12 +4,12 @@
 
 #include <errno.h>
 #include <glib-unix.h>
-#include <inttypes.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "migration/channel.h"
 #include "migration/disks.h"
+#include "migration/info.h"
 #include "migration/parameters.h"
 #include "migration/ram.h"
 #include "migration/save.h"
@@ -48,7 +48,8 @@ struct Outgoing {
 
 const char *migration_status_name(MigrationStatus s)
 {
-    static const char *const names[] = { "none", "setup", "active", "device", "completed", "failed",
+    static const char *const names[] = { "none", "setup", "active", "pre-switchover", "device",
+        "postcopy-active", "postcopy-paused", "postcopy-recover", "completed", "failed",
         "cancelled" };
 
     return names[s];
@@ -66,10 +67,12 @@ static Outgoing *outgoing_get(Machine *m)
 
 MigrationStatus outgoing_status(Machine *m) { return outgoing_get(m)->status; }
 
-static bool outgoing_under_way(const Outgoing *o)
+static bool outgoing_going(const Outgoing *o)
 {
-    return o->status >= MIGRATION_SETUP && o->status <= MIGRATION_DEVICE;
+    return o->status >= MIGRATION_SETUP && o->status < MIGRATION_COMPLETED;
 }
+
+bool outgoing_under_way(Machine *m) { return outgoing_going(outgoing_get(m)); }
 
 static void source_drop(GSource **s)
 {
@@ -343,7 +346,7 @@ static gboolean outgoing_pump(gint fd, GIOCondition cond, gpointer opaque)
         }
         if (outgoing_rest(o) || !outgoing_produce(o)) break;
     } while (host_ns() < until);
-    return outgoing_under_way(o) && o->io ? G_SOURCE_CONTINUE : G_SOURCE_REMOVE;
+    return outgoing_going(o) && o->io ? G_SOURCE_CONTINUE : G_SOURCE_REMOVE;
 }
 
 static gboolean outgoing_connected(gint fd, GIOCondition cond, gpointer opaque)
@@ -367,7 +370,7 @@ static gboolean outgoing_connected(gint fd, GIOCondition cond, gpointer opaque)
 
 static bool outgoing_allowed(Outgoing *o, Error *err)
 {
-    if (outgoing_under_way(o)) return error_set(err, "There's a migration process in progress");
+    if (outgoing_going(o)) return error_set(err, "There's a migration process in progress");
     if (o->m->run_state == RUN_INMIGRATE)
         return error_set(err, "Guest is waiting for an incoming migration");
     if (o->m->run_state == RUN_POSTMIGRATE)
@@ -410,7 +413,7 @@ void outgoing_cancel(Machine *m)
 {
     Outgoing *o = outgoing_get(m);
 
-    if (outgoing_under_way(o)) outgoing_abandon(o, MIGRATION_CANCELLED);
+    if (outgoing_going(o)) outgoing_abandon(o, MIGRATION_CANCELLED);
 }
 
 static void outgoing_destroy(void *slot)
@@ -418,54 +421,31 @@ static void outgoing_destroy(void *slot)
     Outgoing *o = slot;
 
     o->waiter = NULL;
-    if (outgoing_under_way(o)) outgoing_close(o);
+    if (outgoing_going(o)) outgoing_close(o);
     g_free(o->where);
 }
 
-static void outgoing_print_ram(
-    const Outgoing *o, const RamStats *s, uint64_t remaining, int64_t total_ms, Sink *out)
-{
-    double mbps = total_ms ? (double)s->transferred * 8 / 1000 / (double)total_ms : 0;
-    bool active = outgoing_under_way(o);
-    uint64_t pages = s->normal + s->duplicate;
-
-    sink_printf(out, "transferred ram: %" PRIu64 " kbytes\n", s->transferred / KiB);
-    sink_printf(out, "throughput: %0.2f mbps\n", mbps);
-    sink_printf(out, "remaining ram: %" PRIu64 " kbytes\n", remaining / KiB);
-    sink_printf(out, "total ram: %" PRIu64 " kbytes\n", s->total / KiB);
-    sink_printf(out, "duplicate: %" PRIu64 " pages\n", s->duplicate);
-    sink_printf(out, "skipped: 0 pages\n");
-    sink_printf(out, "normal: %" PRIu64 " pages\n", s->normal);
-    sink_printf(out, "normal bytes: %" PRIu64 " kbytes\n", s->normal * 4);
-    sink_printf(out, "dirty sync count: %" PRIu64 "\n", s->rounds);
-    sink_printf(out, "page size: %d kbytes\n", PAGE_SIZE / KiB);
-    sink_printf(out, "multifd bytes: 0 kbytes\n");
-    sink_printf(out, "pages-per-second: %" PRIu64 "\n",
-        active && total_ms ? pages * 1000 / (uint64_t)total_ms : 0);
-    sink_printf(out, "precopy ram: %" PRIu64 " kbytes\n", s->precopy / KiB);
-    if (s->downtime) sink_printf(out, "downtime ram: %" PRIu64 " kbytes\n", s->downtime / KiB);
-}
-
-void outgoing_print(Machine *m, Sink *out)
+void outgoing_info(Machine *m, MigrationInfo *i)
 {
     Outgoing *o = outgoing_get(m);
-    int64_t end = outgoing_under_way(o) ? host_ns() : o->end_ns;
-    int64_t total_ms = (end - o->start_ns) / NS_PER_MS;
+    int64_t end = outgoing_going(o) ? host_ns() : o->end_ns;
     bool failed = o->status == MIGRATION_FAILED || o->status == MIGRATION_CANCELLED;
+    bool completed = o->status == MIGRATION_COMPLETED;
 
-    if (o->status == MIGRATION_NONE) return;
-    sink_printf(out, "Migration status: %s", migration_status_name(o->status));
-    if (o->status == MIGRATION_FAILED) sink_printf(out, " (%s)", o->err.msg);
-    sink_printf(out, "\ntotal time: %" PRId64 " ms\n", failed ? 0 : total_ms);
-    if (failed || o->status == MIGRATION_SETUP) return;
-    if (o->status == MIGRATION_COMPLETED)
-        sink_printf(out, "downtime: %" PRId64 " ms\n", (o->end_ns - o->stop_ns) / NS_PER_MS);
-    else
-        sink_printf(out, "expected downtime: %" PRIu64 " ms\n",
-            o->bandwidth > 0 ? o->expected_downtime_ms : migration_parameters(m)->downtime_limit);
-    sink_printf(out, "setup: %" PRId64 " ms\n", (o->connected_ns - o->start_ns) / NS_PER_MS);
-    if (o->save)
-        outgoing_print_ram(o, ram_save_stats(o->save), ram_save_remaining(o->save), total_ms, out);
-    else
-        outgoing_print_ram(o, &o->stats, o->remaining, total_ms, out);
+    i->error = o->status == MIGRATION_FAILED ? o->err.msg : NULL;
+    if (failed) return;
+    i->total_ms = (end - o->start_ns) / NS_PER_MS;
+    if (o->status == MIGRATION_SETUP) return;
+    i->has_times = true;
+    i->downtime_ms = completed ? (o->end_ns - o->stop_ns) / NS_PER_MS : -1;
+    i->expected_downtime_ms = completed          ? -1
+                              : o->bandwidth > 0 ? (int64_t)o->expected_downtime_ms
+                                                 : (int64_t)migration_parameters(m)->downtime_limit;
+    i->setup_ms = (o->connected_ns - o->start_ns) / NS_PER_MS;
+    i->ram = o->save ? *ram_save_stats(o->save) : o->stats;
+    i->remaining = o->save ? ram_save_remaining(o->save) : o->remaining;
+    if (!i->total_ms) return;
+    i->mbps = (double)i->ram.transferred * 8 / 1000 / (double)i->total_ms;
+    if (outgoing_going(o))
+        i->pages_per_second = (i->ram.normal + i->ram.duplicate) * 1000 / (uint64_t)i->total_ms;
 }

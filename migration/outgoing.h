@@ -17,13 +17,18 @@ typedef enum MigrationStatus {
     MIGRATION_NONE,
     MIGRATION_SETUP,
     MIGRATION_ACTIVE,
+    MIGRATION_PRE_SWITCHOVER,
     MIGRATION_DEVICE,
+    MIGRATION_POSTCOPY_ACTIVE,
+    MIGRATION_POSTCOPY_PAUSED,
+    MIGRATION_POSTCOPY_RECOVER,
     MIGRATION_COMPLETED,
     MIGRATION_FAILED,
     MIGRATION_CANCELLED,
 } MigrationStatus;
 
 typedef struct Outgoing Outgoing;
+struct MigrationInfo;
 
 const char *migration_status_name(MigrationStatus s);
 MigrationStatus outgoing_status(Machine *m);
@@ -31,5 +36,6 @@ MigrationStatus outgoing_status(Machine *m);
 /* waiter (may be NULL) gets sink_done when all is over. */
 bool outgoing_start(Machine *m, const char *uri, Sink *getfd, Sink *waiter, Error *err);
 void outgoing_cancel(Machine *m);
-/* What `info migrate` shows of this side. */
-void outgoing_print(Machine *m, Sink *out);
+bool outgoing_under_way(Machine *m);
+/* Fills what info.h says of this side; there is a migration. */
+void outgoing_info(Machine *m, struct MigrationInfo *i);

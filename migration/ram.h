@@ -20,7 +20,9 @@ enum {
 typedef struct RamStats {
     uint64_t total;             /* bytes of all blocks */
     uint64_t transferred;       /* bytes written to the stream */
-    uint64_t precopy, downtime; /* of them while the guest ran, while it stood */
+    uint64_t precopy, downtime; /* of them while the guest ran, while it stood ... */
+    uint64_t postcopy;          /* ... and after it had left */
+    uint64_t requests;          /* pages that the far side could not wait for */
     uint64_t duplicate, normal; /* pages */
     uint64_t rounds;            /* dirty syncs */
 } RamStats;

@@ -6,6 +6,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "migration/capability.h"
 #include "migration/globalstate.h"
 
 bool save_allowed(Machine *m, Error *err)
@@ -26,6 +27,9 @@ static void save_header(SaveRun *run)
     stream_put_u8(&run->st, SECTION_CONFIGURATION);
     stream_put_be32(&run->st, (uint32_t)strlen(name));
     stream_put(&run->st, name, strlen(name));
+    SET_EACH (Capability, c, capabilities)
+        if (c->configuration && run->live && capability_on(run->m, c->name))
+            c->configuration(run->m, &run->st);
 }
 
 static void save_section_header(Stream *st, const Section *sec, uint8_t type)

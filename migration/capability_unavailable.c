@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+/* Capabilities whose names are known to scripts, and which Stasis does not have. */
+#include "migration/capability.h"
+
+#define UNAVAILABLE(ident, wire_name, place, why)                                                  \
+    CAPABILITY(ident, .name = wire_name, .rank = place, .unavailable = why)
+
+UNAVAILABLE(xbzrle, "xbzrle", 0, "pages are sent whole");
+UNAVAILABLE(rdma_pin_all, "rdma-pin-all", 1, "there is no RDMA channel");
+UNAVAILABLE(zero_blocks, "zero-blocks", 3, "disks are not sent");
+UNAVAILABLE(compress, "compress", 4, "pages are sent whole");
+UNAVAILABLE(x_colo, "x-colo", 7, "two copies do not run in step");
+UNAVAILABLE(release_ram, "release-ram", 8, "pages are kept until the guest has left");
+UNAVAILABLE(block, "block", 9, "disks are not sent");
+UNAVAILABLE(multifd, "multifd", 12, "one channel carries everything");
+UNAVAILABLE(dirty_bitmaps, "dirty-bitmaps", 13, "images keep no dirty bitmaps");
+UNAVAILABLE(postcopy_blocktime, "postcopy-blocktime", 14, "blocked time is not measured");
+UNAVAILABLE(x_ignore_shared, "x-ignore-shared", 16, "all RAM is sent");
+UNAVAILABLE(background_snapshot, "background-snapshot", 18, "snapshots stop the guest");
+UNAVAILABLE(zero_copy_send, "zero-copy-send", 19, "one channel carries everything");
+UNAVAILABLE(postcopy_preempt, "postcopy-preempt", 20, "one channel carries everything");
+UNAVAILABLE(postcopy_ram, "postcopy-ram", 6, "all RAM is sent before the guest runs");
+UNAVAILABLE(return_path, "return-path", 10, "the destination answers by closing");
+UNAVAILABLE(auto_converge, "auto-converge", 2, "the guest is not slowed");
+UNAVAILABLE(pause_before_switchover, "pause-before-switchover", 11, "not stopped in between");
+UNAVAILABLE(late_block_activate, "late-block-activate", 15, "disks are taken on arrival");

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT */
+/* info migrate. */
+#include "migration/info.h"
+
+#include <inttypes.h>
+
+#include "migration/incoming.h"
+
+MigrationInfo migration_info(Machine *m)
+{
+    MigrationInfo i = { .status = outgoing_status(m) };
+
+    if (i.status != MIGRATION_NONE) {
+        outgoing_info(m, &i);
+    } else {
+        i.status = incoming_status(m);
+        i.incoming = i.status != MIGRATION_NONE;
+    }
+    return i;
+}
+
+bool migration_under_way(Machine *m)
+{
+    MigrationStatus in = incoming_status(m);
+
+    return outgoing_under_way(m) || (in > MIGRATION_SETUP && in < MIGRATION_COMPLETED);
+}
+
+static void info_print_ram(const MigrationInfo *i, Sink *out)
+{
+    const RamStats *s = &i->ram;
+
+    sink_printf(out, "transferred ram: %" PRIu64 " kbytes\n", s->transferred / KiB);
+    sink_printf(out, "throughput: %0.2f mbps\n", i->mbps);
+    sink_printf(out, "remaining ram: %" PRIu64 " kbytes\n", i->remaining / KiB);
+    sink_printf(out, "total ram: %" PRIu64 " kbytes\n", s->total / KiB);
+    sink_printf(out, "duplicate: %" PRIu64 " pages\n", s->duplicate);
+    sink_printf(out, "skipped: 0 pages\n");
+    sink_printf(out, "normal: %" PRIu64 " pages\n", s->normal);
+    sink_printf(out, "normal bytes: %" PRIu64 " kbytes\n", s->normal * (PAGE_SIZE / KiB));
+    sink_printf(out, "dirty sync count: %" PRIu64 "\n", s->rounds);
+    sink_printf(out, "page size: %d kbytes\n", PAGE_SIZE / KiB);
+    sink_printf(out, "multifd bytes: 0 kbytes\n");
+    sink_printf(out, "pages-per-second: %" PRIu64 "\n", i->pages_per_second);
+    if (s->requests) sink_printf(out, "postcopy request count: %" PRIu64 "\n", s->requests);
+    sink_printf(out, "precopy ram: %" PRIu64 " kbytes\n", s->precopy / KiB);
+    if (s->downtime) sink_printf(out, "downtime ram: %" PRIu64 " kbytes\n", s->downtime / KiB);
+    if (s->postcopy) sink_printf(out, "postcopy ram: %" PRIu64 " kbytes\n", s->postcopy / KiB);
+}
+
+static void info_migrate_run(CommandCall *call, Error *err)
+{
+    MigrationInfo i = migration_info(call->m);
+    Sink *out = call->out;
+
+    (void)err;
+    sink_printf(out, "globals:\n"
+                     "store-global-state: on\n"
+                     "only-migratable: off\n"
+                     "send-configuration: on\n"
+                     "send-section-footer: on\n"
+                     "decompress-error-check: on\n"
+                     "clear-bitmap-shift: 18\n");
+    if (i.status == MIGRATION_NONE) return;
+    sink_printf(out, "Migration status: %s", migration_status_name(i.status));
+    if (i.error) sink_printf(out, " (%s)", i.error);
+    sink_printf(out, "\ntotal time: %" PRId64 " ms\n", i.total_ms);
+    if (!i.has_times) return;
+    if (i.expected_downtime_ms >= 0)
+        sink_printf(out, "expected downtime: %" PRId64 " ms\n", i.expected_downtime_ms);
+    if (i.downtime_ms >= 0) sink_printf(out, "downtime: %" PRId64 " ms\n", i.downtime_ms);
+    sink_printf(out, "setup: %" PRId64 " ms\n", i.setup_ms);
+    info_print_ram(&i, out);
+}
+
+COMMAND(info_migrate, .name = "info migrate", .args = "", .usage = "",
+    .help = "show migration status", .run = info_migrate_run);

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+/* The facts of a migration: what `info migrate` prints and query-migrate is built from. */
+#pragma once
+
+#include "migration/outgoing.h"
+#include "migration/ram.h"
+
+typedef struct MigrationInfo {
+    MigrationStatus status; /* MIGRATION_NONE: there was none, and nothing else is filled */
+    bool incoming;          /* told by the side that a guest arrives on: only status is filled */
+    const char *error;      /* why it failed, or NULL; lives until the next migration */
+    bool has_times;         /* the fields down to setup_ms are filled, and those of RAM */
+    int64_t total_ms;
+    int64_t downtime_ms;          /* once completed; -1 before */
+    int64_t expected_downtime_ms; /* until completed; -1 then */
+    int64_t setup_ms;
+    RamStats ram;
+    uint64_t remaining; /* bytes */
+    double mbps;
+    uint64_t pages_per_second;
+} MigrationInfo;
+
+/* The outgoing migration's, once there is one; otherwise the incoming one's. */
+MigrationInfo migration_info(Machine *m);
+/* A migration goes on in either direction. */
+bool migration_under_way(Machine *m);
