@@ -4,18 +4,15 @@
 """The network cards under real drivers: iPXE boots over TFTP and HTTP from the PCI card's ROM; Linux
 moves megabytes both ways through the ISA card, and goes on after loadvm, which is announced."""
 import hashlib
-import http.server
 import os
-import socket
 import sys
-import threading
 import time
-import urllib.parse
 
 sys.path[:0] = [os.environ["SRCDIR"] + "/tests", os.environ["SRCDIR"] + "/tests/lib"]
 import guests
 import linux686
 import pcap
+import web
 from guest_vm import VM
 from tap import Tap
 
@@ -26,37 +23,15 @@ PAYLOAD = os.urandom(4000000)
 MAC = bytes.fromhex("525400123456")
 
 
-class Handler(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        self.server.asked.append(urllib.parse.unquote(self.path))
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(PAYLOAD)))
-        self.end_headers()
-        try:
-            self.wfile.write(PAYLOAD)
-        except ConnectionError:
-            pass  # the guest was switched off meanwhile
-
-    def log_message(self, *_):
-        pass
-
-
-def serve():
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.asked = []
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    return server
-
-
 def pxe():
     if not os.path.exists(ROM):
         TAP.skip("iPXE", f"no {ROM}: package ipxe-qemu")
         return
-    server = serve()
+    server = web.serve(PAYLOAD)
     os.mkdir(TMP + "/tftp")
     with open(TMP + "/tftp/boot.ipxe", "w", encoding="ascii") as f:
         f.write("#!ipxe\nimgfetch http://10.0.2.2:%d/${net0/mac}/${net0/ip} || \n"
-                "imgfetch http://10.0.2.2:%d/done ||\nshell\n" % ((server.server_address[1],) * 2))
+                "imgfetch http://10.0.2.2:%d/done ||\nshell\n" % ((server.port,) * 2))
     nic = f"user,model=ne2k_pci,tftp={TMP}/tftp,bootfile=boot.ipxe"
     vm = VM("-M", "pc", "-m", "64", "-nodefaults", "-vga", "std", "-nic", nic, "-boot", "n")
     end = time.monotonic() + 120
@@ -68,26 +43,8 @@ def pxe():
     vm.kill()
 
 
-class Upload(threading.Thread):
-    """Takes one connection and digests what comes."""
-
-    def __init__(self):
-        super().__init__(daemon=True)
-        self.sock = socket.create_server(("127.0.0.1", 0))
-        self.port = self.sock.getsockname()[1]
-        self.digest = None
-        self.start()
-
-    def run(self):
-        conn = self.sock.accept()[0]
-        h = hashlib.sha256()
-        while data := conn.recv(65536):
-            h.update(data)
-        self.digest = h.hexdigest()
-
-
 def isa():
-    server = serve()
+    server = web.serve(PAYLOAD)
     kernel, initrd = linux686.files(TMP, modules=("ne", "ata_piix", "sd_mod"), setup=b"")
     disk = linux686.disk(TMP + "/d.qcow2")
     vm = linux686.boot(linux686.options(kernel, initrd, disk, nic=None) + [
@@ -96,9 +53,9 @@ def isa():
     vm.shell("insmod $(find / -name 'ne.ko*' | head -n 1) io=0x300 irq=9; "
              "ifconfig eth0 10.0.2.15 netmask 255.255.255.0")
     want = hashlib.sha256(PAYLOAD).hexdigest()
-    fetch = f"wget -q -O /tmp/f http://10.0.2.2:{server.server_address[1]}/ && sha256sum /tmp/f"
+    fetch = f"wget -q -O /tmp/f http://10.0.2.2:{server.port}/ && sha256sum /tmp/f"
     TAP.check(want in vm.shell(fetch, 120), "what Linux fetches arrives whole")
-    upload = Upload()
+    upload = web.Upload()
     vm.shell(f"nc 10.0.2.2 {upload.port} < /tmp/f", 120)
     upload.join(20)
     TAP.equal(upload.digest, want, "and what it sends")

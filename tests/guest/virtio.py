@@ -4,16 +4,15 @@
 """Virtio disk, network card and entropy device under Linux: as transitional, modern and legacy ones;
 they survive savevm and loadvm at work, and a journey to QEMU and back.  SeaBIOS boots from the disk."""
 import hashlib
-import http.server
 import os
 import shutil
 import sys
-import threading
 import time
 
 sys.path[:0] = [os.environ["SRCDIR"] + "/tests", os.environ["SRCDIR"] + "/tests/lib"]
 import guests
 import linux686
+import web
 from guest_vm import VM
 from tap import Tap
 
@@ -26,20 +25,8 @@ DIGEST = hashlib.sha256(PAYLOAD).hexdigest()
 ERRORS = "dmesg | grep -E 'BUG:|Oops|Call Trace|I/O error|NETDEV WATCHDOG'"
 
 
-class Handler(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(PAYLOAD)))
-        self.end_headers()
-        self.wfile.write(PAYLOAD)
-
-    def log_message(self, *_):
-        pass
-
-
-SERVER = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-threading.Thread(target=SERVER.serve_forever, daemon=True).start()
-FETCH = f"wget -q -O - http://10.0.2.2:{SERVER.server_address[1]}/ | sha256sum"
+SERVER = web.serve(PAYLOAD)
+FETCH = f"wget -q -O - http://10.0.2.2:{SERVER.port}/ | sha256sum"
 
 
 def options(kernel, initrd, disk, mode):
