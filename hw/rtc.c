@@ -135,11 +135,18 @@ static const Prop rtc_props[] = {
 
 static uint64_t rtc_clock(const Rtc *r) { return (uint64_t)clock_rtc(&r->dev.m->clock); }
 
-/* Guest time in Unix ns. */
-static uint64_t rtc_now(const Rtc *r)
+/* Guest time in Unix ns; before 1970 it is negative. */
+static int64_t rtc_now(const Rtc *r)
 {
-    return r->s.base_rtc * (uint64_t)NS_PER_S + (rtc_clock(r) - r->s.last_update) +
-           (uint64_t)r->s.offset;
+    return (int64_t)(r->s.base_rtc * (uint64_t)NS_PER_S + (rtc_clock(r) - r->s.last_update) +
+                     (uint64_t)r->s.offset);
+}
+
+static int64_t rtc_second(int64_t now) { return now / NS_PER_S - (now % NS_PER_S < 0); }
+static int64_t rtc_fraction(int64_t now) { return (now % NS_PER_S + NS_PER_S) % NS_PER_S; }
+static unsigned rtc_second_of_day(int64_t now)
+{
+    return (unsigned)((rtc_second(now) % DAY_S + DAY_S) % DAY_S);
 }
 
 static bool rtc_divider_runs(const struct RtcState *s)
@@ -169,9 +176,9 @@ static int rtc_decode_hour(const struct RtcState *s, uint8_t v)
 }
 
 /* Brings the time registers up to date. */
-static void rtc_fill_registers(struct RtcState *s, uint64_t now_ns)
+static void rtc_fill_registers(struct RtcState *s, int64_t now_ns)
 {
-    time_t seconds = (time_t)(now_ns / NS_PER_S);
+    time_t seconds = (time_t)rtc_second(now_ns);
     struct tm tm = { 0 };
     int hour;
 
@@ -267,13 +274,14 @@ static void rtc_drive(Rtc *r)
 static void rtc_find_update(Rtc *r)
 {
     struct RtcState *s = &r->s;
-    uint64_t now = rtc_now(r), next;
+    int64_t now = rtc_now(r);
+    uint64_t next;
     unsigned ahead;
 
     s->update_timer = TIMER_NEVER;
     if (rtc_runs(s)) {
-        next = rtc_clock(r) + (uint64_t)NS_PER_S - now % NS_PER_S;
-        ahead = rtc_seconds_to_alarm(s, (unsigned)(now / NS_PER_S % DAY_S));
+        next = rtc_clock(r) + (uint64_t)(NS_PER_S - rtc_fraction(now));
+        ahead = rtc_seconds_to_alarm(s, rtc_second_of_day(now));
         s->next_alarm_time = ahead ? next + (ahead - 1) * (uint64_t)NS_PER_S : INT64_MAX;
         if (!(s->cmos_data[RTC_C] & C_UF))
             s->update_timer = (int64_t)next;
@@ -399,7 +407,7 @@ static void rtc_write_a(Rtc *r, uint8_t val)
 static void rtc_write_b(Rtc *r, uint8_t val)
 {
     struct RtcState *s = &r->s;
-    int64_t fraction = (int64_t)(rtc_now(r) % NS_PER_S);
+    int64_t fraction = rtc_fraction(rtc_now(r));
     bool was_set = s->cmos_data[RTC_B] & B_SET;
 
     if (rtc_runs(s)) rtc_fill_registers(s, rtc_now(r));
@@ -414,7 +422,7 @@ static void rtc_write_data(Rtc *r, uint8_t val)
 {
     struct RtcState *s = &r->s;
     unsigned i = s->cmos_index == RTC_CENTURY_PS2 ? RTC_CENTURY : s->cmos_index;
-    uint64_t now = rtc_now(r);
+    int64_t now = rtc_now(r);
 
     switch (i) {
     case RTC_A: rtc_write_a(r, val); return;
@@ -425,7 +433,7 @@ static void rtc_write_data(Rtc *r, uint8_t val)
     if (rtc_is_time(i) && rtc_runs(s)) {
         rtc_fill_registers(s, now);
         s->cmos_data[i] = val;
-        rtc_take_registers(r, (int64_t)(now % NS_PER_S));
+        rtc_take_registers(r, rtc_fraction(now));
     } else {
         s->cmos_data[i] = val;
     }
@@ -440,8 +448,7 @@ static uint8_t rtc_read_data(Rtc *r)
 
     if (rtc_is_time(i) && rtc_runs(s)) rtc_fill_registers(s, rtc_now(r));
     val = s->cmos_data[i];
-    if (i == RTC_A && rtc_runs(s) && rtc_now(r) % NS_PER_S >= (uint64_t)(NS_PER_S - UIP_NS))
-        val |= A_UIP;
+    if (i == RTC_A && rtc_runs(s) && rtc_fraction(rtc_now(r)) >= NS_PER_S - UIP_NS) val |= A_UIP;
     if (i == RTC_C) {
         s->cmos_data[RTC_C] = 0;
         rtc_drive(r);
