@@ -55,7 +55,7 @@ static bool qmp_spec_has(const char *spec, const char *name)
     QmpSpec s;
 
     while (qmp_spec_next(&spec, &s)) {
-        if (!strcmp(s.name, name)) return true;
+        if (!strcmp(s.name, name) || !strcmp(s.name, "*")) return true;
     }
     return false;
 }

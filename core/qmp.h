@@ -7,6 +7,7 @@
  * args is a text of "name:type" items separated by commas; a trailing ? marks optional ones:
  *   s  string      i  integer      b  boolean      o  object      a  array
  *   n  number      *  anything
+ * The name * takes whatever is given; run checks it.
  * What a call has been given fits them before run is called.
  */
 #pragma once

@@ -5,7 +5,9 @@
 #include <errno.h>
 #include <string.h>
 
-DriveErrorAction drive_error_action(const BlockDev *bd, bool write, int ret)
+#include "core/qmp.h"
+
+static DriveErrorAction drive_error_policy(const BlockDev *bd, bool write, int ret)
 {
     const char *policy = block_dev_option(bd, write ? "werror" : "rerror");
 
@@ -13,4 +15,21 @@ DriveErrorAction drive_error_action(const BlockDev *bd, bool write, int ret)
     if (!strcmp(policy, "stop") || (!strcmp(policy, "enospc") && ret == -ENOSPC))
         return DRIVE_ERROR_STOP;
     return strcmp(policy, "ignore") ? DRIVE_ERROR_REPORT : DRIVE_ERROR_IGNORE;
+}
+
+DriveErrorAction drive_error_action(Machine *m, const BlockDev *bd, bool write, int ret)
+{
+    static const char *const names[] = {
+        [DRIVE_ERROR_REPORT] = "report",
+        [DRIVE_ERROR_IGNORE] = "ignore",
+        [DRIVE_ERROR_STOP] = "stop",
+    };
+    DriveErrorAction action = drive_error_policy(bd, write, ret);
+    const char *node = block_dev_option(bd, "node-name");
+
+    qmp_event(m, "BLOCK_IO_ERROR",
+        json_pack("{s:s,s:s,s:s,s:s,s:b,s:s}", "device", block_dev_id(bd), "node-name",
+            node ? node : block_dev_id(bd), "operation", write ? "write" : "read", "action",
+            names[action], "nospace", ret == -ENOSPC, "reason", strerror(-ret)));
+    return action;
 }

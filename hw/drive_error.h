@@ -3,6 +3,7 @@
 #pragma once
 
 #include "block/block.h"
+#include "core/machine.h"
 
 typedef enum DriveErrorAction {
     DRIVE_ERROR_REPORT, /* the guest sees it */
@@ -10,5 +11,5 @@ typedef enum DriveErrorAction {
     DRIVE_ERROR_STOP,   /* the machine stops, and does it over when it goes on */
 } DriveErrorAction;
 
-/* ret: the negative errno.  write: flushes included. */
-DriveErrorAction drive_error_action(const BlockDev *bd, bool write, int ret);
+/* ret: the negative errno.  write: flushes included.  Tells it as BLOCK_IO_ERROR. */
+DriveErrorAction drive_error_action(Machine *m, const BlockDev *bd, bool write, int ret);

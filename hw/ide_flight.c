@@ -218,7 +218,7 @@ static bool flight_failed(IdeBus *bus, int *ret)
 {
     uint8_t flight = ide_active(bus)->flight;
     bool write = flight == FLIGHT_PIO_WRITE || flight == FLIGHT_DMA_WRITE || flight == FLIGHT_FLUSH;
-    DriveErrorAction action = drive_error_action(ide_blk(bus), write, *ret);
+    DriveErrorAction action = drive_error_action(bus->dev->m, ide_blk(bus), write, *ret);
 
     if (action == DRIVE_ERROR_STOP) {
         flight_stop_machine(bus);

@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "core/machine.h"
+#include "core/qmp.h"
 #include "hw/rtc.h"
 
 enum {
@@ -198,6 +199,33 @@ static void rtc_fill_registers(struct RtcState *s, int64_t now_ns)
     s->cmos_data[RTC_CENTURY] = rtc_encode(s, tm.tm_year / 100 + 19);
 }
 
+static uint64_t rtc_start_ns(const MachineConfig *config)
+{
+    uint64_t ns = (uint64_t)host_wall_ns();
+    time_t seconds;
+    struct tm tm;
+
+    if (config->rtc_base != INT64_MIN) return (uint64_t)config->rtc_base * (uint64_t)NS_PER_S;
+    seconds = (time_t)(ns / NS_PER_S);
+    if (config->rtc_localtime && localtime_r(&seconds, &tm))
+        ns += (uint64_t)(timegm(&tm) - seconds) * (uint64_t)NS_PER_S;
+    return ns;
+}
+
+/* How far the guest has put its clock from what it would show otherwise, for management. */
+static void rtc_tell_change(Rtc *r)
+{
+    Machine *m = r->dev.m;
+    bool fixed = m->config.rtc_base != INT64_MIN;
+    int64_t otherwise_ns = (int64_t)rtc_start_ns(&m->config) + (fixed ? clock_now(&m->clock) : 0);
+    char *path = qmp_device_path(&r->dev);
+
+    qmp_event(m, "RTC_CHANGE",
+        json_pack("{s:I,s:s}", "offset",
+            (json_int_t)((int64_t)r->s.base_rtc - otherwise_ns / NS_PER_S), "qom-path", path));
+    g_free(path);
+}
+
 /* The time now is what the registers say; the fraction of a second goes on from fraction_ns. */
 static void rtc_take_registers(Rtc *r, int64_t fraction_ns)
 {
@@ -215,6 +243,7 @@ static void rtc_take_registers(Rtc *r, int64_t fraction_ns)
     s->base_rtc = (uint64_t)timegm(&tm);
     s->last_update = rtc_clock(r);
     s->offset = fraction_ns;
+    rtc_tell_change(r);
 }
 
 /* -- alarm, update and periodic interrupts -- */
@@ -502,19 +531,6 @@ static void rtc_unrealize(Device *dev)
     machine_notifier_del(dev->m, &RTC(dev)->notifier);
     timer_cancel(&RTC(dev)->periodic);
     timer_cancel(&RTC(dev)->update);
-}
-
-static uint64_t rtc_start_ns(const MachineConfig *config)
-{
-    uint64_t ns = (uint64_t)host_wall_ns();
-    time_t seconds;
-    struct tm tm;
-
-    if (config->rtc_base != INT64_MIN) return (uint64_t)config->rtc_base * (uint64_t)NS_PER_S;
-    seconds = (time_t)(ns / NS_PER_S);
-    if (config->rtc_localtime && localtime_r(&seconds, &tm))
-        ns += (uint64_t)(timegm(&tm) - seconds) * (uint64_t)NS_PER_S;
-    return ns;
 }
 
 static void rtc_power_on(Device *dev)

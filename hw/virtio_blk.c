@@ -263,7 +263,8 @@ static void blk_answered(VirtioBlk *b, const BlkAsk *ask)
     int ret = b->req->block.ret;
 
     if (ret < 0) {
-        DriveErrorAction action = drive_error_action(b->drive, ask->type != BLK_IN, ret);
+        DriveErrorAction action =
+            drive_error_action(b->v.pci.dev.m, b->drive, ask->type != BLK_IN, ret);
 
         if (action == DRIVE_ERROR_STOP) { /* and it starts over when the machine goes on */
             request_drop(b);

@@ -8,12 +8,14 @@
 #include "migration/disks.h"
 #include "migration/load.h"
 #include "migration/migration.h"
+#include "migration/qmp_migrate.h"
 #include "migration/ram.h"
 #include "migration/save.h"
 #include "migration/timer.h"
 
 bool migration_init(Machine *m, Error *err)
 {
+    migration_events_start(m);
     return timer_register(m, err) && ram_register(m, err) && globalstate_register(m, err);
 }
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* migrate_set_parameter and info migrate_parameters. */
+/* migrate_set_parameter and info migrate_parameters, and the same for programs. */
 #include "migration/parameters.h"
 
 #include <string.h>
 
-#include "core/command.h"
+#include "core/qmp.h"
 #include "net/net.h"
 
 typedef struct MigrationParameter {
@@ -83,26 +83,49 @@ static bool parameter_range(const MigrationParameter *p, Error *err)
     return false;
 }
 
-static bool parameter_set(Machine *m, const MigrationParameter *p, const char *text, Error *err)
+static bool parameter_fixed(const MigrationParameter *p, Error *err)
+{
+    return error_set(err,
+        "Parameter '%s' cannot be changed: encryption and parallel channels "
+        "are not available",
+        p->name);
+}
+
+static void parameter_store(Machine *m, const MigrationParameter *p, uint64_t v)
 {
     char *member = (char *)migration_parameters(m) + p->offset;
+
+    if (p->kind == PARAM_BOOL)
+        *(bool *)member = v != 0;
+    else if (p->kind == PARAM_ANNOUNCE)
+        *(uint32_t *)(void *)((char *)net_announce_params(m) + p->offset) = (uint32_t)v;
+    else
+        *(uint64_t *)(void *)member = v;
+}
+
+static uint64_t parameter_load(Machine *m, const MigrationParameter *p)
+{
+    const char *member = (const char *)migration_parameters(m) + p->offset;
+
+    if (p->kind == PARAM_BOOL) return *(const bool *)member;
+    if (p->kind != PARAM_ANNOUNCE) return *(const uint64_t *)(const void *)member;
+    member = (const char *)net_announce_params(m) + p->offset;
+    return *(const uint32_t *)(const void *)member;
+}
+
+static bool parameter_set(Machine *m, const MigrationParameter *p, const char *text, Error *err)
+{
     uint64_t v;
 
-    if (p->kind == PARAM_BOOL) return parse_bool(text, (bool *)member, err);
-    if (p->kind == PARAM_CONST)
-        return error_set(err,
-            "Parameter '%s' cannot be changed: encryption and parallel channels "
-            "are not available",
-            p->name);
+    if (p->kind == PARAM_BOOL)
+        return parse_bool(text, (bool *)((char *)migration_parameters(m) + p->offset), err);
+    if (p->kind == PARAM_CONST) return parameter_fixed(p, err);
     /* A bandwidth without a suffix counts MiB: an old custom that scripts rely on. */
     if (p->kind == PARAM_SIZE ? !parse_size(text, strstr(p->name, "bandwidth") ? 'M' : 'B', &v, err)
                               : !parse_u64(text, &v, err))
         return error_prefix(err, "%s: ", p->name);
     if (v < p->min || v > p->max) return parameter_range(p, err);
-    if (p->kind == PARAM_ANNOUNCE)
-        *(uint32_t *)(void *)((char *)net_announce_params(m) + p->offset) = (uint32_t)v;
-    else
-        *(uint64_t *)(void *)member = v;
+    parameter_store(m, p, v);
     return true;
 }
 
@@ -126,22 +149,14 @@ static void info_migrate_parameters_run(CommandCall *call, Error *err)
     (void)err;
     for (size_t i = 0; i < ARRAY_SIZE(parameters); i++) {
         const MigrationParameter *p = &parameters[i];
-        const char *member = (const char *)migration_parameters(call->m) + p->offset;
-        uint64_t v;
 
-        if (p->kind == PARAM_CONST || p->kind == PARAM_BOOL) {
-            const char *text = p->kind == PARAM_CONST  ? p->unit
-                               : *(const bool *)member ? "on"
-                                                       : "off";
-
-            sink_printf(call->out, "%s: %s\n", p->name, text);
-            continue;
-        }
-        v = p->kind == PARAM_ANNOUNCE
-                ? *(const uint32_t *)(const void *)((const char *)net_announce_params(call->m) +
-                                                    p->offset)
-                : *(const uint64_t *)(const void *)member;
-        sink_printf(call->out, "%s: %" G_GUINT64_FORMAT "%s\n", p->name, v, p->unit);
+        if (p->kind == PARAM_CONST)
+            sink_printf(call->out, "%s: %s\n", p->name, p->unit);
+        else if (p->kind == PARAM_BOOL)
+            sink_printf(call->out, "%s: %s\n", p->name, parameter_load(call->m, p) ? "on" : "off");
+        else
+            sink_printf(call->out, "%s: %" G_GUINT64_FORMAT "%s\n", p->name,
+                parameter_load(call->m, p), p->unit);
     }
 }
 
@@ -158,3 +173,64 @@ COMMAND(migrate_set_parameter, .name = "migrate_set_parameter", .args = "paramet
     .run = migrate_set_parameter_run, .complete = parameters_complete);
 COMMAND(info_migrate_parameters, .name = "info migrate_parameters", .args = "", .usage = "",
     .help = "show current migration parameters", .run = info_migrate_parameters_run);
+
+/* -- for programs -- */
+
+static json_t *query_migrate_parameters_run(QmpCall *call, Error *err)
+{
+    json_t *o = json_object(), *value;
+
+    (void)err;
+    for (size_t i = 0; i < ARRAY_SIZE(parameters); i++) {
+        const MigrationParameter *p = &parameters[i];
+
+        if (p->kind == PARAM_CONST)
+            value = json_string(strcmp(p->unit, "''") ? p->unit : "");
+        else if (p->kind == PARAM_BOOL)
+            value = json_boolean(parameter_load(call->m, p));
+        else
+            value = json_integer((json_int_t)parameter_load(call->m, p));
+        json_object_set_new(o, p->name, value);
+    }
+    return o;
+}
+QMP_COMMAND(query_migrate_parameters, .name = "query-migrate-parameters",
+    .run = query_migrate_parameters_run);
+
+static bool parameter_check(const char *name, const json_t *value, Error *err)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(parameters); i++) {
+        const MigrationParameter *p = &parameters[i];
+        json_int_t v = json_integer_value(value);
+
+        if (strcmp(p->name, name)) continue;
+        if (p->kind == PARAM_CONST) return parameter_fixed(p, err);
+        if (p->kind == PARAM_BOOL ? !json_is_boolean(value) : !json_is_integer(value))
+            return error_set(err, "Invalid parameter type for '%s', expected: %s", name,
+                p->kind == PARAM_BOOL ? "boolean" : "integer");
+        if (p->kind == PARAM_BOOL) return true;
+        return (v >= 0 && (uint64_t)v >= p->min && (uint64_t)v <= p->max) ||
+               parameter_range(p, err);
+    }
+    return error_set(err, "Parameter '%s' is unexpected", name);
+}
+
+/* All of them, or none. */
+static json_t *migrate_set_parameters_run(QmpCall *call, Error *err)
+{
+    const char *name;
+    json_t *value;
+
+    json_object_foreach ((json_t *)call->args, name, value) {
+        if (!parameter_check(name, value, err)) return NULL;
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(parameters); i++) {
+        value = json_object_get(call->args, parameters[i].name);
+        if (!value) continue;
+        parameter_store(call->m, &parameters[i],
+            json_is_boolean(value) ? json_is_true(value) : (uint64_t)json_integer_value(value));
+    }
+    return NULL;
+}
+QMP_COMMAND(migrate_set_parameters, .name = "migrate-set-parameters", .args = "*:*?",
+    .run = migrate_set_parameters_run);

@@ -9,6 +9,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "migration/qmp_migrate.h"
 #include "migration/ram.h"
 
 struct RamSave {
@@ -55,6 +56,7 @@ static void ram_setup(SaveRun *run, Stream *st)
     }
     stream_put_be64(st, RAM_EOS);
     r->stats.rounds = 1;
+    migration_event_pass(run->m, 1);
 }
 
 static bool ram_is_zero(const uint8_t *p)
@@ -149,7 +151,7 @@ static bool ram_iterate(SaveRun *run, Stream *st, size_t max)
     if (more) return true;
     if (!run->live || !ram_pending(run)) return false;
     r->block = 0;
-    r->stats.rounds++;
+    migration_event_pass(run->m, ++r->stats.rounds);
     return true;
 }
 
@@ -160,7 +162,7 @@ static bool ram_complete(SaveRun *run, Stream *st, size_t max)
 
     if (!ram_sweep(run, st, max) && run->live && ram_pending(run)) {
         r->block = 0;
-        r->stats.rounds++;
+        migration_event_pass(run->m, ++r->stats.rounds);
         ram_sweep(run, st, max);
     }
     stream_put_be64(st, RAM_EOS);

@@ -345,6 +345,91 @@ def at_once():
         tap.equal(q.cmd("query-status")["status"], "prelaunch", "then all is as it was")
 
 
+def migration():
+    """From one process to another, both told by events."""
+    where = f"unix:{TMP}/move"
+    path = image(os.path.join(TMP, "move.qcow2"), "8M")
+    args = ["-M", "pc", "-m", "16", "-drive", f"file={path},id=d,if=none", "-device",
+            "ide-hd,drive=d"]
+    events_on = [{"capability": "events", "state": True}]
+    with QmpVm(*args) as source, QmpVm(*args, "-incoming", "defer") as target:
+        for vm in (source, target):
+            vm.qmp.cmd("migrate-set-capabilities", capabilities=events_on)
+        tap.equal(source.qmp.cmd("query-migrate"), {}, "there was none")
+        target.qmp.cmd("migrate-incoming", uri=where)
+        target.qmp.event("MIGRATION", status="setup")
+        source.qmp.cmd("migrate-set-parameters", max_bandwidth=1 << 30, downtime_limit=200)
+        tap.equal(source.qmp.cmd("query-migrate-parameters")["downtime-limit"], 200,
+                  "a parameter")
+        source.qmp.cmd("migrate", uri=where)
+        seen = []
+        while ("MIGRATION", "completed") not in seen:
+            e = source.qmp.events.pop(0) if source.qmp.events else source.qmp.message()
+            seen.append((e["event"], e.get("data", {}).get("status")))
+        tap.equal([s for s in seen if s[0] != "MIGRATION_PASS"],
+                  [("MIGRATION", "setup"), ("MIGRATION", "active"), ("STOP", None),
+                   ("MIGRATION", "completed")], "the source's events")
+        tap.check(("MIGRATION_PASS", None) in seen, "and its rounds", seen)
+        target.qmp.event("RESUME")
+        target.qmp.event("MIGRATION", status="completed")
+        got = source.qmp.cmd("query-migrate")
+        tap.check(got["status"] == "completed" and got["ram"]["total"] >= 16 << 20 and
+                  "downtime" in got, "query-migrate", got)
+        tap.equal(source.qmp.cmd("query-status")["status"], "postmigrate", "gone")
+        tap.check(target.qmp.cmd("query-status")["running"], "arrived")
+
+
+def migration_words():
+    """Complaints about what cannot be, and a stream into a descriptor."""
+    with QmpVm("-M", "pc", "-m", "16", "-S") as vm:
+        q = vm.qmp
+        q.cmd("migrate-set-parameters", downtime_limit=100)
+        tap.equal(q.error("migrate-set-parameters", downtime_limit=7, compress_level=10)[1],
+                  "Parameter 'compress_level' expects a value between 0 and 9", "a bad parameter")
+        tap.equal(q.cmd("query-migrate-parameters")["downtime-limit"], 100, "all or none")
+        for arguments, want in [
+                ({"nosuch": 1}, "Parameter 'nosuch' is unexpected"),
+                ({"block_incremental": 1},
+                 "Invalid parameter type for 'block-incremental', expected: boolean")]:
+            tap.equal(q.error("migrate-set-parameters", **arguments)[1], want, str(arguments))
+        for caps, want in [
+                ([1], "Invalid parameter type for 'capabilities[0]', expected: object"),
+                ([{"capability": "events"}], "Parameter 'capabilities[0].state' is missing"),
+                ([{"capability": "zz", "state": True}],
+                 "Parameter 'capability' does not accept value 'zz'")]:
+            tap.equal(q.error("migrate-set-capabilities", capabilities=caps)[1], want, str(caps))
+        tap.equal(q.error("migrate", uri="foo:bar")[1],
+                  "Parameter 'uri' expects a valid migration protocol", "no such channel")
+        tap.equal(q.error("migrate", uri="fd:zz")[1],
+                  "File descriptor named 'zz' has not been found", "no such descriptor")
+        with open(os.path.join(TMP, "stream"), "w+b") as f:
+            q.request("getfd", fds=(f.fileno(),), fdname="out")
+            q.cmd("migrate", uri="fd:out")
+            end = time.monotonic() + 20
+            while q.cmd("query-migrate")["status"] != "completed" and time.monotonic() < end:
+                time.sleep(0.05)
+            f.seek(0)
+            tap.equal(f.read(4), b"QEVM", "migrate into a descriptor")
+
+
+def device_events():
+    """What devices tell: the clock was set, the disk failed."""
+    with QmpVm("-M", "pc", "-m", "16", "-S") as vm:
+        vm.qmp.hmp("o /b 0x70 0x32")
+        vm.qmp.hmp("o /b 0x71 0x21")  # the century
+        got = vm.qmp.event("RTC_CHANGE")["data"]
+        tap.check(got["offset"] > 50 * 365 * 86400, "the clock is put forward", got)
+    raw = image(os.path.join(TMP, "bad.raw"), "1M", "raw")
+    with QmpVm("-M", "pc", "-m", "16", "-S", "-drive",
+               f"file=fault:kind=eio,,reads=on,,at=1,,times=0:{raw},format=raw,id=d,if=none,"
+               "rerror=stop", "-device", "ide-hd,drive=d") as vm:
+        vm.qmp.cmd("cont")
+        got = vm.qmp.event("BLOCK_IO_ERROR", device="d", operation="read", action="stop")
+        tap.equal(got["data"]["nospace"], False, "a disk that cannot be read")
+        vm.qmp.event("STOP")
+        tap.equal(vm.qmp.cmd("query-status")["status"], "io-error", "stops the machine")
+
+
 def hostile():
     """Limits and garbage: complaints, and the session goes on."""
     rnd = random.Random(1)
@@ -372,5 +457,6 @@ def hostile():
         again.close()
 
 
-tap.run(negotiation, events, several, descriptors, media, jobs, at_once, hostile, alike)
+tap.run(negotiation, events, several, descriptors, media, jobs, at_once, migration,
+        migration_words, device_events, hostile, alike)
 tap.finish()
