@@ -410,5 +410,7 @@ void ide_command(IdeBus *bus, uint8_t cmd)
         return;
     }
     d->error = 0;
+    /* What an earlier transfer left there does not travel (see pio_needed), so it does not stay. */
+    memset(d->io_buffer, 0, IDE_BUFFER);
     commands[cmd].run(bus, d, cmd);
 }

@@ -195,8 +195,8 @@ static void rtc_fill_registers(struct RtcState *s, int64_t now_ns)
     s->cmos_data[RTC_DAY_OF_WEEK] = rtc_encode(s, tm.tm_wday + 1);
     s->cmos_data[RTC_DAY_OF_MONTH] = rtc_encode(s, tm.tm_mday);
     s->cmos_data[RTC_MONTH] = rtc_encode(s, tm.tm_mon + 1);
-    s->cmos_data[RTC_YEAR] = rtc_encode(s, tm.tm_year % 100);
-    s->cmos_data[RTC_CENTURY] = rtc_encode(s, tm.tm_year / 100 + 19);
+    s->cmos_data[RTC_YEAR] = rtc_encode(s, (tm.tm_year + 1900) % 100);
+    s->cmos_data[RTC_CENTURY] = rtc_encode(s, (tm.tm_year + 1900) / 100);
 }
 
 static uint64_t rtc_start_ns(const MachineConfig *config)

@@ -115,6 +115,22 @@ static void test_setting(Fixture *f, gconstpointer data)
     g_assert_time(f, 0, 0x30, 1);
 }
 
+/* A guest that writes the year and leaves the century alone may well mean 1926. */
+static void test_before_1970(Fixture *f, gconstpointer data)
+{
+    (void)data;
+    set(f, YEAR, 0x26);
+    set(f, CENTURY, 0x19);
+    set(f, DAY, 0x27);
+    run_s(f, 1.5);
+    g_assert_time(f, 0x23, 0x59, 0x01);
+    g_assert_cmphex(get(f, YEAR), ==, 0x26);
+    g_assert_cmphex(get(f, CENTURY), ==, 0x19);
+    g_assert_cmphex(get(f, MONTH), ==, 0x02);
+    run_s(f, 0.6);
+    g_assert_time(f, 0x23, 0x59, 0x02);
+}
+
 static void test_divider(Fixture *f, gconstpointer data)
 {
     (void)data;
@@ -345,6 +361,7 @@ int main(int argc, char **argv)
     CASE(calendar);
     CASE(formats);
     CASE(setting);
+    CASE(before_1970);
     CASE(divider);
     CASE(uip);
     CASE(update_interrupt);

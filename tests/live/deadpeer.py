@@ -1,0 +1,148 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+# TEST-TIMEOUT: 200
+"""A migration whose other side dies, or whose line is cut, at every kind of moment: after so many
+bytes, in the midst of the devices, behind the last byte.  Where something is left to run, exactly
+one side runs, and that one has the disk: it can savevm, and a third process cannot open the image.
+"""
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+sys.path[:0] = [os.environ["SRCDIR"] + "/tests", os.environ["SRCDIR"] + "/tests/lib"]
+from guest_vm import VM, Gone
+from tap import Tap
+
+TAP = Tap()
+TMP, SRC, IMG = os.environ["TMPDIR"], os.environ["SRCDIR"], os.environ["STASIS_IMG"]
+STEPS = 40 if "TEST_LONG" in os.environ else 8
+DISK = TMP + "/disk.qcow2"
+
+
+def start(*more):
+    return VM("-M", "pc", "-m", "1", "-nodefaults", "-bios", TMP + "/edges.rom", "-drive",
+              f"file={DISK},format=qcow2,if=ide,id=d", *more, serial=False)
+
+
+class Line:
+    """Takes one connection, passes `limit` bytes on, and then does what `cut` says."""
+
+    def __init__(self, limit, cut):
+        self.limit, self.cut, self.passed = limit, cut, 0
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(TMP + "/line")
+        self.listener.listen(1)
+        self.thread = threading.Thread(target=self.run, daemon=True)
+        self.thread.start()
+
+    def run(self):
+        src, _ = self.listener.accept()
+        dst = socket.socket(socket.AF_UNIX)
+        dst.connect(TMP + "/in")
+        while self.passed < self.limit:
+            data = src.recv(int(min(65536, self.limit - self.passed)))
+            if not data:
+                break
+            try:
+                dst.sendall(data)
+            except OSError:
+                break
+            self.passed += len(data)
+        else:
+            self.cut(src, dst)
+        if self.passed < self.limit:  # the stream was shorter: both see the end as it is
+            dst.settimeout(20)
+            try:
+                dst.recv(1)
+            except OSError:
+                pass
+        src.close()
+        dst.close()
+
+    def end(self):
+        self.thread.join(30)
+        self.listener.close()
+        for name in ("line", "in"):
+            if os.path.exists(f"{TMP}/{name}"):
+                os.unlink(f"{TMP}/{name}")
+
+
+def status(vm):
+    try:
+        return vm.hmp("info status")
+    except (Gone, OSError):
+        return "gone"
+
+
+def settled(src, dst):
+    """The states of both once they do not change any more."""
+    end, last, since = time.monotonic() + 20, None, 0
+    while time.monotonic() < end:
+        now = (status(src), status(dst))
+        if now != last:
+            last, since = now, time.monotonic()
+        elif time.monotonic() - since > 0.5 and "finish-migrate" not in now[0]:
+            break
+        time.sleep(0.05)
+    return last
+
+
+def owner_alone(vm, what):
+    """The one that runs has the disk, and nobody else can have it."""
+    TAP.equal(vm.hmp("savevm mine"), "", what + ": the one that runs can savevm")
+    r = subprocess.run([os.environ["STASIS"], "-M", "pc", "-m", "1", "-display", "none", "-drive",
+                        f"file={DISK},format=qcow2"], capture_output=True, text=True, timeout=20)
+    TAP.check(r.returncode == 1 and "lock" in r.stderr, what + ": the image is locked", r.stderr)
+
+
+def one_cut(limit, how, must_run=None):
+    """One migration over a line that fails."""
+    src = start()
+    dst = start("-incoming", f"unix:{TMP}/in")
+    cuts = {"closed": lambda s, d: None, "destination killed": lambda s, d: dst.proc.kill(),
+            "source killed": lambda s, d: src.proc.kill()}
+    line = Line(limit, cuts[how])
+    try:
+        src.hmp(f"migrate -d unix:{TMP}/line")
+    except (Gone, OSError):
+        pass
+    line.thread.join(30)
+    states = settled(src, dst)
+    line.end()
+    running = [vm for vm, s in zip((src, dst), states) if "running" in s]
+    what = f"{how} after {limit} bytes"
+    if must_run == "at most one":
+        TAP.check(len(running) <= 1, what + ": never both", str(states))
+    else:
+        TAP.check(len(running) == 1, what + ": exactly one runs", str(states))
+    if len(running) == 1:
+        owner_alone(running[0], what)
+    src.kill()
+    dst.kill()
+    return line.passed
+
+
+def cuts():
+    subprocess.run(["nasm", "-f", "bin", "-o", TMP + "/edges.rom", SRC + "/tests/live/edges.asm"],
+                   check=True)
+    subprocess.run([IMG, "create", "-q", "-f", "qcow2", DISK, "1M"], check=True)
+    size = one_cut(1 << 40, "closed")
+    TAP.check(size > 100000, "a whole stream goes through", str(size))
+    for i in range(STEPS):
+        one_cut(1 + (size - 60000) * i // STEPS, "closed")
+        one_cut(1 + (size - 60000) * i // STEPS, "destination killed")
+    # The destination dies before it has all: the source goes on.
+    one_cut(size - 30000, "destination killed")
+    # The source dies before the destination has all: nobody can go on, and nobody may go on wrongly.
+    one_cut(size // 2, "source killed", "at most one")
+
+
+if shutil.which("nasm"):
+    TAP.run(cuts)
+else:
+    TAP.skip("dead peer", "nasm is not installed")
+TAP.finish()
