@@ -72,8 +72,8 @@ static bool pc_init(Machine *m, Error *err)
 
     return board_take_drives(b, err) && pc_ram(b, err) && board_firmware(b, "bios-256k.bin", err) &&
            pc_north(b, err) && pc_vga(b, err) && board_isa_chips(b, err) &&
-           board_nics(b, "ne2k_pci", "pci", err) && pc_ide(b, err) &&
-           board_nics(b, "ne2k_pci", "isa", err) && board_virtio_drives(b, err) &&
+           board_nics(b, "e1000", "pci", err) && pc_ide(b, err) &&
+           board_nics(b, "e1000", "isa", err) && board_virtio_drives(b, err) &&
            board_finish(b, err);
 }
 

@@ -110,7 +110,7 @@ void help_nics(void)
     SET_EACH (DeviceClass, c, devices) {
         for (const Prop *p = c->props; p && p->name; p++) {
             if (p->type == PROP_MAC) {
-                g_ptr_array_add(lines, g_strdup_printf("%-10s %s", c->name, c->desc));
+                g_ptr_array_add(lines, g_strdup_printf("%-14s %s", c->name, c->desc));
             }
         }
     }

@@ -30,7 +30,7 @@ def answers():
             ("-device ne2k_isa,help", r"ne2k_isa options:\n.*iobase=.*"),
             ("-netdev help", r".*\nuser .*"),
             ("-nic help", r".*\nuser .*"),
-            ("-nic model=help", r"Supported NIC models:\nne2k_isa.*ne2k_pci.*"),
+            ("-nic model=help", r"Supported NIC models:\ne1000 .*ne2k_isa.*ne2k_pci.*"),
             ("-chardev help", r".*  stdio .*"),
             ("-display help", r".*\nnone .*"),
             ("-vga help", r".*std .*"),
