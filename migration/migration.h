@@ -19,6 +19,9 @@ bool migration_incoming(Machine *m, const char *uri, Error *err);
 /* -loadvm: before the machine first runs. */
 bool snapshot_load_at_start(Machine *m, const char *name, Error *err);
 
+/* A snapshot is being saved or loaded: the guest waits, and may not change. */
+bool snapshot_under_way(Machine *m);
+
 /* The digest of RAM, devices and disks that `info hash` prints, as hex; g_free it. */
 char *machine_digest(Machine *m, Error *err);
 

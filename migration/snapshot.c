@@ -43,9 +43,11 @@ static SnapshotBusy *snapshot_busy(Machine *m)
     return machine_slot(m, "snapshot-busy", sizeof(SnapshotBusy), NULL);
 }
 
+bool snapshot_under_way(Machine *m) { return snapshot_busy(m)->busy; }
+
 static bool snapshot_idle(Machine *m, Error *err)
 {
-    if (!snapshot_busy(m)->busy) return true;
+    if (!snapshot_under_way(m)) return true;
     return error_set(err, "Another snapshot is being saved or loaded");
 }
 

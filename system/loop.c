@@ -103,13 +103,16 @@ static void loop_reset(Machine *m)
     }
     machine_reset(m);
     if (!machine_running(m) && m->run_state != RUN_INMIGRATE &&
-        m->run_state != RUN_FINISH_MIGRATE && m->run_state != RUN_SAVE_VM) {
+        m->run_state != RUN_FINISH_MIGRATE) {
         machine_set_run_state(m, RUN_PRELAUNCH);
     }
 }
 
+/* What comes while a snapshot is saved or loaded waits for its end: a reset in between would be of
+ * half a machine. */
 static void loop_requests(Machine *m)
 {
+    if (snapshot_under_way(m)) return;
     if (m->shutdown_requested) loop_shutdown(m);
     if (m->quit) return;
     if (m->reset_requested) loop_reset(m);

@@ -343,6 +343,15 @@ def at_once():
         tap.equal(listed, {"one": None, "two": "Another snapshot is being saved or loaded"},
                   "one after the other")
         tap.equal(q.cmd("query-status")["status"], "prelaunch", "then all is as it was")
+        both[0]["arguments"].update({"job-id": "three", "tag": "u"})
+        q.send(json.dumps(both[0]) + '{"execute":"system_reset"}{"execute":"quit"}')
+        q.event("JOB_STATUS_CHANGE", id="three", status="running")
+        tap.equal(q.message(), {"return": {}}, "a save,")
+        tap.equal([q.message(), q.message()], [{"return": {}}] * 2, "a reset and an end at once")
+        tap.equal(vm.process.wait(20), 0, "end well")
+    with QmpVm("-M", "pc", "-m", "64", "-S", "-drive", f"file={path},id=d,if=none",
+               "-device", "ide-hd,drive=d", "-loadvm", "u") as vm:
+        tap.equal(vm.qmp.cmd("query-status")["status"], "prelaunch", "and the snapshot is whole")
 
 
 def migration():
