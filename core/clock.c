@@ -59,7 +59,8 @@ int64_t clock_insns(const Clock *c)
 
 int64_t clock_now(const Clock *c)
 {
-    if (c->icount) return (clock_insns(c) << c->icount_shift) + c->warp_ns;
+    if (c->icount) /* a loaded count may be anything */
+        return (int64_t)(((uint64_t)clock_insns(c) << c->icount_shift) + (uint64_t)c->warp_ns);
     return c->running ? c->base_ns + host_ns() - c->host_start : c->base_ns;
 }
 
@@ -80,7 +81,7 @@ void clock_stop(Clock *c)
 void clock_set(Clock *c, int64_t ns)
 {
     if (c->icount) {
-        c->warp_ns = ns - (clock_insns(c) << c->icount_shift);
+        c->warp_ns = (int64_t)((uint64_t)ns - ((uint64_t)clock_insns(c) << c->icount_shift));
     } else {
         c->base_ns = ns;
         c->host_start = host_ns();

@@ -412,5 +412,8 @@ void ide_command(IdeBus *bus, uint8_t cmd)
     d->error = 0;
     /* What an earlier transfer left there does not travel (see pio_needed), so it does not stay. */
     memset(d->io_buffer, 0, IDE_BUFFER);
+    d->req_nb_sectors = d->cur_io_buffer_offset = d->cur_io_buffer_len = 0;
+    d->elementary_transfer_size = d->packet_transfer_size = 0;
+    d->end_transfer_fn_idx = THEN_STOP;
     commands[cmd].run(bus, d, cmd);
 }
