@@ -148,7 +148,9 @@ struct Machine {
     ShutdownReason shutdown_reason;
     int exit_code; /* of the process, from isa-debug-exit */
     bool quit;     /* the main loop ends */
-    bool syncing;  /* inside machine_sync: a wire that changes is no edge */
+    /* Percent of host time that the CPU rests: a migration that lags behind asks for it. */
+    unsigned throttle;
+    bool syncing; /* inside machine_sync: a wire that changes is no edge */
     /* Interrupt acknowledge: the PIC's vector.  A wire with an answer. */
     int (*inta)(Device *dev);
     Device *inta_dev;

@@ -19,8 +19,4 @@ UNAVAILABLE(x_ignore_shared, "x-ignore-shared", 16, "all RAM is sent");
 UNAVAILABLE(background_snapshot, "background-snapshot", 18, "snapshots stop the guest");
 UNAVAILABLE(zero_copy_send, "zero-copy-send", 19, "one channel carries everything");
 UNAVAILABLE(postcopy_preempt, "postcopy-preempt", 20, "one channel carries everything");
-UNAVAILABLE(postcopy_ram, "postcopy-ram", 6, "all RAM is sent before the guest runs");
-UNAVAILABLE(return_path, "return-path", 10, "the destination answers by closing");
-UNAVAILABLE(auto_converge, "auto-converge", 2, "the guest is not slowed");
-UNAVAILABLE(pause_before_switchover, "pause-before-switchover", 11, "not stopped in between");
 UNAVAILABLE(late_block_activate, "late-block-activate", 15, "disks are taken on arrival");

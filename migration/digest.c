@@ -114,7 +114,7 @@ bool machine_roundtrip(Machine *m, Error *err)
 
     if (!save_allowed(m, err)) return false;
     disks_drain(m);
-    save = save_begin(m, false);
+    save = save_begin(m, false, false);
     while (!save_complete(save, SIZE_MAX)) {}
     load = load_begin(m);
     load_feed(load, save->st.data, save->st.size);

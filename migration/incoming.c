@@ -7,11 +7,13 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "migration/capability.h"
 #include "migration/channel.h"
 #include "migration/disks.h"
 #include "migration/load.h"
 #include "migration/migration.h"
 #include "migration/outgoing.h"
+#include "migration/postcopy_in.h"
 #include "util/socket.h"
 
 enum { READ_PIECE = 1 * MiB, BURST_NS = 20000000 };
@@ -24,11 +26,14 @@ typedef struct Incoming {
     Channel ch;
     GSource *io;
     LoadRun *load;
+    PostcopyIn *answers;
     uint8_t *buf;
 } Incoming;
 
 static void incoming_close(Incoming *in)
 {
+    postcopy_in_end(in->answers, in->load && in->load->committed);
+    in->answers = NULL;
     if (in->io) {
         g_source_destroy(in->io);
         g_source_unref(in->io);
@@ -58,9 +63,22 @@ static void incoming_set_status(Incoming *in, MigrationStatus s)
     machine_notify(in->m, EVENT_MIGRATION);
 }
 
+/* The connection is lost with pages still over there: the guest runs until it needs one. */
+static void incoming_pause(Incoming *in)
+{
+    g_source_destroy(in->io);
+    g_source_unref(in->io);
+    in->io = NULL;
+    incoming_set_status(in, MIGRATION_POSTCOPY_PAUSED);
+}
+
 static void incoming_fail(Incoming *in, const char *why)
 {
     g_printerr("stasis: %s\nstasis: load of migration failed\n", why);
+    if (in->load && in->load->committed && in->status == MIGRATION_POSTCOPY_ACTIVE) {
+        incoming_pause(in);
+        return;
+    }
     incoming_close(in);
     incoming_set_status(in, MIGRATION_FAILED);
     if (in->deferred) {
@@ -72,35 +90,55 @@ static void incoming_fail(Incoming *in, const char *why)
     machine_kick(in->m);
 }
 
-/* Everything has come and was accepted. */
-static void incoming_arrive(Incoming *in)
+/* All but pages that come late has come and was accepted: the guest is here. */
+static bool incoming_run(Incoming *in)
 {
     Machine *m = in->m;
     Error err = ERROR_INIT;
     RunState next = load_run_state(in->load, RUN_RUNNING);
+    bool late = in->load->postcopy == LOAD_RUNNING;
 
+    if (late) postcopy_in_listen(in->answers);
     if (!disks_take(m, &err) || !load_commit(in->load, &err)) {
         incoming_fail(in, err.msg);
-        return;
+        return false;
     }
-    incoming_close(in); /* the far side's sign that all is here */
+    if (!late) incoming_close(in); /* the far side's sign that all is here */
     in->waiting = false;
     machine_set_run_state(m, RUN_PAUSED);
     if (m->config.stopped)
         machine_set_run_state(m, RUN_PRELAUNCH);
     else if (next == RUN_RUNNING)
         machine_start(m, NULL);
-    incoming_set_status(in, MIGRATION_COMPLETED);
+    incoming_set_status(in, late ? MIGRATION_POSTCOPY_ACTIVE : MIGRATION_COMPLETED);
     machine_notify(m, EVENT_LOADED);
+    return late;
+}
+
+/* The last page has come. */
+static void incoming_arrived(Incoming *in)
+{
+    incoming_close(in);
+    incoming_set_status(in, MIGRATION_COMPLETED);
 }
 
 /* Parses what was read; false once the migration has ended here. */
 static bool incoming_parse(Incoming *in)
 {
-    switch (load_step(in->load)) {
-    case LOAD_MORE: return true;
-    case LOAD_DONE: incoming_arrive(in); return false;
-    case LOAD_FAILED: break;
+    LoadStatus status = load_step(in->load);
+
+    if (status == LOAD_RUN) {
+        if (!incoming_run(in)) return false;
+        status = load_step(in->load);
+    }
+    postcopy_in_flush(in->answers);
+    if (status == LOAD_MORE) return true;
+    if (status == LOAD_DONE) {
+        if (in->load->committed)
+            incoming_arrived(in);
+        else
+            incoming_run(in);
+        return false;
     }
     incoming_fail(in, in->load->err.msg);
     return false;
@@ -139,6 +177,8 @@ static void incoming_attach(Incoming *in, GUnixFDSourceFunc fn)
 static void incoming_begin(Incoming *in)
 {
     in->load = load_begin(in->m);
+    in->load->may_postcopy = capability_on(in->m, "postcopy-ram");
+    in->answers = postcopy_in_new(in->load, in->ch.fd);
     in->buf = g_malloc(READ_PIECE);
     incoming_attach(in, incoming_readable);
     incoming_set_status(in, MIGRATION_ACTIVE);
@@ -197,3 +237,10 @@ bool incoming_start_deferred(Machine *m, const char *uri, Sink *getfd, Error *er
 }
 
 MigrationStatus incoming_status(Machine *m) { return incoming_get(m)->status; }
+
+bool incoming_late(Machine *m)
+{
+    MigrationStatus s = incoming_status(m);
+
+    return s == MIGRATION_POSTCOPY_ACTIVE || s == MIGRATION_POSTCOPY_PAUSED;
+}

@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "migration/command.h"
 #include "migration/foreign.h"
 #include "migration/globalstate.h"
 #include "migration/ram.h"
@@ -58,6 +59,7 @@ LoadRun *load_begin(Machine *m)
 
     run->m = m;
     stream_init(&run->st);
+    stream_init(&run->answers);
     run->ids = g_hash_table_new(NULL, NULL);
     run->versions = g_hash_table_new(NULL, NULL);
     run->vmdesc = g_string_new(NULL);
@@ -229,6 +231,8 @@ static bool load_start_or_full(LoadRun *run, uint8_t type)
     instance = stream_get_be32(st);
     version = stream_get_be32(st);
     if (!stream_ok(st)) return false;
+    if (!strcmp(idstr, EXACT_SECTION) && type == SECTION_FULL && run->return_path)
+        return load_exact_section(run) && load_footer(run, idstr, id);
     sec = load_find_section(run, idstr, instance);
     if (!sec && type == SECTION_FULL && foreign_section_skip(st, idstr, version))
         return load_footer(run, idstr, id);
@@ -283,17 +287,6 @@ static bool load_records(LoadRun *run)
     return true;
 }
 
-static bool load_command(LoadRun *run)
-{
-    Stream *st = &run->st;
-    uint16_t cmd = stream_get_be16(st), len = stream_get_be16(st);
-
-    if (!stream_ok(st)) return false;
-    if (cmd == 2)
-        return load_fail(run, "CMD_PING (0x%x) received with no return path", stream_get_be32(st));
-    return load_fail(run, "MIG_CMD 0x%x unknown (len 0x%x)", cmd, len);
-}
-
 static bool load_section(LoadRun *run)
 {
     uint8_t type = stream_get_u8(&run->st);
@@ -305,7 +298,9 @@ static bool load_section(LoadRun *run)
     case SECTION_PART:
     case SECTION_END: return load_part_or_end(run);
     case SECTION_COMMAND: return load_command(run);
-    case SECTION_EOF: run->state = LOAD_VMDESC; return true;
+    case SECTION_EOF:
+        run->state = run->postcopy == LOAD_RUNNING ? LOAD_END : LOAD_VMDESC;
+        return true;
     default: return load_fail(run, "Unknown savevm section type %u", type);
     }
 }
@@ -368,6 +363,14 @@ static LoadStatus load_failed(LoadRun *run)
     return LOAD_FAILED;
 }
 
+/* The package has been read: what it says applies before its commit. */
+static LoadStatus load_running(LoadRun *run)
+{
+    if (run->vmdesc->len && !vmdesc_apply(run, run->vmdesc->str, &run->st.err))
+        return load_failed(run);
+    return LOAD_RUN;
+}
+
 LoadStatus load_step(LoadRun *run)
 {
     Stream *st = &run->st;
@@ -376,7 +379,10 @@ LoadStatus load_step(LoadRun *run)
     while (run->state != LOAD_END) {
         size_t start = st->pos;
 
-        if (load_unit(run)) continue;
+        if (load_unit(run)) {
+            if (run->postcopy == LOAD_RUNNING && !run->committed) return load_running(run);
+            continue;
+        }
         if (error_is_set(&st->err)) return load_failed(run);
         stream_rewind(st, start);
         /* Once all sections are there the description's end is not needed. */
@@ -390,6 +396,11 @@ LoadStatus load_step(LoadRun *run)
         return LOAD_MORE;
     }
     stream_discard(st, st->pos);
+    if (run->committed) {
+        if (!ram_load_missing(run)) return LOAD_DONE;
+        load_fail(run, "The stream has ended, and pages are missing");
+        return load_failed(run);
+    }
     if (run->vmdesc->len && !vmdesc_apply(run, run->vmdesc->str, &st->err)) return load_failed(run);
     return LOAD_DONE;
 }
@@ -425,6 +436,7 @@ bool load_commit(LoadRun *run, Error *err)
     for (LoadCopy *c = run->copies; c; c = c->next) memcpy(c->state, c->copy, c->size);
     for (Section *s = run->m->sections; s; s = s->next)
         if (s->vmsd && s->ops && s->ops->commit) s->ops->commit(s->opaque);
+    run->committed = true;
     machine_sync(run->m);
     return true;
 }
@@ -458,5 +470,6 @@ void load_end(LoadRun *run)
     g_hash_table_destroy(run->versions);
     g_string_free(run->vmdesc, TRUE);
     stream_free(&run->st);
+    stream_free(&run->answers);
     g_free(run);
 }

@@ -12,15 +12,26 @@
 #include "migration/save.h"
 #include "util/stream.h"
 
-typedef enum LoadStatus { LOAD_MORE, LOAD_DONE, LOAD_FAILED } LoadStatus;
+/* LOAD_RUN: the guest's devices are here, its RAM is not yet: commit, run, and go on. */
+typedef enum LoadStatus { LOAD_MORE, LOAD_RUN, LOAD_DONE, LOAD_FAILED } LoadStatus;
+
+/* How far a post-copy has come: see command.c. */
+typedef enum LoadPostcopy {
+    LOAD_PRECOPY,
+    LOAD_ADVISED,
+    LOAD_DISCARD,
+    LOAD_LISTENING,
+    LOAD_RUNNING,
+} LoadPostcopy;
 
 /* A RAM block on its way in. */
 typedef struct LoadBlock LoadBlock;
 struct LoadBlock {
     RamBlock *block;
-    int fd; /* the memfd that replaces the block's */
-    uint8_t *host;
-    uint8_t *received; /* a byte per page */
+    int fd;             /* the memfd that replaces the block's */
+    uint8_t *host;      /* NULL once it has replaced it */
+    uint8_t *received;  /* a byte per page */
+    uint8_t *requested; /* of a running post-copy, likewise */
     LoadBlock *next;
 };
 
@@ -67,6 +78,12 @@ struct LoadRun {
     LoadBytes *bytes;
     uint32_t vmdesc_left; /* bytes of the description still to come */
     GString *vmdesc;
+    bool return_path;  /* the sender listens for answers */
+    bool may_postcopy; /* set by the owner */
+    LoadPostcopy postcopy;
+    bool committed;       /* the guest runs here while the rest comes */
+    uint64_t package_end; /* the stream's position there, or 0 */
+    Stream answers;       /* messages for the return path */
     Error err;
 };
 
@@ -92,4 +109,8 @@ bool vmdesc_apply(LoadRun *run, const char *text, Error *err);
 
 /* migration/ram_load.c */
 void ram_load_free(LoadRun *run);
+/* Forgets that pages have come; false where there are no such pages. */
+bool ram_load_discard(LoadRun *run, const char *name, uint64_t start, uint64_t len);
+/* The first page that has not come; false where all have. */
+bool ram_load_missing(LoadRun *run);
 bool ram_load_commit(LoadRun *run, Error *err);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The commands migrate, migrate_cancel and migrate_incoming. */
+/* The commands migrate, migrate_cancel, migrate_continue, migrate_start_postcopy and
+ * migrate_incoming. */
 #include "core/command.h"
 #include "migration/incoming.h"
 #include "migration/outgoing.h"
@@ -26,6 +27,22 @@ static void migrate_incoming_run(CommandCall *call, Error *err)
     incoming_start_deferred(call->m, command_text(call, "uri"), call->out, err);
 }
 
+static void migrate_start_postcopy_run(CommandCall *call, Error *err)
+{
+    outgoing_start_postcopy(call->m, err);
+}
+
+static void migrate_continue_run(CommandCall *call, Error *err)
+{
+    outgoing_continue(call->m, command_text(call, "state"), err);
+}
+
+COMMAND(migrate_start_postcopy, .name = "migrate_start_postcopy", .args = "", .usage = "",
+    .help = "lets the guest of a running migration go before its RAM; postcopy-ram is on at both "
+            "ends",
+    .run = migrate_start_postcopy_run);
+COMMAND(migrate_continue, .name = "migrate_continue", .args = "state:s", .usage = "state",
+    .help = "Continue migration from the given paused state", .run = migrate_continue_run);
 COMMAND(migrate, .name = "migrate", .args = "d:-d,uri:s", .usage = "[-d] uri",
     .help = "migrate to URI (using -d to not wait for completion)", .run = migrate_run,
     .async = true);

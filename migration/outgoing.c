@@ -4,24 +4,30 @@
 
 #include <errno.h>
 #include <glib-unix.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "migration/capability.h"
 #include "migration/channel.h"
 #include "migration/disks.h"
 #include "migration/info.h"
 #include "migration/parameters.h"
+#include "migration/postcopy_out.h"
 #include "migration/ram.h"
 #include "migration/save.h"
 #include "util/socket.h"
 
 enum {
-    PIECE = 256 * KiB,       /* produced at a time, at most */
-    PIECE_MIN = 4 * KiB,     /* and at least, however narrow max-bandwidth is */
-    WINDOW_MS = 100,         /* bandwidth is kept per window */
-    ENOUGH = 64 * PAGE_SIZE, /* left after a round: it gets no less worth waiting for */
-    BURST_NS = 2000000,      /* what one turn of the main loop may take */
-    ANSWER_MS = 5000,        /* how long the far side may take to close once it has everything */
+    PIECE = 256 * KiB,         /* produced at a time, at most */
+    PIECE_POSTCOPY = 32 * KiB, /* a page asked for waits for one of these at most */
+    PIECE_MIN = 4 * KiB,       /* and at least, however narrow max-bandwidth is */
+    WINDOW_MS = 100,           /* bandwidth is kept per window */
+    ENOUGH = 64 * PAGE_SIZE,   /* left after a round: it gets no less worth waiting for */
+    THROTTLE_STEEP = 2000,     /* percent at an excess of all RAM: full throttle at a twentieth */
+    THROTTLE_MAX = 99,
+    BURST_NS = 2000000, /* what one turn of the main loop may take */
+    ANSWER_MS = 5000,   /* how long the far side may take to close once it has everything */
 };
 
 struct Outgoing {
@@ -34,12 +40,16 @@ struct Outgoing {
     GSource *io, *window; /* writable; the window's end, while it is used up */
     bool was_running;
     bool disks_given;
+    bool passed;        /* pause-before-switchover: migrate_continue has come, or is not needed */
+    bool want_postcopy; /* migrate_start_postcopy has come */
+    ReturnPath back;
+    GSource *answers;              /* readable, while there is a return path */
     uint64_t window_bytes;         /* sent in the current window ... */
     int64_t window_start;          /* ... which began then, ns */
     double bandwidth;              /* bytes per ns, of the last windows */
     uint64_t rounds_seen, pending; /* after the last round: how many, bytes left */
     DisksFlush *flush;             /* begun when the end came near */
-    int64_t start_ns, connected_ns, stop_ns, end_ns;
+    int64_t start_ns, connected_ns, stop_ns, left_ns, end_ns;
     uint64_t expected_downtime_ms;
     RamStats stats;
     uint64_t remaining;
@@ -92,6 +102,9 @@ static void outgoing_close(Outgoing *o)
 {
     source_drop(&o->io);
     source_drop(&o->window);
+    source_drop(&o->answers);
+    stream_free(&o->back.in);
+    o->m->throttle = 0;
     if (o->save) {
         o->stats = *ram_save_stats(o->save);
         o->remaining = o->status == MIGRATION_COMPLETED ? 0 : ram_save_remaining(o->save);
@@ -135,8 +148,28 @@ static void outgoing_abandon(Outgoing *o, MigrationStatus s)
     }
 }
 
+/* The guest has left and the channel is broken: here it must not run again. */
+static void outgoing_lost(Outgoing *o)
+{
+    machine_set_run_state(o->m, RUN_POSTMIGRATE);
+    source_drop(&o->io);
+    source_drop(&o->window);
+    source_drop(&o->answers);
+    channel_close(&o->ch);
+    outgoing_set_status(o, MIGRATION_POSTCOPY_PAUSED);
+}
+
+static bool outgoing_left(const Outgoing *o)
+{
+    return o->status >= MIGRATION_POSTCOPY_ACTIVE && o->status < MIGRATION_COMPLETED;
+}
+
 static void outgoing_fail(Outgoing *o, const char *what, int code)
 {
+    if (outgoing_left(o)) {
+        outgoing_lost(o);
+        return;
+    }
     error_errno(&o->err, code, "%s", what);
     outgoing_abandon(o, MIGRATION_FAILED);
 }
@@ -149,7 +182,7 @@ static void outgoing_write_failed(Outgoing *o, int code)
 
 static void outgoing_complete(Outgoing *o)
 {
-    machine_set_run_state(o->m, RUN_POSTMIGRATE);
+    if (!outgoing_left(o)) machine_set_run_state(o->m, RUN_POSTMIGRATE);
     outgoing_finish(o, MIGRATION_COMPLETED);
 }
 
@@ -160,6 +193,7 @@ static gboolean outgoing_answer(gpointer opaque)
     bool ok, waited = host_ns() - o->end_ns > ANSWER_MS * NS_PER_MS;
     char c;
 
+    if (o->save->return_path) return G_SOURCE_CONTINUE;
     if (o->ch.socket) {
         ssize_t n = recv(o->ch.fd, &c, 1, MSG_DONTWAIT);
 
@@ -191,11 +225,24 @@ static void outgoing_await_answer(Outgoing *o)
 {
     source_drop(&o->io);
     o->end_ns = host_ns();
-    if (o->ch.socket)
+    if (o->ch.socket && !o->save->return_path)
         shutdown(o->ch.fd, SHUT_WR);
-    else
+    else if (!o->ch.socket)
         channel_close(&o->ch);
     o->io = outgoing_attach(o, g_timeout_source_new(1), outgoing_answer);
+}
+
+static bool outgoing_give_up(Outgoing *o)
+{
+    outgoing_set_status(o, MIGRATION_DEVICE);
+    o->disks_given = true;
+    if (!disks_give_up(o->m, &o->err)) {
+        outgoing_abandon(o, MIGRATION_FAILED);
+        return false;
+    }
+    o->save->postcopy = o->want_postcopy;
+    if (o->want_postcopy) postcopy_out_package(o->save, o->back.stasis);
+    return true;
 }
 
 static bool outgoing_switchover(Outgoing *o)
@@ -203,11 +250,12 @@ static bool outgoing_switchover(Outgoing *o)
     o->stop_ns = host_ns();
     machine_stop(o->m, RUN_FINISH_MIGRATE);
     disks_drain(o->m);
-    outgoing_set_status(o, MIGRATION_DEVICE);
-    o->disks_given = true;
-    if (disks_give_up(o->m, &o->err)) return true;
-    outgoing_abandon(o, MIGRATION_FAILED);
-    return false;
+    if (!o->passed) {
+        source_drop(&o->io);
+        outgoing_set_status(o, MIGRATION_PRE_SWITCHOVER);
+        return false;
+    }
+    return outgoing_give_up(o);
 }
 
 /* What may stay dirty for the stop to be short enough. */
@@ -249,15 +297,41 @@ static size_t outgoing_piece(const Outgoing *o)
 static bool outgoing_produce(Outgoing *o)
 {
     if (o->status == MIGRATION_ACTIVE) {
-        bool more = save_iterate(o->save, outgoing_piece(o));
+        bool more;
 
+        if (o->want_postcopy) return outgoing_switchover(o);
+        more = save_iterate(o->save, outgoing_piece(o));
         return outgoing_round(o, more);
     }
-    save_complete(o->save, PIECE);
+    if (o->save->postcopy && o->status == MIGRATION_DEVICE) {
+        outgoing_set_status(o, MIGRATION_POSTCOPY_ACTIVE); /* all of the package is written */
+        machine_set_run_state(o->m, RUN_POSTMIGRATE);
+        o->left_ns = host_ns();
+    }
+    if (o->save->postcopy)
+        save_postcopy(o->save, PIECE_POSTCOPY);
+    else
+        save_complete(o->save, PIECE);
     if (stream_ok(&o->save->st)) return true;
     o->err = o->save->st.err;
     outgoing_abandon(o, MIGRATION_FAILED);
     return false;
+}
+
+/* A guest that writes faster than the channel takes is slowed, just as much as it needs: what is
+ * dirty has to fall on a line that ends once 1.5 times its RAM has gone out. */
+static void outgoing_converge(Outgoing *o)
+{
+    const RamStats *s = ram_save_stats(o->save);
+    double sent = (double)((s->normal + s->duplicate) << PAGE_BITS), total = (double)s->total;
+    double excess, left;
+
+    o->m->throttle = 0;
+    if (o->status != MIGRATION_ACTIVE) return;
+    left = (double)save_pending(o->save);
+    excess = (left - (total - sent / 1.5)) / total;
+    if (left <= (double)outgoing_threshold(o) || excess <= 0) return;
+    o->m->throttle = (unsigned)CLAMP(excess * THROTTLE_STEEP, 0, THROTTLE_MAX);
 }
 
 static void outgoing_account(Outgoing *o, size_t n)
@@ -269,6 +343,7 @@ static void outgoing_account(Outgoing *o, size_t n)
     o->bandwidth = (double)o->window_bytes / (double)elapsed;
     o->window_start = now;
     o->window_bytes = 0;
+    outgoing_converge(o);
 }
 
 /* A round may end before the first window does: what was seen so far has to do. */
@@ -298,10 +373,12 @@ static gboolean outgoing_window_over(gpointer opaque)
  * was written takes at the limit.  Once the guest stands, nothing is held back. */
 static bool outgoing_rest(Outgoing *o)
 {
-    uint64_t limit = migration_parameters(o->m)->max_bandwidth;
+    const MigrationParameters *p = migration_parameters(o->m);
+    bool late = o->status == MIGRATION_POSTCOPY_ACTIVE;
+    uint64_t limit = late ? p->max_postcopy_bandwidth : p->max_bandwidth;
     int64_t elapsed_ms = (host_ns() - o->window_start) / NS_PER_MS, left_ms;
 
-    if (o->status != MIGRATION_ACTIVE || !limit) return false;
+    if ((o->status != MIGRATION_ACTIVE && !late) || !limit) return false;
     if (o->window_bytes < limit / 1000 * WINDOW_MS + limit % 1000 * WINDOW_MS / 1000) return false;
     left_ms = MAX_OF((int64_t)(o->window_bytes * 1000 / limit), WINDOW_MS) - elapsed_ms;
     source_drop(&o->io);
@@ -349,6 +426,49 @@ static gboolean outgoing_pump(gint fd, GIOCondition cond, gpointer opaque)
     return outgoing_going(o) && o->io ? G_SOURCE_CONTINUE : G_SOURCE_REMOVE;
 }
 
+/* Only a socket goes both ways. */
+static bool outgoing_answered(const Outgoing *o)
+{
+    return o->ch.socket &&
+           (capability_on(o->m, "return-path") || capability_on(o->m, "postcopy-ram"));
+}
+
+/* The far side has spoken its last word, or is gone without. */
+static void outgoing_last_word(Outgoing *o, bool gone)
+{
+    bool written = o->save->state == SAVE_DONE && !stream_left(&o->save->st);
+
+    if (!gone && !o->back.code && written) {
+        outgoing_complete(o);
+    } else if (outgoing_left(o)) {
+        outgoing_lost(o);
+    } else {
+        error_set(&o->err, "The destination %s", gone ? "has gone" : "has failed");
+        outgoing_abandon(o, MIGRATION_FAILED);
+    }
+}
+
+static gboolean outgoing_answers(gint fd, GIOCondition cond, gpointer opaque)
+{
+    Outgoing *o = opaque;
+    uint8_t buf[4096];
+    ssize_t n = read(fd, buf, sizeof(buf));
+
+    (void)cond;
+    if (n < 0 && (errno == EAGAIN || errno == EINTR)) return G_SOURCE_CONTINUE;
+    if (n > 0) stream_put(&o->back.in, buf, (size_t)n);
+    if (n > 0 && !return_path_parse(&o->back, o->save, &o->err)) {
+        if (outgoing_left(o))
+            outgoing_lost(o);
+        else
+            outgoing_abandon(o, MIGRATION_FAILED);
+        return G_SOURCE_REMOVE;
+    }
+    if (n > 0 && !o->back.shut) return G_SOURCE_CONTINUE;
+    outgoing_last_word(o, !o->back.shut);
+    return G_SOURCE_REMOVE;
+}
+
 static gboolean outgoing_connected(gint fd, GIOCondition cond, gpointer opaque)
 {
     Outgoing *o = opaque;
@@ -361,7 +481,11 @@ static gboolean outgoing_connected(gint fd, GIOCondition cond, gpointer opaque)
     o->ch.pending = false;
     source_drop(&o->io);
     o->connected_ns = o->window_start = host_ns();
-    o->save = save_begin(o->m, true);
+    o->save = save_begin(o->m, true, outgoing_answered(o));
+    if (o->save->return_path) {
+        o->answers = g_unix_fd_source_new(o->ch.fd, G_IO_IN);
+        outgoing_attach(o, o->answers, G_SOURCE_FUNC(outgoing_answers));
+    }
     o->save->run_state = o->was_running ? RUN_RUNNING : RUN_PAUSED;
     outgoing_set_status(o, MIGRATION_ACTIVE);
     outgoing_window_over(o);
@@ -383,7 +507,9 @@ static void outgoing_clear(Outgoing *o)
     Machine *m = o->m;
 
     g_free(o->where);
+    save_end(o->save); /* of one that was lost */
     *o = (Outgoing){ .m = m, .ch = { .fd = -1 } };
+    o->passed = !capability_on(m, "pause-before-switchover");
 }
 
 bool outgoing_start(Machine *m, const char *uri, Sink *getfd, Sink *waiter, Error *err)
@@ -413,7 +539,32 @@ void outgoing_cancel(Machine *m)
 {
     Outgoing *o = outgoing_get(m);
 
-    if (outgoing_going(o)) outgoing_abandon(o, MIGRATION_CANCELLED);
+    if (outgoing_going(o) && !outgoing_left(o)) outgoing_abandon(o, MIGRATION_CANCELLED);
+}
+
+bool outgoing_start_postcopy(Machine *m, Error *err)
+{
+    Outgoing *o = outgoing_get(m);
+
+    if (!capability_on(m, "postcopy-ram"))
+        return error_set(err, "Enable postcopy with migrate_set_capability before the start of "
+                              "migration");
+    if (!outgoing_going(o))
+        return error_set(err, "Postcopy must be started after migration has been started");
+    o->want_postcopy = true;
+    return true;
+}
+
+bool outgoing_continue(Machine *m, const char *state, Error *err)
+{
+    Outgoing *o = outgoing_get(m);
+
+    if (o->status != MIGRATION_PRE_SWITCHOVER || strcmp(state, "pre-switchover"))
+        return error_set(
+            err, "Migration not in expected state: %s", migration_status_name(o->status));
+    o->passed = true;
+    if (outgoing_give_up(o)) outgoing_window_over(o);
+    return true;
 }
 
 static void outgoing_destroy(void *slot)
@@ -437,7 +588,8 @@ void outgoing_info(Machine *m, MigrationInfo *i)
     i->total_ms = (end - o->start_ns) / NS_PER_MS;
     if (o->status == MIGRATION_SETUP) return;
     i->has_times = true;
-    i->downtime_ms = completed ? (o->end_ns - o->stop_ns) / NS_PER_MS : -1;
+    i->downtime_ms =
+        completed ? ((o->left_ns ? o->left_ns : o->end_ns) - o->stop_ns) / NS_PER_MS : -1;
     i->expected_downtime_ms = completed          ? -1
                               : o->bandwidth > 0 ? (int64_t)o->expected_downtime_ms
                                                  : (int64_t)migration_parameters(m)->downtime_limit;

@@ -5,8 +5,14 @@
  *   none -> setup      outgoing_start: the channel is being opened
  *   setup -> active    outgoing_connected: RAM goes out in rounds while the guest runs
  *   active -> device   outgoing_switchover: guest stopped, disks given up, the rest goes out
+ *   active -> pre-switchover -> device   where pause-before-switchover is on: guest stopped,
+ *                      outgoing_continue goes on
+ *   device -> postcopy-active   outgoing_produce: migrate_start_postcopy has come, the guest is
+ *                      over there, the rest of its RAM goes after it
+ *   postcopy-active -> completed   outgoing_last_word: the far side has every page
+ *   postcopy-active -> postcopy-paused   outgoing_lost: the channel broke; the guest is not here
  *   device -> completed  outgoing_complete: all is written and the far side has it
- *   any -> cancelled, failed   outgoing_abandon: the guest runs on here, with its disks
+ *   before postcopy-active -> cancelled, failed   outgoing_abandon: the guest runs on here, with its disks
  */
 #pragma once
 
@@ -36,6 +42,10 @@ MigrationStatus outgoing_status(Machine *m);
 /* waiter (may be NULL) gets sink_done when all is over. */
 bool outgoing_start(Machine *m, const char *uri, Sink *getfd, Sink *waiter, Error *err);
 void outgoing_cancel(Machine *m);
+/* The guest goes at once, its RAM follows. */
+bool outgoing_start_postcopy(Machine *m, Error *err);
+/* Out of pre-switchover, which state has to name. */
+bool outgoing_continue(Machine *m, const char *state, Error *err);
 bool outgoing_under_way(Machine *m);
 /* Fills what info.h says of this side; there is a migration. */
 void outgoing_info(Machine *m, struct MigrationInfo *i);

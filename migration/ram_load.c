@@ -26,6 +26,7 @@ static bool ram_load_add(LoadRun *run, RamBlock *block)
         return false;
     }
     b->received = g_malloc0(block->size >> PAGE_BITS);
+    b->requested = g_malloc0(block->size >> PAGE_BITS);
     b->next = run->blocks;
     run->blocks = b;
     return true;
@@ -81,16 +82,35 @@ static bool ram_load_where(LoadRun *run, Stream *st, uint64_t word, LoadBlock **
     return true;
 }
 
-static void ram_load_zero(Stream *st, LoadBlock *b, uint64_t off)
+/* A page that comes while the guest runs: once it is here, it is the guest's. */
+static void ram_load_late(LoadBlock *b, uint64_t off, const uint8_t *data)
+{
+    uint64_t page = off >> PAGE_BITS;
+
+    if (b->received[page]) return;
+    b->received[page] = 1;
+    ram_block_write(b->block, off, data, PAGE_SIZE);
+    ram_page_arrived(b->block, page);
+}
+
+static void ram_load_zero(LoadRun *run, Stream *st, LoadBlock *b, uint64_t off)
 {
     uint8_t fill = stream_get_u8(st);
 
     if (!stream_ok(st) || !b) return;
-    if (fill || b->received[off >> PAGE_BITS]) memset(b->host + off, fill, PAGE_SIZE);
+    if (run->committed) {
+        uint8_t page[PAGE_SIZE];
+
+        memset(page, fill, sizeof(page));
+        ram_load_late(b, off, page);
+        return;
+    }
+    if (fill || b->received[off >> PAGE_BITS] || run->postcopy)
+        memset(b->host + off, fill, PAGE_SIZE);
     b->received[off >> PAGE_BITS] = 1;
 }
 
-static void ram_load_page(Stream *st, LoadBlock *b, uint64_t off)
+static void ram_load_page(LoadRun *run, Stream *st, LoadBlock *b, uint64_t off)
 {
     if (!b) {
         stream_skip(st, PAGE_SIZE);
@@ -98,6 +118,11 @@ static void ram_load_page(Stream *st, LoadBlock *b, uint64_t off)
     }
     if (stream_left(st) < PAGE_SIZE) {
         st->starved = true;
+        return;
+    }
+    if (run->committed) {
+        ram_load_late(b, off, st->data + st->pos);
+        stream_skip(st, PAGE_SIZE);
         return;
     }
     stream_get(st, b->host + off, PAGE_SIZE);
@@ -117,10 +142,10 @@ void ram_load_record(LoadRun *run, Stream *st, int version, bool *end)
     case RAM_EOS: *end = true; return;
     case RAM_MEM_SIZE: ram_load_list(run, st, off); return;
     case RAM_ZERO:
-        if (ram_load_where(run, st, word, &b)) ram_load_zero(st, b, off);
+        if (ram_load_where(run, st, word, &b)) ram_load_zero(run, st, b, off);
         break;
     case RAM_PAGE:
-        if (ram_load_where(run, st, word, &b)) ram_load_page(st, b, off);
+        if (ram_load_where(run, st, word, &b)) ram_load_page(run, st, b, off);
         break;
     default:
         stream_fail(st, "Unknown combination of migration flags: 0x%" PRIx64, word & RAM_FLAGS);
@@ -131,17 +156,43 @@ void ram_load_record(LoadRun *run, Stream *st, int version, bool *end)
     if (!stream_ok(st)) run->skipping_block = skipping;
 }
 
+/* The guest will run before these pages have come. */
+static void ram_load_arm(LoadRun *run)
+{
+    for (LoadBlock *b = run->blocks; b; b = b->next)
+        for (uint64_t p = 0; p < b->block->size >> PAGE_BITS; p++)
+            if (!b->received[p]) ram_watch(b->block, p, 1, WATCH_ABSENT);
+}
+
 bool ram_load_commit(LoadRun *run, Error *err)
 {
     for (LoadBlock *b = run->blocks; b; b = b->next)
         for (uint64_t p = 0; p < b->block->size >> PAGE_BITS; p++)
-            if (!b->received[p])
+            if (!b->received[p] && run->postcopy != LOAD_RUNNING)
                 memcpy(b->host + (p << PAGE_BITS), b->block->host + (p << PAGE_BITS), PAGE_SIZE);
     for (LoadBlock *b = run->blocks; b; b = b->next) {
         if (!ram_block_adopt(b->block, b->fd, b->host, err)) return false;
         b->host = NULL;
     }
+    if (run->postcopy == LOAD_RUNNING) ram_load_arm(run);
     return true;
+}
+
+bool ram_load_discard(LoadRun *run, const char *name, uint64_t start, uint64_t len)
+{
+    LoadBlock *b = ram_load_find(run, name);
+
+    if (!b) return !strncmp(name, "/rom@", 5);
+    if (start > b->block->size || len > b->block->size - start) return false;
+    for (uint64_t p = start >> PAGE_BITS; p < (start + len) >> PAGE_BITS; p++) b->received[p] = 0;
+    return true;
+}
+
+bool ram_load_missing(LoadRun *run)
+{
+    for (LoadBlock *b = run->blocks; b; b = b->next)
+        if (memchr(b->received, 0, b->block->size >> PAGE_BITS)) return true;
+    return false;
 }
 
 void ram_load_free(LoadRun *run)
@@ -155,6 +206,7 @@ void ram_load_free(LoadRun *run)
             close(b->fd);
         }
         g_free(b->received);
+        g_free(b->requested);
         g_free(b);
     }
 }

@@ -18,7 +18,14 @@ struct RamSave {
     uint64_t page;
     RamBlock *named; /* whose name the last record gave */
     RamStats stats;
+    GQueue requests;     /* RamRequest */
+    RamBlock *requested; /* the block of the last one */
 };
+
+typedef struct RamRequest {
+    RamBlock *block;
+    uint64_t page;
+} RamRequest;
 
 static gint ram_longest_first(gconstpointer a, gconstpointer b)
 {
@@ -155,18 +162,50 @@ static bool ram_iterate(SaveRun *run, Stream *st, size_t max)
     return true;
 }
 
+bool ram_save_request(SaveRun *run, const char *name, uint64_t start, uint64_t len)
+{
+    RamSave *r = run->ram;
+    RamBlock *b = *name ? ram_block_find(run->m, name) : r->requested;
+
+    if (!b || start > b->size || len > b->size - start || (start | len) & PAGE_MASK) return false;
+    r->requested = b;
+    r->stats.requests++;
+    for (uint64_t at = start; at < start + len; at += PAGE_SIZE) {
+        RamRequest *q = g_new(RamRequest, 1);
+
+        *q = (RamRequest){ b, at >> PAGE_BITS };
+        g_queue_push_tail(&r->requests, q);
+    }
+    return true;
+}
+
+/* What was asked for and has not gone meanwhile. */
+static void ram_serve_requests(RamSave *r, Stream *st)
+{
+    RamRequest *q;
+
+    while ((q = g_queue_pop_head(&r->requests))) {
+        if (!ram_is_clean(q->block, q->page, WATCH_MIGRATION)) {
+            ram_put_page(r, st, q->block, q->page);
+            ram_watch(q->block, q->page, 1, WATCH_MIGRATION);
+        }
+        g_free(q);
+    }
+}
+
 static bool ram_complete(SaveRun *run, Stream *st, size_t max)
 {
     RamSave *r = run->ram;
     size_t before = st->size;
 
+    ram_serve_requests(r, st);
     if (!ram_sweep(run, st, max) && run->live && ram_pending(run)) {
         r->block = 0;
         migration_event_pass(run->m, ++r->stats.rounds);
         ram_sweep(run, st, max);
     }
     stream_put_be64(st, RAM_EOS);
-    ram_account(r, st, before, &r->stats.downtime);
+    ram_account(r, st, before, run->postcopy ? &r->stats.postcopy : &r->stats.downtime);
     return true;
 }
 
@@ -176,6 +215,7 @@ static void ram_cleanup(SaveRun *run)
 
     if (!r) return;
     for (guint i = 0; i < r->blocks->len; i++) ram_unwatch(r->blocks->pdata[i], WATCH_MIGRATION);
+    g_queue_clear_full(&r->requests, g_free);
     g_ptr_array_free(r->blocks, TRUE);
     g_free(r);
     run->ram = NULL;

@@ -8,9 +8,12 @@
 
 #include "migration/capability.h"
 #include "migration/globalstate.h"
+#include "migration/incoming.h"
+#include "migration/postcopy_out.h"
 
 bool save_allowed(Machine *m, Error *err)
 {
+    if (incoming_late(m)) return error_set(err, "The guest's RAM is still arriving");
     EACH_DEVICE (dev, m)
         if (dev->cls->unmigratable)
             return error_set(err, "State blocked by non-migratable device '%s': %s", dev->id,
@@ -60,15 +63,17 @@ void save_section_body(Stream *st, Section *sec)
 
 static const IterableOps *section_iterable(const Section *sec) { return sec->iterable; }
 
-SaveRun *save_begin(Machine *m, bool live)
+SaveRun *save_begin(Machine *m, bool live, bool return_path)
 {
     SaveRun *run = g_new0(SaveRun, 1);
 
     run->m = m;
     run->live = live;
+    run->return_path = return_path;
     run->run_state = m->run_state;
     stream_init(&run->st);
     save_header(run);
+    if (return_path) postcopy_out_advise(run);
     for (Section *s = m->sections; s; s = s->next) {
         if (!s->iterable) continue;
         save_section_header(&run->st, s, SECTION_START);
@@ -102,10 +107,8 @@ uint64_t save_pending(SaveRun *run)
     return n;
 }
 
-static void save_devices(SaveRun *run)
+void save_devices(SaveRun *run)
 {
-    char *desc;
-
     globalstate_set(run->m, run->run_state);
     for (Section *s = run->m->sections; s; s = s->next) {
         if (s->iterable) continue;
@@ -113,6 +116,12 @@ static void save_devices(SaveRun *run)
         save_section_body(&run->st, s);
         save_section_footer(&run->st, s);
     }
+}
+
+static void save_description(SaveRun *run)
+{
+    char *desc;
+
     stream_put_u8(&run->st, SECTION_EOF);
     if (run->no_vmdesc) return;
     desc = vmdesc_text(run->m);
@@ -146,6 +155,16 @@ bool save_complete(SaveRun *run, size_t max)
         run->state = SAVE_DEVICES;
     if (run->state != SAVE_DEVICES) return run->state == SAVE_DONE;
     save_devices(run);
+    save_description(run);
+    run->state = SAVE_DONE;
+    return true;
+}
+
+bool save_postcopy(SaveRun *run, size_t max)
+{
+    run->state = SAVE_COMPLETE_RAM;
+    if (!save_complete_iterables(run, max)) return false;
+    stream_put_u8(&run->st, SECTION_EOF);
     run->state = SAVE_DONE;
     return true;
 }

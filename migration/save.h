@@ -52,16 +52,23 @@ struct SaveRun {
     bool live; /* the guest runs meanwhile: dirty pages are tracked */
     bool no_vmdesc;
     enum { SAVE_ITERATE, SAVE_COMPLETE_RAM, SAVE_DEVICES, SAVE_DONE } state;
+    bool postcopy;      /* the guest has left */
+    bool return_path;   /* the far side answers */
     RunState run_state; /* what globalstate will say */
 };
 
-/* live: the guest goes on running while save_iterate is called. */
-SaveRun *save_begin(Machine *m, bool live);
+/* live: the guest goes on running while save_iterate is called.  return_path: the far side can
+ * answer. */
+SaveRun *save_begin(Machine *m, bool live, bool return_path);
 /* About max bytes more of the iterable sections; false: only what save_complete writes is left. */
 bool save_iterate(SaveRun *run, size_t max);
 /* The guest is stopped.  About max bytes more; true once the stream is whole. */
 bool save_complete(SaveRun *run, size_t max);
 uint64_t save_pending(SaveRun *run);
+/* Every section that is not iterable, as it is now. */
+void save_devices(SaveRun *run);
+/* Post-copy, the guest has left: about max bytes more; true once the stream is whole. */
+bool save_postcopy(SaveRun *run, size_t max);
 void save_end(SaveRun *run);
 
 /* Why the machine cannot be saved (a device says so), or true. */

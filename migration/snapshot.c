@@ -244,7 +244,7 @@ void snapshot_save(Machine *m, const char *name, const SnapshotChoice *choice,
     }
     snapshot_job_stop_guest(j, RUN_SAVE_VM);
     save_fill_info(j);
-    j->save = save_begin(m, false);
+    j->save = save_begin(m, false, false);
     j->save->run_state = j->was_running ? RUN_RUNNING : RUN_PAUSED;
     j->total = save_pending(j->save);
     save_next_piece(j);
@@ -353,6 +353,7 @@ static void load_piece_done(BlockReq *req)
     snapshot_job_tell(j);
     switch (load_step(j->load)) {
     case LOAD_MORE: load_next_piece(j); return;
+    case LOAD_RUN:
     case LOAD_DONE: load_switch(j); return;
     case LOAD_FAILED: break;
     }

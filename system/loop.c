@@ -33,6 +33,7 @@ typedef struct Loop {
     GSource *timer;
     double insns_per_ns;
     int64_t polled_ns;                   /* host time of the last look at host events */
+    int64_t rest_until_ns;               /* host time: the CPU rests, as m->throttle has it */
     int64_t torture_every, torture_next; /* in executed instructions; 0: off */
     GSource *signals[3];
 } Loop;
@@ -219,6 +220,9 @@ static void loop_run(Loop *l, int64_t max_ns)
 
     if (!m->clock.icount) loop_measure(l, done, end - start);
     loop_torture(l);
+    if (m->throttle)
+        l->rest_until_ns =
+            end + (end - start) * (int64_t)m->throttle / (int64_t)(100 - m->throttle);
     if (why == CPU_BLOCKED) {
         /* The page that the CPU waits for comes by a host event. */
         loop_wait(l, loop_limit(max_ns < 0 ? 100 * NS_PER_MS : max_ns));
@@ -226,6 +230,17 @@ static void loop_run(Loop *l, int64_t max_ns)
         l->polled_ns = end;
         g_main_context_iteration(m->ctx, FALSE);
     }
+}
+
+/* Nothing but time passes: instructions are counted as ever, so -icount stays exact. */
+static void loop_rest(Loop *l, int64_t max_ns)
+{
+    Clock *c = &l->m->clock;
+    int64_t deadline = clock_deadline(c), until = l->rest_until_ns;
+
+    if (!c->icount && deadline != INT64_MAX)
+        until = MIN_OF(until, host_ns() + MAX_OF(deadline - clock_now(c), 0));
+    loop_wait(l, MIN_OF(until, loop_limit(max_ns)));
 }
 
 bool machine_step(Machine *m, int64_t max_ns)
@@ -243,7 +258,9 @@ bool machine_step(Machine *m, int64_t max_ns)
     }
     clock_run_timers(&m->clock);
     if (m->shutdown_requested || m->reset_requested || !machine_running(m)) return true;
-    if (cpu_idle(m)) {
+    if (l->rest_until_ns > host_ns()) {
+        loop_rest(l, max_ns);
+    } else if (cpu_idle(m)) {
         loop_idle(l, max_ns);
     } else {
         loop_run(l, max_ns);

@@ -76,7 +76,7 @@ static Machine *make_filled(void)
 
 static void save_all(Machine *m, Stream *out, size_t piece)
 {
-    SaveRun *run = save_begin(m, false);
+    SaveRun *run = save_begin(m, false, false);
 
     while (!save_complete(run, piece)) {}
     stream_init(out);

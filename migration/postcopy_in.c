@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The return path from where a guest arrives: echoes, demands for absent pages, the last word.
+ *
+ * An access to an absent page (by the CPU, whose slice ends, or by a device, whose DMA waits) comes
+ * here as a request, which goes out once; the page comes with the stream like any other.
+ */
+#include "migration/postcopy_in.h"
+
+#include <errno.h>
+#include <glib-unix.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "migration/command.h"
+#include "util/bits.h"
+
+struct PostcopyIn {
+    LoadRun *run;
+    int fd;
+    GSource *writable; /* while answers wait for room */
+    bool listening;
+};
+
+PostcopyIn *postcopy_in_new(LoadRun *run, int fd)
+{
+    PostcopyIn *p = g_new0(PostcopyIn, 1);
+
+    p->run = run;
+    p->fd = fd;
+    return p;
+}
+
+static void postcopy_request(void *opaque, RamBlock *b, uint64_t page)
+{
+    PostcopyIn *p = opaque;
+    uint8_t msg[13 + 255];
+    size_t len = strlen(b->idstr);
+
+    for (LoadBlock *l = p->run->blocks; l; l = l->next) {
+        if (l->block != b) continue;
+        if (l->requested[page]) return;
+        l->requested[page] = 1;
+    }
+    store_be64(msg, page << PAGE_BITS);
+    store_be32(msg + 8, PAGE_SIZE);
+    msg[12] = (uint8_t)len;
+    memcpy(msg + 13, b->idstr, len);
+    load_answer(p->run, RP_REQ_PAGES_ID, msg, (uint16_t)(13 + len));
+    postcopy_in_flush(p);
+}
+
+void postcopy_in_listen(PostcopyIn *p)
+{
+    PageSource src = { postcopy_request, p };
+
+    p->listening = true;
+    mem_set_page_source(p->run->m, &src);
+}
+
+static gboolean postcopy_writable(gint fd, GIOCondition cond, gpointer opaque)
+{
+    PostcopyIn *p = opaque;
+
+    (void)fd;
+    (void)cond;
+    g_source_unref(p->writable);
+    p->writable = NULL;
+    postcopy_in_flush(p);
+    return G_SOURCE_REMOVE;
+}
+
+void postcopy_in_flush(PostcopyIn *p)
+{
+    Stream *st = &p->run->answers;
+
+    while (stream_left(st)) {
+        ssize_t n = write(p->fd, st->data + st->pos, stream_left(st));
+
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) break; /* a far side that has gone is seen by the reader */
+        st->pos += (size_t)n;
+    }
+    stream_discard(st, st->pos);
+    if (!stream_left(st) || p->writable || errno != EAGAIN) return;
+    p->writable = g_unix_fd_source_new(p->fd, G_IO_OUT);
+    g_source_set_callback(p->writable, G_SOURCE_FUNC(postcopy_writable), p, NULL);
+    g_source_attach(p->writable, p->run->m->ctx);
+}
+
+void postcopy_in_end(PostcopyIn *p, bool ok)
+{
+    uint8_t status[4];
+
+    if (!p) return;
+    store_be32(status, !ok);
+    if (p->run->return_path) load_answer(p->run, RP_SHUT, status, sizeof(status));
+    postcopy_in_flush(p);
+    if (p->writable) {
+        g_source_destroy(p->writable);
+        g_source_unref(p->writable);
+    }
+    if (p->listening) mem_set_page_source(p->run->m, NULL);
+    g_free(p);
+}
