@@ -12,7 +12,8 @@
  *   postcopy-active -> completed   outgoing_last_word: the far side has every page
  *   postcopy-active -> postcopy-paused   outgoing_lost: the channel broke; the guest is not here
  *   device -> completed  outgoing_complete: all is written and the far side has it
- *   before postcopy-active -> cancelled, failed   outgoing_abandon: the guest runs on here, with its disks
+ *   before postcopy-active -> cancelled, failed   outgoing_abandon: the guest runs on here, with
+ *                      its disks
  */
 #pragma once
 

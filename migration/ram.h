@@ -28,8 +28,8 @@ typedef struct RamStats {
 } RamStats;
 
 bool ram_register(Machine *m, Error *err);
-/* Post-copy: pages that the far side waits for, sent first.  name "": the block of the last request.
- * False where there are no such pages. */
+/* Post-copy: pages that the far side waits for, sent first.  name "": the block of the last
+ * request.  False where there are no such pages. */
 bool ram_save_request(SaveRun *run, const char *name, uint64_t start, uint64_t len);
 const RamStats *ram_save_stats(const SaveRun *run);
 /* Bytes of pages that are dirty now. */
