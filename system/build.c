@@ -2,7 +2,8 @@
 /*
  * From a command line to a machine.  The order matters: what a device is attached to exists before
  * the device; sections that are no device's are registered before the board, as the stream has
- * them; the monitors attach to shared lines after the devices.
+ * them; the monitors come last: they attach to shared lines after the devices, and greet only where all
+ * went well.
  */
 #include "system/build.h"
 
@@ -96,8 +97,8 @@ Machine *machine_build(CommandLine *cl, GMainContext *ctx, Error *err)
     build_clock(m, cl);
     if (build_log(m, cl, err) && build_chardevs(m, cl, err) && build_drives(m, cl, err) &&
         migration_init(m, err) && build_networks(m, cl, err) && machine_init(m, err) &&
-        build_filters(m, cl, err) && build_monitors(m, cl, err) && build_display(m, cl, err) &&
-        build_start_state(m, cl, err)) {
+        build_filters(m, cl, err) && build_display(m, cl, err) && build_start_state(m, cl, err) &&
+        build_monitors(m, cl, err)) {
         if (cl->torture) machine_set_torture(m, cl->torture);
         return m;
     }

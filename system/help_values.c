@@ -6,8 +6,64 @@
 #include "net/net.h"
 #include "system/options.h"
 #include "ui/ui.h"
+#include "util/chardev.h"
 
 bool option_wants_help(const char *arg) { return !strcmp(arg, "help") || !strcmp(arg, "?"); }
+
+/* The keys of options whose values are not listed by a set. */
+static const struct {
+    const char *option, *keys;
+} help_key_lists[] = {
+    { "m", "  size=<size> - with an optional suffix K, M or G" },
+    { "smp", "  cpus=<1>" },
+    { "boot", "  order=<drives> - of a (floppy), c (disk), d (CD-ROM), n (network)\n"
+              "  once=<drives> - for the first boot alone\n"
+              "  menu=<bool>\n"
+              "  splash-time=<ms> - how long the menu waits\n"
+              "  strict=<bool>" },
+    { "rtc", "  base=<utc, localtime, or a date as 2006-06-17T16:01:21>\n"
+             "  clock=<host, rt or vm>\n"
+             "  driftfix=<none>" },
+    { "icount", "  shift=<0 to 10> - an instruction takes 2^shift ns\n"
+                "  sleep=<bool> - whether an idle guest waits for real time\n"
+                "  align=<off>" },
+    { "name", "  guest=<str>\n  process=<str>\n  debug-threads=<bool>" },
+    { "global", "  driver=<str>\n  property=<str>\n  value=<str>" },
+    { "mon", "  chardev=<id of a -chardev>\n  mode=<readline or control>\n  pretty=<bool>" },
+    { "drive", "  file=<str>\n"
+               "  format=<str> - 'format=help' lists them\n"
+               "  if=<ide or none>\n"
+               "  index=<num>, or bus=<num> and unit=<num>\n"
+               "  media=<disk or cdrom>\n"
+               "  id=<str>\n"
+               "  serial=<str>\n"
+               "  snapshot=<bool>\n"
+               "  readonly=<bool>\n"
+               "  cache=<writeback, writethrough, none, directsync or unsafe>\n"
+               "  werror=<report, ignore, enospc or stop>\n"
+               "  rerror=<report, ignore or stop>" },
+};
+
+bool help_keys(const char *option)
+{
+    for (unsigned i = 0; i < ARRAY_SIZE(help_key_lists); i++) {
+        if (strcmp(help_key_lists[i].option, option)) continue;
+        printf("-%s options:\n%s\n", option, help_key_lists[i].keys);
+        return true;
+    }
+    return false;
+}
+
+void help_line_devices(void)
+{
+    chardev_help();
+    puts("As in '-serial file:F'; also:\n"
+         "  none       no such device\n"
+         "  tcp:       socket, as tcp:HOST:PORT,server=on|off,wait=on|off\n"
+         "  unix:      socket, as unix:PATH,server=on|off,wait=on|off\n"
+         "  mon:       before one of them: shared with a monitor\n"
+         "  chardev:   the -chardev of this id");
+}
 
 static int help_order(gconstpointer a, gconstpointer b)
 {

@@ -6,6 +6,7 @@
 #include "block/block.h"
 #include "net/net.h"
 #include "system/options.h"
+#include "ui/ui.h"
 #include "util/chardev.h"
 #include "util/log.h"
 
@@ -69,7 +70,7 @@ bool opt_floppy(CommandLine *cl, const char *option, const char *arg, Error *err
 
 bool opt_drive(CommandLine *cl, const char *option, const char *arg, Error *err)
 {
-    if (option_wants_help(arg) || !strcmp(arg, "format=help")) {
+    if (!strcmp(arg, "format=help") || !strcmp(arg, "format=?")) {
         block_formats_help();
         return cl->answered = true;
     }
@@ -80,7 +81,7 @@ bool opt_drive(CommandLine *cl, const char *option, const char *arg, Error *err)
 
 bool opt_netdev(CommandLine *cl, const char *option, const char *arg, Error *err)
 {
-    if (option_wants_help(arg)) {
+    if (option_wants_help(arg) || g_str_has_suffix(arg, ",help")) {
         help_netdevs();
         return cl->answered = true;
     }
@@ -112,6 +113,11 @@ bool opt_object(CommandLine *cl, const char *option, const char *arg, Error *err
         puts("List of user creatable objects:\n  filter-dump");
         return cl->answered = true;
     }
+    if (!strcmp(arg, "filter-dump,help")) {
+        puts("filter-dump options:\n  id=<str>\n  netdev=<id of a -netdev>\n  file=<str>\n"
+             "  maxlen=<size> - of a frame, what is longer is cut");
+        return cl->answered = true;
+    }
     Options *o = options_parse(arg, "qom-type", err);
     if (!o) return false;
     const char *type = options_get_or(o, "qom-type", "");
@@ -128,7 +134,7 @@ bool opt_object(CommandLine *cl, const char *option, const char *arg, Error *err
 
 bool opt_chardev(CommandLine *cl, const char *option, const char *arg, Error *err)
 {
-    if (option_wants_help(arg)) {
+    if (option_wants_help(arg) || g_str_has_suffix(arg, ",help")) {
         chardev_help();
         return cl->answered = true;
     }
@@ -143,6 +149,10 @@ bool opt_line(CommandLine *cl, const char *option, const char *arg, Error *err)
                                                     : cl->monitors;
 
     (void)err;
+    if (option_wants_help(arg)) {
+        help_line_devices();
+        return cl->answered = true;
+    }
     opt_keep(uses, option, arg, NULL);
     return true;
 }
@@ -171,11 +181,12 @@ bool opt_mon(CommandLine *cl, const char *option, const char *arg, Error *err)
 
 bool opt_display(CommandLine *cl, const char *option, const char *arg, Error *err)
 {
-    (void)option, (void)err;
+    (void)option;
     if (option_wants_help(arg)) {
         help_displays();
         return cl->answered = true;
     }
+    if (!display_exists(arg, err)) return false;
     g_free(cl->display);
     cl->display = g_strdup(arg);
     return true;

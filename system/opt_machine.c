@@ -264,6 +264,36 @@ bool opt_icount(CommandLine *cl, const char *option, const char *arg, Error *err
 
 /* -- -global, -name, -uuid, -device, -vga -- */
 
+/* The driver by its first name: an alias is replaced. */
+static bool opt_global_check(Options *o, Error *err)
+{
+    const char *driver = options_get(o, "driver"), *property = options_get(o, "property");
+    const DeviceClass *cls = device_class_find(driver);
+    GPtrArray *names = g_ptr_array_new();
+    char *what;
+
+    if (!cls) {
+        SET_EACH (DeviceClass, c, devices) {
+            g_ptr_array_add(names, (void *)c->name);
+        }
+        error_unknown(err, "driver", driver, names);
+        g_ptr_array_unref(names);
+        return false;
+    }
+    for (const Prop *p = cls->props; p && p->name; p++) g_ptr_array_add(names, (void *)p->name);
+    for (unsigned i = 0; i < names->len; i++) {
+        if (strcmp(names->pdata[i], property)) continue;
+        g_ptr_array_unref(names);
+        options_set(o, "driver", cls->name);
+        return true;
+    }
+    what = g_strdup_printf("property of '%s'", cls->name);
+    error_unknown(err, what, property, names);
+    g_free(what);
+    g_ptr_array_unref(names);
+    return false;
+}
+
 bool opt_global(CommandLine *cl, const char *option, const char *arg, Error *err)
 {
     const char *dot = strchr(arg, '.'), *eq = strchr(arg, '=');
@@ -286,6 +316,10 @@ bool opt_global(CommandLine *cl, const char *option, const char *arg, Error *err
             options_free(o);
             return error_set(err, "DRIVER.PROPERTY=VALUE expected");
         }
+    }
+    if (!opt_global_check(o, err)) {
+        options_free(o);
+        return false;
     }
     g_ptr_array_add(cl->config.globals, o);
     return true;

@@ -204,6 +204,8 @@ static bool options_apply(CommandLine *cl, const OptionDef *o, const char *arg, 
         *at = g_strdup(arg);
     } else if (o->flag) {
         *(bool *)((char *)cl + o->flag) = true;
+    } else if (option_wants_help(arg) && help_keys(o->name)) {
+        cl->answered = true;
     } else if (!o->set(cl, o->name, arg, err)) {
         return error_prefix(err, "-%s%s%s: ", o->name, o->arg ? " " : "", o->arg ? arg : "");
     }

@@ -50,6 +50,16 @@ static const DisplayClass *display_find(const char *name, Error *err)
     return NULL;
 }
 
+bool display_exists(const char *text, Error *err)
+{
+    Options *opts = options_parse(text, "type", err);
+    const char *name = opts ? options_get(opts, "type") : NULL;
+    bool ok = opts && (!name || display_find(name, err));
+
+    options_free(opts);
+    return ok;
+}
+
 bool display_open(Machine *m, const char *text, Error *err)
 {
     Options *opts = text ? options_parse(text, "type", err) : options_new();

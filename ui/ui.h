@@ -97,5 +97,7 @@ typedef struct DisplayClass {
 #define DISPLAY(d) SET_ADD(displays, d)
 SET_DECLARE(displays);
 
+/* Whether -display text names one that there is. */
+bool display_exists(const char *text, Error *err);
 /* -display text; NULL: the default. */
 bool display_open(Machine *m, const char *text, Error *err);

@@ -27,6 +27,7 @@ enum { SOCKET_FDS_MAX = 16, SOCKET_DRAIN_MS = 200 };
 typedef struct SocketChardev {
     Chardev chr;
     char *path, *host, *port; /* path: Unix; host and port: TCP */
+    char *full_path;          /* of path: the working directory may change */
     bool server, wait, nodelay;
     uint64_t reconnect_s;
     int listen_fd, fd;
@@ -193,7 +194,7 @@ static gboolean socket_chardev_retry(gpointer opaque)
 {
     SocketChardev *s = opaque;
     bool pending = false;
-    int fd = s->path ? socket_connect_unix_start(s->path, &pending, NULL)
+    int fd = s->path ? socket_connect_unix_start(s->full_path, &pending, NULL)
                      : socket_connect_inet_start(s->host, s->port, &pending, NULL);
 
     if (fd >= 0 && pending) {
@@ -266,6 +267,7 @@ static bool socket_chardev_open(Chardev *chr, Options *opts, Error *err)
 
     s->listen_fd = s->fd = -1;
     s->path = g_strdup(options_get(opts, "path"));
+    if (s->path) s->full_path = g_canonicalize_filename(s->path, NULL);
     s->host = g_strdup(options_get(opts, "host"));
     s->port = g_strdup(options_get(opts, "port"));
     if (!s->path && !(s->host && s->port)) {
@@ -339,10 +341,11 @@ static void socket_chardev_close(Chardev *chr)
     if (s->fd >= 0) close(s->fd);
     if (s->listen_fd >= 0) {
         close(s->listen_fd);
-        if (s->path) unlink(s->path);
+        if (s->path) unlink(s->full_path);
     }
     socket_chardev_drop_fds(s);
     g_free(s->path);
+    g_free(s->full_path);
     g_free(s->host);
     g_free(s->port);
 }

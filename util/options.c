@@ -186,7 +186,7 @@ bool parse_size(const char *text, char default_suffix, uint64_t *out, Error *err
     return true;
 }
 
-/* Levenshtein distance, one row at a time. */
+/* Levenshtein distance, one row at a time; upper and lower case are alike. */
 static unsigned edit_distance(const char *a, const char *b)
 {
     size_t n = strlen(b);
@@ -198,7 +198,7 @@ static unsigned edit_distance(const char *a, const char *b)
 
         row[0] = (unsigned)i + 1;
         for (size_t j = 0; j < n; j++) {
-            unsigned cost = diagonal + (a[i] != b[j]);
+            unsigned cost = diagonal + (g_ascii_tolower(a[i]) != g_ascii_tolower(b[j]));
 
             diagonal = row[j + 1];
             row[j + 1] = MIN_OF(cost, MIN_OF(row[j], diagonal) + 1);

@@ -36,7 +36,24 @@ def answers():
             ("-vga help", r".*std .*"),
             ("-d help", r".*\nguest_errors .*"),
             ("-object help", r".*filter-dump\n"),
-            ("-accel help", r".*\ntcg\n")]:
+            ("-accel help", r".*\ntcg\n"),
+            ("-boot help", r"-boot options:\n  order=.*once=.*menu=.*"),
+            ("-rtc help", r"-rtc options:\n  base=.*clock=.*"),
+            ("-icount ?", r"-icount options:\n  shift=.*sleep=.*"),
+            ("-m help", r"-m options:\n  size=.*"),
+            ("-smp help", r"-smp options:\n  cpus=.*"),
+            ("-name help", r"-name options:\n  guest=.*"),
+            ("-global help", r"-global options:\n  driver=.*property=.*value=.*"),
+            ("-mon help", r"-mon options:\n  chardev=.*mode=.*"),
+            ("-drive help", r"-drive options:\n  file=.*format=.*"),
+            ("-drive format=help", r".*\bqcow2\b.*\braw\b.*"),
+            ("-serial help", r"Character devices:\n.*  stdio .*  mon: .*"),
+            ("-parallel help", r"Character devices:\n.*"),
+            ("-monitor help", r"Character devices:\n.*  pty .*"),
+            ("-debugcon help", r"Character devices:\n.*"),
+            ("-chardev socket,help", r"Character devices:\n.*  socket .*server=.*"),
+            ("-netdev user,help", r".*\nuser .*hostfwd=.*"),
+            ("-object filter-dump,help", r"filter-dump options:\n.*file=.*maxlen=.*")]:
         status, out, err = run(*option.split())
         tap.check(status == 0 and not err and re.fullmatch(pattern, out, re.S), option,
                   f"{status}\n{out}{err}")
@@ -66,7 +83,16 @@ def refuses():
             ("-chardev stdio", None),
             ("-mon nosuch", None),
             ("-object filter-dump,id=f,netdev=nosuch,file=/tmp/x", None),
-            ("-display nosuch", None),
+            ("-display nosuch", "-display nosuch: Parameter 'type' does not accept value 'nosuch'"),
+            ("-display nonne", "-display nonne: Parameter 'type' does not accept value 'nonne'; "
+                               "did you mean 'none'?"),
+            ("-display none,nosuch=1", None),
+            ("-global vga.x=1", "-global vga.x=1: 'vga' is not a valid driver; did you mean 'VGA'?"),
+            ("-global nosuch.x=1", "-global nosuch.x=1: 'nosuch' is not a valid driver"),
+            ("-global VGA.vgamemmb=1", "-global VGA.vgamemmb=1: 'vgamemmb' is not a valid property of "
+                                     "'VGA'; did you mean 'vgamem_mb'?"),
+            ("-global driver=VGA,property=nosuch,value=1", None),
+            ("-global nothing", None),
             ("-incoming nosuch:x", None),
             ("-loadvm x", "no block device can store vmstate for snapshot"),
             ("-pidfile /nosuch/dir", None),
@@ -119,6 +145,20 @@ def daemonize():
         os.kill(number, signal.SIGKILL)
     except ProcessLookupError:
         pass
+    where = os.getcwd()
+    os.chdir(TMP)  # a relative path is one of the directory that the program was started in
+    try:
+        run("-M", "isapc", "-S", "-nodefaults", "-daemonize", "-pidfile", pid, "-monitor",
+            "unix:relative,server=on,wait=off", "-display", "none")
+        monitor = Monitor("relative")
+        monitor.send("quit")
+        end = time.monotonic() + 10
+        while os.path.exists(pid) and time.monotonic() < end:
+            time.sleep(0.02)
+        tap.check(not os.path.exists(pid) and not os.path.exists("relative"),
+                  "its relative socket and pidfile go with it")
+    finally:
+        os.chdir(where)
     status, _, err = run("-M", "isapc", "-daemonize", "-hda", "/nosuch")
     tap.check(status == 1 and "/nosuch" in err, "a failure is the parent's status", err)
 
@@ -144,6 +184,51 @@ def exit_codes():
         tap.equal(vm.wait(10), 33, "isa-debug-exit")
 
 
+def globals_():
+    """-global is another default: the device's own options win, later ones over earlier ones."""
+    with Vm("-M", "isapc", "-S", "-global", "isa-debug-exit.iobase=0xf0", "-device",
+            "isa-debug-exit") as vm:
+        vm.monitor.send("o /w 0xf0 0x10")
+        tap.equal(vm.wait(10), 33, "-global moves a port")
+    with Vm("-M", "isapc", "-S", "-global", "driver=isa-debug-exit,property=iobase,value=0xf0",
+            "-device", "isa-debug-exit,iobase=0xf8") as vm:
+        vm.cmd("o /w 0xf0 0x10")
+        vm.monitor.send("o /w 0xf8 0x20")
+        tap.equal(vm.wait(10), 65, "a device's own option wins over -global")
+    with Vm("-M", "isapc", "-S", "-global", "isa-debug-exit.iobase=0xf0", "-global",
+            "isa-debug-exit.iobase=0xf4", "-device", "isa-debug-exit") as vm:
+        vm.monitor.send("o /w 0xf4 0x10")
+        tap.equal(vm.wait(10), 33, "the last -global wins")
+
+
+RESET = bytes.fromhex("b0fee664f4ebfd")  # mov al, 0FEh; out 64h, al; hlt; jmp
+
+
+def boot_sector(path, code):
+    with open(path, "wb") as f:
+        f.write(code.ljust(510, b"\x90") + b"\x55\xaa" + bytes(1 << 20))
+    return path
+
+
+def no_reboot():
+    """A guest that resets itself: -no-reboot ends, -no-shutdown with it stops instead."""
+    disk = boot_sector(os.path.join(TMP, "reset.img"), RESET)
+    args = ("-M", "isapc", "-drive", f"file={disk},format=raw,if=ide")
+    with Vm(*args, "-no-reboot") as vm:
+        tap.equal(vm.wait(20), 0, "-no-reboot: the guest's reset ends the program")
+    with Vm(*args, "-no-reboot", "-no-shutdown") as vm:
+        tap.check(vm.wait_status("paused (shutdown)", 20),
+                  "-no-reboot -no-shutdown: it stops instead", vm.cmd("info status"))
+        vm.cmd("system_reset")
+        vm.cmd("cont")
+        tap.check(vm.wait_status("paused (shutdown)", 20), "after system_reset it runs again")
+    with Vm(*args) as vm:
+        time.sleep(1.5)
+        tap.check(vm.wait_status("running"), "without, it resets and goes on")
+        vm.monitor.send("quit")
+        tap.equal(vm.wait(10), 0, "quit")
+
+
 def drives():
     disks = [image(os.path.join(TMP, f"d{i}.qcow2"), "1M") for i in range(4)]
     with Vm("-M", "pc", "-S", "-hda", disks[0], "-hdb", disks[1], "-drive",
@@ -166,5 +251,6 @@ def snapshot_mode():
         tap.check(f.read() == before, "-snapshot leaves the image as it was")
 
 
-tap.run(answers, refuses, pidfile, daemonize, stdio, exit_codes, drives, snapshot_mode)
+tap.run(answers, refuses, pidfile, daemonize, stdio, exit_codes, globals_, no_reboot,
+        drives, snapshot_mode)
 tap.finish()
