@@ -2,8 +2,8 @@
 /*
  * From a command line to a machine.  The order matters: what a device is attached to exists before
  * the device; sections that are no device's are registered before the board, as the stream has
- * them; the monitors come last: they attach to shared lines after the devices, and greet only where all
- * went well.
+ * them; the monitors come last: they attach to shared lines after the devices, and greet only
+ * where all went well.
  */
 #include "system/build.h"
 
