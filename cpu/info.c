@@ -19,8 +19,11 @@ enum {
     PTE_A = 32,
     PTE_D = 64,
     PTE_PS = 128,
-    PTE_G = 256
+    PTE_G = 256,
+    PTE_PSE36 = 0x1fe000
 };
+#define PTE_NX (1ull << 63)
+#define PTE_FRAME 0x000ffffffffff000ull
 
 static Cpu *info_cpu(Machine *m, unsigned index)
 {
@@ -130,29 +133,48 @@ COMMAND(info_registers, .name = "info registers", .args = "cpustate_all:-a", .us
 
 /* -- page tables -- */
 
-static uint32_t info_phys_u32(const Cpu *cpu, uint64_t gpa)
+static uint64_t info_entry(const Cpu *cpu, uint64_t gpa, bool wide)
 {
     MemAttrs attrs = { .cpu = (Device *)&cpu->dev };
 
-    return (uint32_t)mem_load(cpu->dev.m, attrs, gpa & (uint32_t)cpu->s.a20_mask, 4);
+    return mem_load(cpu->dev.m, attrs, gpa & (uint64_t)(int64_t)cpu->s.a20_mask, wide ? 8 : 4);
 }
 
-static bool info_large(const Cpu *cpu, uint32_t pde)
-{
-    return pde & PTE_PS && cpu->s.cr[4] & CR4_PSE;
-}
+/* The page that maps lin. */
+typedef struct InfoPage {
+    uint64_t pte; /* its own entry, 0: nothing is mapped */
+    uint64_t gpa;
+    uint32_t rights; /* PTE_P, PTE_U and PTE_W of all levels */
+    uint32_t size;   /* of the page, or of what is known to be unmapped */
+} InfoPage;
 
-/* The entry that maps lin, access rights of both levels combined; 0 where nothing is mapped. */
-static uint32_t info_pte(const Cpu *cpu, uint32_t lin, uint32_t *page_size)
+static InfoPage info_page(const Cpu *cpu, uint32_t lin)
 {
-    uint32_t rights = PTE_U | PTE_W;
-    uint32_t pde = info_phys_u32(cpu, (cpu->s.cr[3] & 0xfffff000) + (lin >> 22) * 4), pte;
+    bool wide = cpu->s.cr[4] & CR4_PAE;
+    unsigned bits = wide ? 9 : 10, shift = PAGE_BITS + bits, entry = wide ? 8 : 4;
+    uint64_t frame = wide ? PTE_FRAME : 0xfffff000, table = cpu->s.cr[3] & 0xfffff000;
+    InfoPage p = { .rights = PTE_P | PTE_U | PTE_W, .size = 1u << shift };
 
-    *page_size = 4 * MiB;
-    if (!(pde & PTE_P) || info_large(cpu, pde)) return pde & PTE_P ? pde & ~0x3fe000u : 0;
-    *page_size = PAGE_SIZE;
-    pte = info_phys_u32(cpu, (pde & 0xfffff000) + (lin >> 12 & 0x3ff) * 4);
-    return pte & PTE_P ? pte & (pde | ~rights) : 0;
+    if (wide) {
+        uint64_t e = info_entry(cpu, (cpu->s.cr[3] & 0xffffffe0) + (lin >> 30) * 8, true);
+
+        if (!(e & PTE_P)) return p;
+        table = e & frame;
+    }
+    for (;; shift -= bits) {
+        uint64_t e = info_entry(cpu, table + (lin >> shift & ((1u << bits) - 1)) * entry, wide);
+        bool large = shift > PAGE_BITS && e & PTE_PS && (wide || cpu->s.cr[4] & CR4_PSE);
+
+        p.size = 1u << shift;
+        p.rights &= (uint32_t)e;
+        if (!(e & PTE_P)) return p;
+        table = e & frame;
+        if (!large && shift > PAGE_BITS) continue;
+        p.pte = e;
+        p.gpa = table & ~(uint64_t)(p.size - 1);
+        if (large && !wide) p.gpa |= (e & PTE_PSE36) << 19;
+        return p;
+    }
 }
 
 static bool info_paging_on(CommandCall *call, const Cpu *cpu)
@@ -174,17 +196,20 @@ static void info_mem(CommandCall *call, Error *err)
 {
     const Cpu *cpu = info_cpu(call->m, 0);
     uint64_t start = 0, lin = 0;
-    uint32_t last = 0, size;
+    uint32_t last = 0;
 
     (void)err;
     if (!info_paging_on(call, cpu)) return;
-    for (; lin < 4 * GiB; lin += size) {
-        uint32_t rights = info_pte(cpu, (uint32_t)lin, &size) & (PTE_P | PTE_U | PTE_W);
+    while (lin < 4 * GiB) {
+        InfoPage p = info_page(cpu, (uint32_t)lin);
+        uint32_t rights = p.pte ? p.rights : 0;
 
-        if (rights == last) continue;
-        info_mem_range(call->out, start, lin, last);
-        start = lin;
-        last = rights;
+        if (rights != last) {
+            info_mem_range(call->out, start, lin, last);
+            start = lin;
+            last = rights;
+        }
+        lin += p.size;
     }
     info_mem_range(call->out, start, lin, last);
 }
@@ -194,24 +219,21 @@ COMMAND(info_mem, .name = "info mem", .usage = "",
 static void info_tlb(CommandCall *call, Error *err)
 {
     const Cpu *cpu = info_cpu(call->m, 0);
-    uint32_t size;
 
     (void)err;
     if (!info_paging_on(call, cpu)) return;
-    for (uint64_t lin = 0; lin < 4 * GiB; lin += size) {
-        uint32_t pte = info_pte(cpu, (uint32_t)lin, &size);
-        bool large = size != PAGE_SIZE;
+    for (uint64_t lin = 0; lin < 4 * GiB;) {
+        InfoPage p = info_page(cpu, (uint32_t)lin);
+        uint64_t pte = p.pte;
 
-        if (!pte) continue;
-        if (!large) { /* its own bits, not the combined ones */
-            uint32_t pde = info_phys_u32(cpu, (cpu->s.cr[3] & 0xfffff000) + (lin >> 22) * 4);
-
-            pte = info_phys_u32(cpu, (pde & 0xfffff000) + (lin >> 12 & 0x3ff) * 4);
+        if (pte) {
+            sink_printf(call->out, "%016llx: %016llx %c%c%c%c%c%c%c%c%c\n", (unsigned long long)lin,
+                (unsigned long long)p.gpa, pte & PTE_NX ? 'X' : '-', pte & PTE_G ? 'G' : '-',
+                p.size > PAGE_SIZE ? 'P' : '-', pte & PTE_D ? 'D' : '-', pte & PTE_A ? 'A' : '-',
+                pte & PTE_PCD ? 'C' : '-', pte & PTE_PWT ? 'T' : '-', pte & PTE_U ? 'U' : '-',
+                pte & PTE_W ? 'W' : '-');
         }
-        sink_printf(call->out, "%016llx: %016llx -%c%c%c%c%c%c%c%c\n", (unsigned long long)lin,
-            (unsigned long long)(pte & 0xfffff000), pte & PTE_G ? 'G' : '-', large ? 'P' : '-',
-            pte & PTE_D ? 'D' : '-', pte & PTE_A ? 'A' : '-', pte & PTE_PCD ? 'C' : '-',
-            pte & PTE_PWT ? 'T' : '-', pte & PTE_U ? 'U' : '-', pte & PTE_W ? 'W' : '-');
+        lin += p.size;
     }
 }
 COMMAND(info_tlb, .name = "info tlb", .usage = "",

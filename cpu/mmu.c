@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Memory management: page walks and the slow path of every access.  Source: Intel SDM volume 3,
- * chapter 3 (two-level paging with 4 MiB pages, PGE, WP).  Not modelled: PAE and long mode (masked
- * in CPUID); reserved bits are ignored, as on what has no PAT and no PSE-36.
+ * Memory management: the slow path of every access, over cpu/walk.c's page walks.  Source: Intel
+ * SDM volume 3, chapters 3 and 4.  Not modelled: long mode (masked in CPUID); memory types.
  *
  * An access first translates and checks every page it touches, then acts.  Accesses to registers
  * (and to nothing) have side effects, so only the last instruction of a block may make them: any
@@ -15,17 +14,7 @@
 #include "cpu/debug.h"
 #include "cpu/fault.h"
 #include "cpu/tlb.h"
-
-enum {
-    PTE_P = 1 << 0,
-    PTE_W = 1 << 1,
-    PTE_U = 1 << 2,
-    PTE_A = 1 << 5,
-    PTE_D = 1 << 6,
-    PTE_PS = 1 << 7,
-    PTE_G = 1 << 8,
-};
-enum { PF_P = 1 << 0, PF_W = 1 << 1, PF_U = 1 << 2 };
+#include "cpu/walk.h"
 
 /* A page as one access sees it. */
 typedef struct MmuPage {
@@ -34,13 +23,6 @@ typedef struct MmuPage {
     uint64_t off;
     bool readonly;
 } MmuPage;
-
-/* The outcome of a walk. */
-typedef struct MmuWalk {
-    uint64_t gpa; /* of the page */
-    bool global, large;
-    bool writable; /* may be entered in the write table: permitted and dirty */
-} MmuWalk;
 
 static MemAttrs mmu_attrs(Cpu *cpu)
 {
@@ -69,60 +51,26 @@ static MmuPage mmu_physical(Cpu *cpu, uint64_t gpa)
     return p;
 }
 
-/* -- page walks -- */
+static uint64_t mmu_a20(const Cpu *cpu) { return (uint64_t)(int64_t)cpu->s.a20_mask; }
 
-static uint32_t mmu_read_entry(Cpu *cpu, uint64_t gpa)
+/* -- what a page walk does -- */
+
+uint64_t mmu_phys_load(Cpu *cpu, uint64_t gpa, unsigned size)
 {
-    MmuPage p = mmu_physical(cpu, gpa & (uint32_t)cpu->s.a20_mask);
+    MmuPage p = mmu_physical(cpu, gpa & mmu_a20(cpu));
+    const uint8_t *at;
 
-    if (p.block) return *(const Mem32 *)(p.block->host + p.off);
-    return (uint32_t)mem_load(cpu->dev.m, mmu_attrs(cpu), p.gpa, 4);
+    if (!p.block) return mem_load(cpu->dev.m, mmu_attrs(cpu), p.gpa, size);
+    at = p.block->host + p.off;
+    return size == 4 ? *(const Mem32 *)at : *(const Mem64 *)at;
 }
 
-static void mmu_write_entry(Cpu *cpu, uint64_t gpa, uint32_t val)
+void mmu_phys_store(Cpu *cpu, uint64_t gpa, uint64_t val, unsigned size)
 {
-    mem_store(cpu->dev.m, mmu_attrs(cpu), gpa & (uint32_t)cpu->s.a20_mask, val, 4);
+    mem_store(cpu->dev.m, mmu_attrs(cpu), gpa & mmu_a20(cpu), val, size);
 }
 
-static bool mmu_permits(const Cpu *cpu, uint32_t rights, bool write, bool user)
-{
-    if (user && !(rights & PTE_U)) return false;
-    if (!write || (rights & PTE_W)) return true;
-    return !user && !(cpu->s.cr[0] & CR0_WP);
-}
-
-/* Walks the tables for one access.  Returns -1, or the page fault's error code.  With marks false
- * nothing is written: accessed and dirty bits stay, for lookups by the monitor. */
-static int mmu_walk(Cpu *cpu, uint32_t lin, bool write, bool user, bool marks, MmuWalk *w)
-{
-    uint64_t pde_at = (cpu->s.cr[3] & ~(uint64_t)PAGE_MASK) + (lin >> 22) * 4, pte_at;
-    uint32_t pde, pte, rights, mark;
-    int code = (write ? PF_W : 0) | (user ? PF_U : 0);
-
-    *w = (MmuWalk){ .gpa = lin & ~(uint32_t)PAGE_MASK, .writable = true };
-    if (!(cpu->s.cr[0] & CR0_PG)) return -1;
-    pde = mmu_read_entry(cpu, pde_at);
-    if (!(pde & PTE_P)) return code;
-    if ((pde & PTE_PS) && (cpu->s.cr[4] & CR4_PSE)) {
-        w->large = true;
-        w->gpa = (pde & 0xffc00000) | (lin & 0x3ff000);
-        pte = rights = pde;
-        pte_at = pde_at;
-    } else {
-        pte_at = (pde & ~(uint32_t)PAGE_MASK) + (lin >> 12 & 0x3ff) * 4;
-        pte = mmu_read_entry(cpu, pte_at);
-        if (!(pte & PTE_P)) return code;
-        rights = pde & pte;
-        w->gpa = pte & ~(uint32_t)PAGE_MASK;
-    }
-    if (!mmu_permits(cpu, rights, write, user)) return code | PF_P;
-    mark = pte | PTE_A | (write ? PTE_D : 0);
-    if (marks && !(pde & PTE_A) && !w->large) mmu_write_entry(cpu, pde_at, pde | PTE_A);
-    if (marks && mark != pte) mmu_write_entry(cpu, pte_at, mark);
-    w->global = (pte & PTE_G) && (cpu->s.cr[4] & CR4_PGE);
-    w->writable = (mark & PTE_D) && mmu_permits(cpu, rights, true, user);
-    return -1;
-}
+/* -- pages -- */
 
 static TlbWatched *mmu_watched(const Cpu *cpu, uint32_t lin)
 {
@@ -139,9 +87,11 @@ static bool mmu_is_watched(const Cpu *cpu, uint32_t lin, bool user)
 }
 
 /* Translates for one access inside a page, raises its page fault, fills the TLB. */
-static MmuPage mmu_page(Cpu *cpu, uint32_t lin, bool write, bool user)
+static MmuPage mmu_page(Cpu *cpu, uint32_t lin, enum MmuKind kind, bool user)
 {
-    uint32_t off = lin & PAGE_MASK;
+    uint32_t page = lin >> PAGE_BITS, off = lin & PAGE_MASK;
+    uint64_t *const *table = cpu->tlb->table[user];
+    bool write = kind == MMU_WRITE;
     MmuWalk w;
     MmuPage p;
     uint8_t *host;
@@ -152,22 +102,21 @@ static MmuPage mmu_page(Cpu *cpu, uint32_t lin, bool write, bool user)
 
         return (MmuPage){ .block = t->block, .off = t->off + off };
     }
-    code = mmu_walk(cpu, lin, write, user, true, &w);
+    code = mmu_walk(cpu, lin, kind, user, true, &w);
     if (code >= 0) cpu_page_fault(cpu, lin, (uint32_t)code);
-    p = mmu_physical(cpu, (w.gpa & (uint32_t)cpu->s.a20_mask) | off);
+    p = mmu_physical(cpu, (w.gpa & mmu_a20(cpu)) | off);
     if (!p.block || ((cpu->debug & DEBUG_DATA) && cpu_debug_page(cpu, lin))) return p;
     host = p.block->host + (p.off - off);
-    if (!cpu->tlb->table[user][0][lin >> PAGE_BITS])
-        tlb_fill(cpu, lin, host, user, false, w.global, w.large);
+    if (!table[MMU_READ][page]) tlb_fill(cpu, lin, host, user, MMU_READ, w.global, w.large);
+    if (kind == MMU_FETCH && mmu_nx(cpu) && !table[MMU_FETCH][page])
+        tlb_fill(cpu, lin, host, user, MMU_FETCH, w.global, w.large);
     if (!write || !w.writable || p.readonly) return p;
     if (!p.block->watch[p.off >> PAGE_BITS])
-        tlb_fill(cpu, lin, host, user, true, w.global, w.large);
+        tlb_fill(cpu, lin, host, user, MMU_WRITE, w.global, w.large);
     else
-        *mmu_watched(cpu, lin) = (TlbWatched){ .gen = cpu->tlb->gen,
-            .page = lin >> PAGE_BITS,
-            .user = user,
-            .block = p.block,
-            .off = p.off - off };
+        *mmu_watched(cpu, lin) = (TlbWatched){
+            .gen = cpu->tlb->gen, .page = page, .user = user, .block = p.block, .off = p.off - off
+        };
     return p;
 }
 
@@ -218,11 +167,12 @@ static unsigned mmu_first(uint32_t lin, unsigned size)
 
 static uint64_t mmu_read(Cpu *cpu, uint32_t lin, unsigned size, bool user, bool for_write)
 {
+    enum MmuKind kind = for_write ? MMU_WRITE : MMU_READ;
     unsigned n = mmu_first(lin, size);
-    MmuPage p = mmu_page(cpu, lin, for_write, user), q = { 0 };
+    MmuPage p = mmu_page(cpu, lin, kind, user), q = { 0 };
     uint64_t v;
 
-    if (n < size) q = mmu_page(cpu, lin + n, for_write, user);
+    if (n < size) q = mmu_page(cpu, lin + n, kind, user);
     if (!p.block || (n < size && !q.block) || (for_write && p.readonly)) mmu_io(cpu);
     if (UNLIKELY(cpu->debug & DEBUG_DATA)) {
         mmu_io(cpu);
@@ -236,9 +186,9 @@ static uint64_t mmu_read(Cpu *cpu, uint32_t lin, unsigned size, bool user, bool 
 static void mmu_write(Cpu *cpu, uint32_t lin, uint64_t val, unsigned size, bool user)
 {
     unsigned n = mmu_first(lin, size);
-    MmuPage p = mmu_page(cpu, lin, true, user), q = { 0 };
+    MmuPage p = mmu_page(cpu, lin, MMU_WRITE, user), q = { 0 };
 
-    if (n < size) q = mmu_page(cpu, lin + n, true, user);
+    if (n < size) q = mmu_page(cpu, lin + n, MMU_WRITE, user);
     if (!p.block || p.readonly || (n < size && (!q.block || q.readonly))) mmu_io(cpu);
     if (UNLIKELY(cpu->debug & DEBUG_DATA)) {
         mmu_io(cpu);
@@ -315,14 +265,14 @@ void cpu_store(Cpu *cpu, uint64_t lin, uint64_t val, unsigned size)
 
 uint64_t cpu_load_sys(Cpu *cpu, uint64_t lin, unsigned size)
 {
-    uint8_t *p = mmu_fast(cpu->tlb->table[0][0], (uint32_t)lin, size);
+    uint8_t *p = mmu_fast(cpu->tlb->table[0][MMU_READ], (uint32_t)lin, size);
 
     return p ? mmu_peek(p, size) : mmu_read(cpu, (uint32_t)lin, size, false, false);
 }
 
 void cpu_store_sys(Cpu *cpu, uint64_t lin, uint64_t val, unsigned size)
 {
-    uint8_t *p = mmu_fast(cpu->tlb->table[0][1], (uint32_t)lin, size);
+    uint8_t *p = mmu_fast(cpu->tlb->table[0][MMU_WRITE], (uint32_t)lin, size);
 
     if (p)
         mmu_poke(p, val, size);
@@ -333,13 +283,14 @@ void cpu_store_sys(Cpu *cpu, uint64_t lin, uint64_t val, unsigned size)
 void cpu_probe(Cpu *cpu, uint64_t lin, unsigned len, bool write, bool sys)
 {
     bool user = !sys && mmu_user(cpu);
-    const uint64_t *table = cpu->tlb->table[user][write];
+    enum MmuKind kind = write ? MMU_WRITE : MMU_READ;
+    const uint64_t *table = cpu->tlb->table[user][kind];
     uint32_t first = (uint32_t)lin, last = first + (len ? len - 1 : 0);
 
-    if (!table[first >> PAGE_BITS]) mmu_page(cpu, first, write, user);
+    if (!table[first >> PAGE_BITS]) mmu_page(cpu, first, kind, user);
     for (uint32_t page = first >> PAGE_BITS; page != last >> PAGE_BITS;) {
         page = (page + 1) & (TLB_PAGES - 1);
-        if (!table[page]) mmu_page(cpu, page << PAGE_BITS, write, user);
+        if (!table[page]) mmu_page(cpu, page << PAGE_BITS, kind, user);
     }
 }
 
@@ -347,17 +298,17 @@ void cpu_probe(Cpu *cpu, uint64_t lin, unsigned len, bool write, bool sys)
 
 uint8_t *mmu_fetch(Cpu *cpu, uint32_t lin)
 {
-    uint64_t e = cpu->rd[lin >> PAGE_BITS];
+    uint64_t e = cpu->rx[lin >> PAGE_BITS];
     MmuPage p;
 
     if (e) return (uint8_t *)(e + lin);
-    p = mmu_page(cpu, lin, false, mmu_user(cpu));
+    p = mmu_page(cpu, lin, MMU_FETCH, mmu_user(cpu));
     return p.block ? p.block->host + p.off : NULL;
 }
 
 uint8_t mmu_fetch_byte(Cpu *cpu, uint32_t lin)
 {
-    MmuPage p = mmu_page(cpu, lin, false, mmu_user(cpu));
+    MmuPage p = mmu_page(cpu, lin, MMU_FETCH, mmu_user(cpu));
 
     return (uint8_t)mmu_get(cpu, &p, 1);
 }
@@ -369,8 +320,8 @@ bool cpu_translate(Machine *m, uint64_t gva, uint64_t *gpa)
     Device *dev = device_find(m, "cpu0");
     MmuWalk w;
 
-    if (!dev || mmu_walk(CPU(dev), (uint32_t)gva, false, false, false, &w) >= 0) return false;
-    *gpa = (w.gpa & (uint32_t)CPU(dev)->s.a20_mask) | (gva & PAGE_MASK);
+    if (!dev || mmu_walk(CPU(dev), (uint32_t)gva, MMU_READ, false, false, &w) >= 0) return false;
+    *gpa = (w.gpa & mmu_a20(CPU(dev))) | (gva & PAGE_MASK);
     return true;
 }
 
@@ -415,6 +366,7 @@ void cpu_mode_changed(Cpu *cpu)
     for (int i = R_ES; i <= R_GS; i++)
         if (mode_flat(&s->segs[i], i == R_CS)) mode |= MODE_FLAT << i;
     cpu->mode = mode;
-    cpu->rd = cpu->tlb->table[user][0];
-    cpu->wr = cpu->tlb->table[user][1];
+    cpu->rd = cpu->tlb->table[user][MMU_READ];
+    cpu->wr = cpu->tlb->table[user][MMU_WRITE];
+    cpu->rx = mmu_nx(cpu) ? cpu->tlb->table[user][MMU_FETCH] : cpu->rd;
 }

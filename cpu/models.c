@@ -26,15 +26,17 @@ enum {
                  F(PAT) | F(FXSR) | F(MMX) | F(SSE) | F(SSE2) | F(PAE) | F(SEP) | F(APIC),
     EDX_MAX = EDX_QEMU32 | EDX_PENTIUM3,
     ECX_SSE3 = 1,
+    EDX_MAX_80000001 = 1 << FEAT_NX,
 };
 
 /* What is built.  All else is masked in every model. */
 enum {
     WORKS_EDX1 = F(FPU) | F(VME) | F(DE) | F(PSE) | F(TSC) | F(MSR) | F(CX8) | F(SEP) | F(PGE) |
-                 F(CMOV) | F(MMX) | F(FXSR),
+                 F(CMOV) | F(MMX) | F(FXSR) | F(PAE) | F(PSE36) | F(MCE) | F(MCA) | F(MTRR) |
+                 F(PAT),
     WORKS_ECX1 = 0,
     WORKS_ECX80000001 = 0,
-    WORKS_EDX80000001 = 0,
+    WORKS_EDX80000001 = 1 << FEAT_NX,
 };
 
 static const CpuModel models[] = {
@@ -57,6 +59,7 @@ static const CpuModel models[] = {
         .stepping = 3,
         .ecx1 = ECX_SSE3,
         .edx1 = EDX_MAX,
+        .edx80000001 = EDX_MAX_80000001,
         .cache = 0x2c307d },
     { .name = "pentium",
         .desc = "Intel Pentium with MMX",

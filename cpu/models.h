@@ -29,6 +29,9 @@ enum {
     FEAT_SSE2 = 26,
 };
 
+/* And of leaf 80000001h, EDX. */
+enum { FEAT_NX = 20 };
+
 typedef struct CpuModel {
     const char *name, *desc, *vendor, *brand; /* brand: leaves 80000002h to 4, or NULL */
     uint32_t level, xlevel;
@@ -40,6 +43,12 @@ typedef struct CpuModel {
 static inline bool cpu_has(const Cpu *cpu, unsigned feature)
 {
     return cpu->features.edx1 >> feature & 1;
+}
+static inline bool cpu_has_nx(const Cpu *cpu) { return cpu->features.edx80000001 >> FEAT_NX & 1; }
+/* Width of a physical address. */
+static inline unsigned cpu_phys_bits(const Cpu *cpu)
+{
+    return cpu_has(cpu, FEAT_PAE) || cpu_has(cpu, FEAT_PSE36) ? 36 : 32;
 }
 static inline unsigned cpu_family(const Cpu *cpu) { return cpu->model->family; }
 

@@ -2,11 +2,12 @@
 /*
  * Model-specific registers and the time stamp counter.  Source: Intel SDM volume 3 appendix B,
  * volume 2 (RDMSR, WRMSR, RDTSC, RDPMC).
- * Not modelled: performance counters (they stand still at zero), machine check, MTRR, PAT, APIC;
+ * Not modelled: performance counters (they stand still at zero), APIC;
  * registers of what CPUID does not tell of raise #GP, as do unknown ones.
  */
 #include "cpu/decode.h"
-#include "cpu/models.h"
+#include "cpu/msr.h"
+#include "cpu/walk.h"
 
 enum {
     MSR_TSC = 0x10,
@@ -25,6 +26,7 @@ enum {
     MSR_DEBUGCTL = 0x1d9,
     MSR_LBR_FROM = 0x1db,
     MSR_LBR_INT_TO = 0x1de,
+    MSR_EFER = 0xc0000080,
 };
 
 static uint64_t msr_tsc(const Cpu *cpu)
@@ -58,19 +60,34 @@ static bool msr_is_inert(const Cpu *cpu, uint32_t n)
     }
 }
 
+static void msr_write_efer(Cpu *cpu, uint64_t val)
+{
+    uint64_t bits = cpu_has_nx(cpu) ? EFER_NXE : 0;
+
+    if (val & ~bits) cpu_raise(cpu, EXC_GP, 0);
+    if (cpu->s.efer != val) cpu_tlb_flush(cpu, true);
+    cpu->s.efer = val;
+    cpu_mode_changed(cpu);
+}
+
 static uint64_t msr_read(Cpu *cpu, uint32_t n)
 {
+    uint64_t val;
+
+    if (msr_memory_read(cpu, n, &val)) return val;
     switch (n) {
     case MSR_TSC: msr_need(cpu, cpu_has(cpu, FEAT_TSC)); return msr_tsc(cpu);
     case MSR_SYSENTER_CS: msr_need(cpu, cpu_has(cpu, FEAT_SEP)); return cpu->s.sysenter_cs;
     case MSR_SYSENTER_ESP: msr_need(cpu, cpu_has(cpu, FEAT_SEP)); return cpu->s.sysenter_esp;
     case MSR_SYSENTER_EIP: msr_need(cpu, cpu_has(cpu, FEAT_SEP)); return cpu->s.sysenter_eip;
+    case MSR_EFER: msr_need(cpu, cpu_has_nx(cpu)); return cpu->s.efer;
     default: msr_need(cpu, msr_is_inert(cpu, n)); return 0;
     }
 }
 
 static void msr_write(Cpu *cpu, uint32_t n, uint64_t val)
 {
+    if (msr_memory_write(cpu, n, val)) return;
     switch (n) {
     case MSR_TSC:
         msr_need(cpu, cpu_has(cpu, FEAT_TSC));
@@ -87,6 +104,10 @@ static void msr_write(Cpu *cpu, uint32_t n, uint64_t val)
     case MSR_SYSENTER_EIP:
         msr_need(cpu, cpu_has(cpu, FEAT_SEP));
         cpu->s.sysenter_eip = (uint32_t)val;
+        break;
+    case MSR_EFER:
+        msr_need(cpu, cpu_has_nx(cpu));
+        msr_write_efer(cpu, val);
         break;
     default: msr_need(cpu, msr_is_inert(cpu, n)); break;
     }

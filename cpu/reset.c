@@ -2,7 +2,7 @@
 /* RESET and INIT.  Source: Intel SDM volume 3, table 9-1 (processor states following both). */
 #include "cpu/models.h"
 
-enum { RESET_CR0 = 0x60000010, RESET_EIP = 0xfff0, RESET_CS_BASE = 0xffff0000 };
+enum { RESET_CR0 = 0x60000010, RESET_EIP = 0xfff0, RESET_CS_BASE = 0xffff0000, MCG_CTL_P = 1 << 8 };
 
 static void reset_segments(struct CpuState *s)
 {
@@ -18,8 +18,18 @@ static void reset_segments(struct CpuState *s)
     s->idt = (SegReg){ .limit = 0xffff };
 }
 
+/* Banks of a CPU that has machine check architecture: all of them report everything. */
+static void reset_machine_check(struct CpuState *s, bool check)
+{
+    s->mcg_cap = check ? MCG_CTL_P | ARRAY_SIZE(s->mce_banks) / 4 : 0;
+    s->mcg_status = 0;
+    s->mcg_ctl = check ? UINT64_MAX : 0;
+    for (unsigned i = 0; check && i < ARRAY_SIZE(s->mce_banks); i += 4)
+        s->mce_banks[i] = UINT64_MAX;
+}
+
 /* What INIT leaves alone. */
-static void reset_rest(struct CpuState *s)
+static void reset_rest(struct CpuState *s, bool check)
 {
     s->fpuc = 0x37f;
     s->fpus = 0;
@@ -44,8 +54,8 @@ static void reset_rest(struct CpuState *s)
     memset(s->mtrr_fixed, 0, sizeof(s->mtrr_fixed));
     memset(s->mtrr_var, 0, sizeof(s->mtrr_var));
     s->mtrr_deftype = 0;
-    s->mcg_cap = s->mcg_status = s->mcg_ctl = 0;
     memset(s->mce_banks, 0, sizeof(s->mce_banks));
+    reset_machine_check(s, check);
     s->tsc_aux = s->system_time_msr = s->wall_clock_msr = s->xstate_bv = 0;
     s->xcr0 = 1;
     s->vm_hsave = s->vm_vmcb = s->intercept = 0;
@@ -58,7 +68,7 @@ void cpu_reset_state(Cpu *cpu, bool power_on)
     struct CpuState *s = &cpu->s;
     uint32_t keep_cr0 = CR0_CD | CR0_NW;
 
-    if (power_on) reset_rest(s);
+    if (power_on) reset_rest(s, cpu_has(cpu, FEAT_MCA));
     memset(s->regs, 0, sizeof(s->regs));
     s->regs[R_EDX] = cpu_signature(cpu->model);
     s->eip = RESET_EIP;
@@ -68,6 +78,8 @@ void cpu_reset_state(Cpu *cpu, bool power_on)
     reset_segments(s);
     s->cr[0] = (s->cr[0] & keep_cr0) | CR0_ET;
     s->cr[2] = s->cr[3] = s->cr[4] = 0;
+    memset(s->pdptr, 0, sizeof(s->pdptr));
+    s->pdptr_valid = 0;
     memset(s->dr, 0, sizeof(s->dr));
     s->dr[6] = 0xffff0ff0;
     s->dr[7] = 0x400;

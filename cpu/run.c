@@ -71,8 +71,8 @@ bool cpu_core_init(Cpu *cpu, Error *err)
         tlb_free(cpu);
         return false;
     }
-    cpu->rd = cpu->tlb->table[0][0];
-    cpu->wr = cpu->tlb->table[0][1];
+    cpu->rd = cpu->rx = cpu->tlb->table[0][MMU_READ];
+    cpu->wr = cpu->tlb->table[0][MMU_WRITE];
     cpu->listener = (MemListener){ .map_changed = run_map_changed,
         .armed = run_armed,
         .code_written = run_code_written,

@@ -62,6 +62,7 @@ enum {
     CR0_CD = 1 << 30,
 };
 #define CR0_PG (1u << 31)
+enum { EFER_NXE = 1 << 11 };
 enum {
     CR4_VME = 1 << 0,
     CR4_PVI = 1 << 1,
@@ -206,6 +207,8 @@ typedef struct CpuState {
     uint16_t fpop; /* last x87 opcode and pointers */
     uint64_t fpip, fpdp;
     uint32_t ferr;          /* exact: FERR is asserted towards IRQ 13 */
+    uint64_t pdptr[4];      /* exact: the PDPTEs that PAE paging works with ... */
+    uint32_t pdptr_valid;   /* ... or 0: the next walk loads them */
     uint32_t debug_pending; /* exact: DR6 bits of a trap that a MOV SS has put off */
 } CpuState;
 
@@ -241,13 +244,13 @@ struct Cpu {
                           * when it is entered, so at call-outs the calling one counts as done */
     int64_t slice_rest; /* of the slice, behind this stretch (cpu/run.c) */
     int64_t slice_total;
-    const Insn *cur;     /* the fast instruction whose slow path runs: s.eip is its block's start;
+    const Insn *cur; /* the fast instruction whose slow path runs: s.eip is its block's start;
                           * NULL: s.eip is exact and the instruction may do I/O */
-    uint64_t *rd, *wr;   /* TLB tables of the current privilege: cpu_mode_changed sets them */
-    uint64_t zero;       /* what an absent base or index register reads as */
-    struct Block *block; /* the one that runs ... */
-    struct Block **link; /* ... and where it wants to be linked to its successor, or NULL */
-    const Insn *resume;  /* loop form of dispatch: the next instruction, NULL: leave */
+    uint64_t *rd, *wr, *rx; /* TLB tables of the current privilege: cpu_mode_changed sets them */
+    uint64_t zero;          /* what an absent base or index register reads as */
+    struct Block *block;    /* the one that runs ... */
+    struct Block **link;    /* ... and where it wants to be linked to its successor, or NULL */
+    const Insn *resume;     /* loop form of dispatch: the next instruction, NULL: leave */
     Tlb *tlb;
     struct BlockCache *blocks;
     struct FaultFrame *fault_frame; /* cpu/fault.c */

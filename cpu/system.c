@@ -4,9 +4,12 @@
  * INVLPG, IF and the flags' privileged bits, SYSENTER, ports.  Source: Intel SDM volume 2; volume 3
  * chapters 2, 17 and 20.  Not modelled: SMM (RSM is invalid), caches (INVD and WBINVD do nothing).
  */
+#include <string.h>
+
 #include "cpu/debug.h"
 #include "cpu/decode.h"
 #include "cpu/descriptor.h"
+#include "cpu/walk.h"
 
 enum { DR6_FIXED = 0xffff0ff0u, DR6_WRITABLE = 0xe00f, DR6_BD = 1 << 13 };
 enum { DR7_FIXED = 0x400, DR7_WRITABLE = 0xffff23ffu, DR7_GD = 1 << 13 };
@@ -22,6 +25,18 @@ static unsigned system_iopl(const Cpu *cpu) { return (unsigned)(cpu->s.eflags >>
 
 /* -- control registers -- */
 
+/* What a write to a control register makes of PAE's PDPTEs; #GP where they are bad.  Comes before
+ * the write itself. */
+static void system_load_pdptrs(Cpu *cpu, uint64_t cr0, uint64_t cr3, uint64_t cr4)
+{
+    uint64_t pdptr[4] = { 0 };
+    bool used = (cr0 & CR0_PG) && (cr4 & CR4_PAE);
+
+    if (used && !mmu_read_pdptrs(cpu, cr3, pdptr)) cpu_raise(cpu, EXC_GP, 0);
+    memcpy(cpu->s.pdptr, pdptr, sizeof(pdptr));
+    cpu->s.pdptr_valid = used;
+}
+
 void cpu_write_cr0(Cpu *cpu, uint64_t val)
 {
     uint32_t old = (uint32_t)cpu->s.cr[0];
@@ -29,6 +44,8 @@ void cpu_write_cr0(Cpu *cpu, uint64_t val)
 
     if ((new &(CR0_PG | CR0_PE)) == CR0_PG) cpu_raise(cpu, EXC_GP, 0);
     if ((new &(CR0_NW | CR0_CD)) == CR0_NW) cpu_raise(cpu, EXC_GP, 0);
+    if ((old ^ new) & (CR0_PG | CR0_CD | CR0_NW))
+        system_load_pdptrs(cpu, new, cpu->s.cr[3], cpu->s.cr[4]);
     cpu->s.cr[0] = new;
     if ((old ^ new) & (CR0_PG | CR0_WP | CR0_PE)) cpu_tlb_flush(cpu, true);
     cpu_update_mode(cpu);
@@ -36,6 +53,7 @@ void cpu_write_cr0(Cpu *cpu, uint64_t val)
 
 void cpu_write_cr3(Cpu *cpu, uint64_t val)
 {
+    system_load_pdptrs(cpu, cpu->s.cr[0], val, cpu->s.cr[4]);
     cpu->s.cr[3] = (uint32_t)val;
     cpu_tlb_flush(cpu, false);
 }
@@ -62,6 +80,8 @@ void cpu_write_cr4(Cpu *cpu, uint64_t val)
     uint32_t changed = (uint32_t)(val ^ cpu->s.cr[4]);
 
     if (val & ~(uint64_t)system_cr4_bits(cpu)) cpu_raise(cpu, EXC_GP, 0);
+    if (changed & (CR4_PSE | CR4_PAE | CR4_PGE))
+        system_load_pdptrs(cpu, cpu->s.cr[0], cpu->s.cr[3], val);
     cpu->s.cr[4] = val;
     if (changed & (CR4_PSE | CR4_PAE | CR4_PGE)) cpu_tlb_flush(cpu, true);
     cpu_debug_update(cpu);

@@ -139,7 +139,11 @@ static void task_commit(Cpu *cpu, uint16_t sel, const Desc *d, const TaskImage *
     s->tr = desc_segreg(sel, d);
     s->tr.flags &= ~(uint32_t)(DESC_BUSY << SEGF_TYPE_SHIFT); /* as LTR has it */
     s->cr[0] |= CR0_TS;
-    if (t->wide && s->cr[0] & CR0_PG) cpu_write_cr3(cpu, t->cr3);
+    if (t->wide && s->cr[0] & CR0_PG) {
+        s->cr[3] = t->cr3;
+        s->pdptr_valid = 0; /* it is too late for #GP: a bad one faults where it is used */
+        cpu_tlb_flush(cpu, false);
+    }
     for (unsigned i = 0; i < 8; i++) s->regs[i] = t->regs[i];
     for (unsigned i = 0; i < 6; i++) {
         s->segs[i] = vm ? segreg_v86(t->segs[i]) : segreg_null(t->segs[i]);

@@ -8,13 +8,15 @@
 #include <string.h>
 #include <sys/mman.h>
 
-enum { TLB_BYTES = TLB_PAGES * 8 };
+enum { TLB_BYTES = TLB_PAGES * 8, TLB_TABLES = 6 };
+
+static uint64_t **tlb_table(Tlb *t, unsigned n) { return &t->table[n / 3][n % 3]; }
 
 bool tlb_init(Cpu *cpu, Error *err)
 {
     Tlb *t = cpu->tlb = g_new0(Tlb, 1);
 
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < TLB_TABLES; i++) {
         void *p = mmap(NULL, TLB_BYTES, PROT_READ | PROT_WRITE,
             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
@@ -23,7 +25,7 @@ bool tlb_init(Cpu *cpu, Error *err)
             tlb_free(cpu);
             return false;
         }
-        t->table[i >> 1][i & 1] = p;
+        *tlb_table(t, i) = p;
     }
     for (int g = 0; g < 2; g++) t->list[g] = g_new(uint32_t, TLB_CAP);
     t->gen = 1;
@@ -35,8 +37,8 @@ void tlb_free(Cpu *cpu)
     Tlb *t = cpu->tlb;
 
     if (!t) return;
-    for (int i = 0; i < 4; i++)
-        if (t->table[i >> 1][i & 1]) munmap(t->table[i >> 1][i & 1], TLB_BYTES);
+    for (int i = 0; i < TLB_TABLES; i++)
+        if (*tlb_table(t, i)) munmap(*tlb_table(t, i), TLB_BYTES);
     g_free(t->list[0]);
     g_free(t->list[1]);
     g_free(t);
@@ -45,7 +47,7 @@ void tlb_free(Cpu *cpu)
 
 static uint64_t *tlb_entry(Tlb *t, uint32_t listed)
 {
-    return &t->table[listed >> 1 & 1][listed & 1][listed >> 2];
+    return &t->table[listed >> 2 & 1][listed & 3][listed >> 3];
 }
 
 static void tlb_flush_list(Tlb *t, bool global)
@@ -54,16 +56,17 @@ static void tlb_flush_list(Tlb *t, bool global)
     t->n[global] = 0;
 }
 
-void tlb_fill(Cpu *cpu, uint32_t lin, uint8_t *host, bool user, bool write, bool global, bool large)
+void tlb_fill(
+    Cpu *cpu, uint32_t lin, uint8_t *host, bool user, enum MmuKind kind, bool global, bool large)
 {
     Tlb *t = cpu->tlb;
     uint32_t page = lin >> PAGE_BITS;
-    uint64_t *e = &t->table[user][write][page];
+    uint64_t *e = &t->table[user][kind][page];
 
     if (t->n[global] == TLB_CAP) tlb_flush_list(t, global);
     *e = (uint64_t)host - (lin & ~(uint32_t)PAGE_MASK);
     assert(*e);
-    t->list[global][t->n[global]++] = page << 2 | (uint32_t)user << 1 | write;
+    t->list[global][t->n[global]++] = page << 3 | (uint32_t)user << 2 | kind;
     if (large) t->large[page >> 15] |= 1u << (page >> 10 & 31);
 }
 
@@ -89,7 +92,7 @@ void cpu_tlb_flush_page(Cpu *cpu, uint64_t lin)
         n = 1024;
         t->large[page >> 15] &= ~(1u << (page >> 10 & 31));
     }
-    for (int i = 0; i < 4; i++) memset(&t->table[i >> 1][i & 1][first], 0, n * 8);
+    for (int i = 0; i < TLB_TABLES; i++) memset(&(*tlb_table(t, i))[first], 0, n * 8);
     t->gen++;
 }
 
@@ -102,10 +105,10 @@ void tlb_drop_ram(Cpu *cpu, RamBlock *b, uint64_t first_page, uint64_t pages)
         for (unsigned i = 0; i < t->n[g]; i++) {
             uint32_t listed = t->list[g][i];
             uint64_t *e = tlb_entry(t, listed);
-            uint64_t at = *e + ((uint64_t)(listed >> 2) << PAGE_BITS) - base;
+            uint64_t at = *e + ((uint64_t)(listed >> 3) << PAGE_BITS) - base;
 
             if (!*e || at >= size) continue;
-            if (listed & 1) {
+            if ((listed & 3) == MMU_WRITE) {
                 *e = 0;
             } else if (b->watch[first_page + (at >> PAGE_BITS)] & WATCH_ABSENT) {
                 *e = 0;

@@ -2,8 +2,8 @@
 /*
  * The TLB of a 32-bit guest, and the accesses that go through it.
  *
- * Four tables of 2^20 entries (supervisor and user, read and write), backed by memory only where
- * they are used.  entry + linear address = host address; zero sends the access to cpu/mmu.c.  Every
+ * Six tables of 2^20 entries (supervisor and user; read, write and, under NX, fetch), backed by
+ * memory only where they are used.  entry + linear address = host address; zero sends the access to cpu/mmu.c.  Every
  * filled entry is listed (global ones apart), so that a flush costs what was filled; the lists are
  * capped.  gen counts whatever may have changed a translation: caches of linear addresses compare
  * it.
@@ -11,6 +11,7 @@
 #pragma once
 
 #include "cpu/decode.h"
+#include "cpu/walk.h"
 
 enum { TLB_PAGES = 1 << 20, TLB_CAP = 8192, TLB_WATCHED = 64 };
 
@@ -24,8 +25,8 @@ typedef struct TlbWatched {
 } TlbWatched;
 
 struct Tlb {
-    uint64_t *table[2][2]; /* [user][write] */
-    uint32_t *list[2];     /* [global]: page << 2 | user << 1 | write */
+    uint64_t *table[2][3]; /* [user][enum MmuKind]; MMU_FETCH is used only where NX counts */
+    uint32_t *list[2];     /* [global]: page << 3 | user << 2 | kind */
     unsigned n[2];
     uint64_t gen;
     uint32_t large[1024 / 32]; /* 4 MiB regions of which a large page has filled entries */
@@ -35,7 +36,7 @@ struct Tlb {
 bool tlb_init(Cpu *cpu, Error *err);
 void tlb_free(Cpu *cpu);
 void tlb_fill(
-    Cpu *cpu, uint32_t lin, uint8_t *host, bool user, bool write, bool global, bool large);
+    Cpu *cpu, uint32_t lin, uint8_t *host, bool user, enum MmuKind kind, bool global, bool large);
 /* Takes pages of a RAM block out of the write tables, absent ones out of the read tables too. */
 void tlb_drop_ram(Cpu *cpu, RamBlock *b, uint64_t first_page, uint64_t pages);
 
@@ -49,6 +50,9 @@ uint64_t mmu_load_rmw(Cpu *cpu, const Insn *in, uint32_t lin, unsigned size);
 uint8_t *mmu_fetch(Cpu *cpu, uint32_t lin);
 /* A byte of code that stands in no RAM. */
 uint8_t mmu_fetch_byte(Cpu *cpu, uint32_t lin);
+/* Page table entries: physical memory, A20 applied; waits for an absent page. */
+uint64_t mmu_phys_load(Cpu *cpu, uint64_t gpa, unsigned size);
+void mmu_phys_store(Cpu *cpu, uint64_t gpa, uint64_t val, unsigned size);
 /* Host memory for size bytes in one page, or NULL where that is no plain RAM (any more). */
 uint8_t *mmu_plain(Cpu *cpu, uint32_t lin, bool write);
 

@@ -134,6 +134,7 @@ static bool cpu_post_load(void *state, int version, Error *err)
     if (s->hflags & (HF_LMA | HF_CS64)) {
         return error_set(err, "the CPU is in long mode, which this CPU model does not have");
     }
+    s->pdptr_valid = 0;
     s->fpus = (uint16_t)(s->fpus_vmstate & ~FSW_TOP);
     s->fpstt = s->fpus_vmstate >> 11 & 7;
     s->fptags = (uint8_t)s->fptag_vmstate;
@@ -173,4 +174,5 @@ const VmState cpu_vmstate = {
 
 const VmField cpu_exact[] = { VM_INT_AS(CpuState, cr[1], "cr1"), VM_INT(CpuState, fpus),
     VM_INT(CpuState, fpstt), VM_INT(CpuState, fptags), VM_INT(CpuState, ferr),
-    VM_INT(CpuState, debug_pending), VM_END };
+    VM_INT(CpuState, debug_pending), VM_INTS(CpuState, pdptr), VM_INT(CpuState, pdptr_valid),
+    VM_END };

@@ -87,11 +87,16 @@ def depends(name, arch):
             if l.strip().startswith("Depends:")]
 
 
-def kernel_686():
-    """(path of vmlinuz, folder of its modules) of Debian's i386 kernel for 686 without PAE."""
-    image = next(d for d in depends("linux-image-686", "i386") if d.startswith("linux-image-"))
-    root = package(image, "i386")
+def kernel(meta, arch):
+    """(path of vmlinuz, folder of its modules) of the kernel that a Debian metapackage names."""
+    image = next(d for d in depends(meta, arch) if d.startswith("linux-image-"))
+    root = package(image, arch)
     return (glob.glob(root + "/boot/vmlinuz-*")[0], glob.glob(root + "/lib/modules/*")[0])
+
+
+def kernel_686():
+    """Debian's i386 kernel for 686 without PAE."""
+    return kernel("linux-image-686", "i386")
 
 
 # -- initramfs (cpio "newc") --

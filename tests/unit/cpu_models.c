@@ -58,8 +58,7 @@ static void test_masked(void)
 {
     static const char *const models[] = { "486", "pentium", "pentium2", "pentium3", "qemu32", "max",
         "pentium3,+sse,+apic,+pae" };
-    uint32_t absent = 1u << FEAT_PAE | 1u << FEAT_MCE | 1u << FEAT_APIC | 1u << FEAT_MTRR |
-                      1u << FEAT_MCA | 1u << FEAT_PAT | 1u << FEAT_SSE | 1u << FEAT_SSE2;
+    uint32_t absent = 1u << FEAT_APIC | 1u << FEAT_SSE | 1u << FEAT_SSE2;
     uint32_t r[4];
 
     for (unsigned i = 0; i < G_N_ELEMENTS(models); i++) {
@@ -70,6 +69,13 @@ static void test_masked(void)
     }
     leaf("pentium3", 1, r);
     g_assert_true(r[3] >> FEAT_CMOV & r[3] >> FEAT_SEP & r[3] >> FEAT_MMX & 1);
+    g_assert_true(r[3] >> FEAT_PAE & r[3] >> FEAT_MTRR & r[3] >> FEAT_PAT & r[3] >> FEAT_MCA & 1);
+    leaf("pentium", 1, r);
+    g_assert_false((r[3] >> FEAT_PAE | r[3] >> FEAT_MTRR | r[3] >> FEAT_PAT) & 1);
+    leaf("qemu32", 0x80000001, r);
+    g_assert_false(r[3] >> FEAT_NX & 1);
+    leaf("qemu32,+nx,+lm", 0x80000001, r);
+    g_assert_cmphex(r[3], ==, 1u << FEAT_NX);
     leaf("pentium3,-cmov,sep=off", 1, r);
     g_assert_false(r[3] >> FEAT_CMOV & 1);
     g_assert_false(r[3] >> FEAT_SEP & 1);
@@ -123,7 +129,7 @@ static int msr(const char *model, const uint8_t *code, uint32_t n)
 static void test_msrs(void)
 {
     static const uint32_t p6[] = { 0x10, 0x17, 0x2a, 0x79, 0x8b, 0x119, 0x174, 0x176 };
-    static const uint32_t none[] = { 0x1b, 0x277, 0x2ff, 0xc0000080, 0x12345 };
+    static const uint32_t none[] = { 0x210, 0x260, 0xc0000080, 0x12345 };
 
     for (unsigned i = 0; i < G_N_ELEMENTS(p6); i++) {
         g_assert_cmpint(msr("pentium3", rdmsr, p6[i]), ==, -1);
@@ -133,9 +139,52 @@ static void test_msrs(void)
         g_assert_cmpint(msr("pentium3", rdmsr, none[i]), ==, EXC_GP);
         g_assert_cmpint(msr("pentium3", wrmsr, none[i]), ==, EXC_GP);
     }
+    g_assert_cmpint(msr("pentium3", rdmsr, 0x277), ==, -1);
+    g_assert_cmpint(msr("pentium3", rdmsr, 0xfe), ==, -1);
+    g_assert_cmpint(msr("pentium3", wrmsr, 0xfe), ==, EXC_GP);
+    g_assert_cmpint(msr("pentium", rdmsr, 0x277), ==, EXC_GP);
+    g_assert_cmpint(msr("pentium", rdmsr, 0x2ff), ==, EXC_GP);
+    g_assert_cmpint(msr("pentium", rdmsr, 0), ==, -1);
+    g_assert_cmpint(msr("qemu32,+nx", rdmsr, 0xc0000080), ==, -1);
     g_assert_cmpint(msr("pentium", rdmsr, 0x174), ==, EXC_GP);
     g_assert_cmpint(msr("pentium", rdmsr, 0x10), ==, -1);
     g_assert_cmpint(msr("486", rdmsr, 0x10), ==, EXC_GP);
+}
+
+/* Values that a register takes or refuses, and what it reads as. */
+static void test_msr_values(void)
+{
+    GUEST_CODE(set_get, 32, "wrmsr; xor %eax, %eax; xor %edx, %edx; rdmsr; hlt");
+    static const struct {
+        uint32_t n;
+        uint64_t val;
+        bool ok;
+    } cases[] = { { 0x277, 0x0007040600070406, true }, { 0x277, 0x0007040600070402, false },
+        { 0x200, 0xe0000006, true }, { 0x200, 0xe0000002, false }, { 0x201, 0xfe0000800, true },
+        { 0x201, 0xffff00000800, false }, { 0x250, 0x0606060606060606, true },
+        { 0x26f, 0x0606060606060603, false }, { 0x2ff, 0xc06, true }, { 0x2ff, 0x1006, false },
+        { 0x400, UINT64_MAX, true }, { 0x401, 1, false }, { 0x401, 0, true }, { 0x17a, 8, false },
+        { 0xc0000080, EFER_NXE, true }, { 0xc0000080, 1 << 8, false } };
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(cases); i++) {
+        Machine *m = model_new("pentium3,+nx");
+        Cpu *cpu = test_cpu(m);
+        bool ok;
+
+        prot_code(m, set_get);
+        cpu->s.idt.limit = 0;
+        cpu->s.regs[R_ECX] = cases[i].n;
+        cpu->s.regs[R_EAX] = (uint32_t)cases[i].val;
+        cpu->s.regs[R_EDX] = cases[i].val >> 32;
+        ok = test_run(m, 10) == CPU_HALTED &&
+             cpu->s.eip == AT_CODE + (size_t)(set_get_end - set_get);
+        g_assert_cmpint(ok, ==, cases[i].ok);
+        if (ok) {
+            g_assert_cmphex(
+                cpu->s.regs[R_EDX] << 32 | (uint32_t)cpu->s.regs[R_EAX], ==, cases[i].val);
+        }
+        machine_free(m);
+    }
 }
 
 static void test_cr4(void)
@@ -146,7 +195,7 @@ static void test_cr4(void)
         bool ok;
     } cases[] = { { "pentium3", CR4_PGE | CR4_PSE | CR4_VME | CR4_DE | CR4_TSD, true },
         { "pentium", CR4_PGE, false }, { "486", CR4_PSE, true }, { "486", CR4_TSD, false },
-        { "pentium3", CR4_PAE, false } };
+        { "pentium3", CR4_PAE, true }, { "pentium", CR4_PAE, false } };
 
     for (unsigned i = 0; i < G_N_ELEMENTS(cases); i++) {
         Machine *m = model_new(cases[i].model);
@@ -227,6 +276,7 @@ int main(int argc, char **argv)
     g_test_add_func("/cpu/models/brand", test_brand);
     g_test_add_func("/cpu/models/texts", test_texts);
     g_test_add_func("/cpu/models/msrs", test_msrs);
+    g_test_add_func("/cpu/models/msr-values", test_msr_values);
     g_test_add_func("/cpu/models/cr4", test_cr4);
     g_test_add_func("/cpu/models/tsc", test_tsc);
     g_test_add_func("/cpu/models/reset", test_reset);

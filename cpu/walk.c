@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Page walks.  Source: Intel SDM volume 3, chapter 4: 32-bit paging with 4 MiB pages and PSE-36,
+ * PAE paging with 2 MiB pages and NX; PGE, WP.  Not modelled: four-level paging (masked in CPUID).
+ *
+ * Under PAE the four entries at CR3 are registers: loaded by writes to control registers and not
+ * looked at in memory again.  Where they are not known (a task switch, a stream of another program)
+ * the next walk loads them.
+ */
+#include "cpu/walk.h"
+
+#include <string.h>
+
+#include "cpu/models.h"
+#include "cpu/tlb.h"
+#include "util/bits.h"
+
+enum {
+    PTE_P = 1 << 0,
+    PTE_W = 1 << 1,
+    PTE_U = 1 << 2,
+    PTE_A = 1 << 5,
+    PTE_D = 1 << 6,
+    PTE_PS = 1 << 7,
+    PTE_G = 1 << 8,
+    PDPTE_RESERVED = 0x1e6,
+};
+#define PTE_NX (1ull << 63)
+#define BITS(first, last) ((~0ull >> (63 - (last))) & (~0ull << (first)))
+
+enum { PF_P = 1 << 0, PF_W = 1 << 1, PF_U = 1 << 2, PF_RSVD = 1 << 3, PF_I = 1 << 4 };
+
+enum { WALK_LEVELS = 2 };
+
+/* The entries that lead to a page, and what all of them grant. */
+typedef struct WalkPath {
+    uint64_t at[WALK_LEVELS], entry[WALK_LEVELS];
+    unsigned n;
+    unsigned shift; /* log2 of the page's size */
+    uint64_t rights;
+    bool nx;
+} WalkPath;
+
+/* -- formats -- */
+
+static uint64_t walk_reserved(const Cpu *cpu, bool wide, bool large)
+{
+    unsigned phys = cpu_phys_bits(cpu);
+
+    if (wide) {
+        return BITS(phys, 62) | (mmu_nx(cpu) ? 0 : PTE_NX) | (large ? BITS(13, 20) : 0);
+    }
+    if (!large) return 0;
+    return phys > 32 ? BITS(phys - 32 + 13, 21) : BITS(13, 21);
+}
+
+static uint64_t walk_frame(uint64_t entry, bool wide, unsigned shift)
+{
+    uint64_t low = entry & BITS(shift, wide ? 51 : 31);
+
+    return !wide && shift > PAGE_BITS ? low | (entry & BITS(13, 20)) << 19 : low;
+}
+
+static bool walk_is_large(const Cpu *cpu, bool wide, uint64_t entry)
+{
+    return (entry & PTE_PS) && (wide || (cpu->s.cr[4] & CR4_PSE));
+}
+
+/* From the page directory down; false with the bits of the error code where no page is reached. */
+static bool walk_path(Cpu *cpu, uint32_t lin, uint64_t table, bool wide, WalkPath *p, int *fault)
+{
+    unsigned bits = wide ? 9 : 10, size = wide ? 8 : 4;
+
+    p->rights = PTE_W | PTE_U;
+    p->shift = PAGE_BITS + bits;
+    for (;;) {
+        uint64_t at = table + (lin >> p->shift & ((1u << bits) - 1)) * size;
+        uint64_t e = mmu_phys_load(cpu, at, size);
+        bool large = p->shift > PAGE_BITS && walk_is_large(cpu, wide, e);
+
+        *fault = 0;
+        if (!(e & PTE_P)) return false;
+        *fault = PF_P | PF_RSVD;
+        if (e & walk_reserved(cpu, wide, large)) return false;
+        p->at[p->n] = at;
+        p->entry[p->n++] = e;
+        p->rights &= e;
+        p->nx |= e >> 63;
+        if (large || p->shift == PAGE_BITS) return true;
+        table = walk_frame(e, wide, PAGE_BITS);
+        p->shift -= bits;
+    }
+}
+
+/* -- PAE's registers -- */
+
+bool mmu_read_pdptrs(Cpu *cpu, uint64_t cr3, uint64_t pdptr[4])
+{
+    uint64_t reserved = PDPTE_RESERVED | BITS(cpu_phys_bits(cpu), 63);
+    bool ok = true;
+
+    for (unsigned i = 0; i < 4; i++) {
+        pdptr[i] = mmu_phys_load(cpu, (cr3 & 0xffffffe0) + 8 * i, 8);
+        if ((pdptr[i] & PTE_P) && (pdptr[i] & reserved)) ok = false;
+    }
+    return ok;
+}
+
+/* The page directory of a quarter; false with the bits of the error code. */
+static bool walk_pdpte(Cpu *cpu, unsigned quarter, bool marks, uint64_t *table, int *fault)
+{
+    uint64_t own[4], *pdptr = cpu->s.pdptr;
+
+    *fault = PF_P | PF_RSVD;
+    if (!cpu->s.pdptr_valid) {
+        if (!mmu_read_pdptrs(cpu, cpu->s.cr[3], own)) return false;
+        pdptr = own;
+        if (marks) {
+            memcpy(cpu->s.pdptr, own, sizeof(own));
+            cpu->s.pdptr_valid = 1;
+        }
+    }
+    *fault = 0;
+    *table = walk_frame(pdptr[quarter], true, PAGE_BITS);
+    return pdptr[quarter] & PTE_P;
+}
+
+/* -- the walk -- */
+
+static bool walk_permits(const Cpu *cpu, const WalkPath *p, enum MmuKind kind, bool user)
+{
+    if (user && !(p->rights & PTE_U)) return false;
+    if (kind == MMU_FETCH) return !p->nx || !mmu_nx(cpu);
+    if (kind == MMU_READ || (p->rights & PTE_W)) return true;
+    return !user && !(cpu->s.cr[0] & CR0_WP);
+}
+
+/* Accessed bits all the way, dirty at the end.  They are in the low half of any entry. */
+static void walk_mark(Cpu *cpu, WalkPath *p, bool write)
+{
+    for (unsigned i = 0; i < p->n; i++) {
+        bool last = i == p->n - 1;
+        uint64_t marked = p->entry[i] | PTE_A | (last && write ? PTE_D : 0);
+
+        if (marked != p->entry[i]) mmu_phys_store(cpu, p->at[i], (uint32_t)marked, 4);
+        p->entry[i] = marked;
+    }
+}
+
+int mmu_walk(Cpu *cpu, uint32_t lin, enum MmuKind kind, bool user, bool marks, MmuWalk *w)
+{
+    bool wide = cpu->s.cr[4] & CR4_PAE;
+    int fault, code = (kind == MMU_WRITE ? PF_W : 0) | (user ? PF_U : 0) |
+                      (kind == MMU_FETCH && mmu_nx(cpu) ? PF_I : 0);
+    uint64_t table = cpu->s.cr[3] & BITS(PAGE_BITS, 31), leaf;
+    WalkPath p = { 0 };
+
+    *w = (MmuWalk){ .gpa = lin & ~(uint32_t)PAGE_MASK, .writable = true };
+    if (!(cpu->s.cr[0] & CR0_PG)) return -1;
+    if (wide && !walk_pdpte(cpu, lin >> 30, marks, &table, &fault)) return code | fault;
+    if (!walk_path(cpu, lin, table, wide, &p, &fault)) return code | fault;
+    if (!walk_permits(cpu, &p, kind, user)) return code | PF_P;
+    if (marks) walk_mark(cpu, &p, kind == MMU_WRITE);
+    leaf = p.entry[p.n - 1];
+    w->large = p.shift > PAGE_BITS;
+    w->gpa = walk_frame(leaf, wide, p.shift) | (lin & ((1ull << p.shift) - PAGE_SIZE));
+    w->global = (leaf & PTE_G) && (cpu->s.cr[4] & CR4_PGE);
+    w->writable = (leaf & PTE_D) && walk_permits(cpu, &p, MMU_WRITE, user);
+    return -1;
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+/* Page walks: from a linear address to a physical page and what may be done there. */
+#pragma once
+
+#include "cpu/state.h"
+
+enum MmuKind { MMU_READ, MMU_WRITE, MMU_FETCH };
+
+/* The outcome of a walk. */
+typedef struct MmuWalk {
+    uint64_t gpa; /* of the page */
+    bool global, large;
+    bool writable; /* may be entered in the write table: permitted and dirty */
+} MmuWalk;
+
+/* Walks the tables for one access.  Returns -1, or the page fault's error code.  With marks false
+ * nothing is written: accessed and dirty bits stay, for lookups by the monitor. */
+int mmu_walk(Cpu *cpu, uint32_t lin, enum MmuKind kind, bool user, bool marks, MmuWalk *w);
+/* Reads the four entries that CR3 points to under PAE; false where one has reserved bits. */
+bool mmu_read_pdptrs(Cpu *cpu, uint64_t cr3, uint64_t pdptr[4]);
+
+/* NX counts: a page may be readable and not executable. */
+static inline bool mmu_nx(const Cpu *cpu)
+{
+    return (cpu->s.efer & EFER_NXE) && (cpu->s.cr[4] & CR4_PAE);
+}
