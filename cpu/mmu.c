@@ -108,7 +108,7 @@ static MmuPage mmu_page(Cpu *cpu, uint32_t lin, enum MmuKind kind, bool user)
     if (!p.block || ((cpu->debug & DEBUG_DATA) && cpu_debug_page(cpu, lin))) return p;
     host = p.block->host + (p.off - off);
     if (!table[MMU_READ][page]) tlb_fill(cpu, lin, host, user, MMU_READ, w.global, w.large);
-    if (kind == MMU_FETCH && mmu_nx(cpu) && !table[MMU_FETCH][page])
+    if (kind == MMU_FETCH && mmu_fetch_differs(cpu) && !table[MMU_FETCH][page])
         tlb_fill(cpu, lin, host, user, MMU_FETCH, w.global, w.large);
     if (!write || !w.writable || p.readonly) return p;
     if (!p.block->watch[p.off >> PAGE_BITS])
@@ -368,5 +368,5 @@ void cpu_mode_changed(Cpu *cpu)
     cpu->mode = mode;
     cpu->rd = cpu->tlb->table[user][MMU_READ];
     cpu->wr = cpu->tlb->table[user][MMU_WRITE];
-    cpu->rx = mmu_nx(cpu) ? cpu->tlb->table[user][MMU_FETCH] : cpu->rd;
+    cpu->rx = mmu_fetch_differs(cpu) ? cpu->tlb->table[user][MMU_FETCH] : cpu->rd;
 }

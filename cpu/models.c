@@ -27,6 +27,8 @@ enum {
     EDX_MAX = EDX_QEMU32 | EDX_PENTIUM3,
     ECX_SSE3 = 1,
     EDX_MAX_80000001 = 1 << FEAT_NX,
+    EBX7_MAX = 1 << FEAT7_SMEP,
+    ECX7_MAX = 1 << FEAT7_UMIP,
 };
 
 /* What is built.  All else is masked in every model. */
@@ -37,6 +39,8 @@ enum {
     WORKS_ECX1 = 0,
     WORKS_ECX80000001 = 0,
     WORKS_EDX80000001 = 1 << FEAT_NX,
+    WORKS_EBX7 = 1 << FEAT7_SMEP,
+    WORKS_ECX7 = 1 << FEAT7_UMIP,
 };
 
 static const CpuModel models[] = {
@@ -52,13 +56,15 @@ static const CpuModel models[] = {
         .desc = "Enables all features that work",
         .vendor = "GenuineIntel",
         .brand = "Stasis Virtual CPU",
-        .level = 2,
+        .level = 7,
         .xlevel = 0x80000004,
         .family = 6,
         .model = 6,
         .stepping = 3,
         .ecx1 = ECX_SSE3,
         .edx1 = EDX_MAX,
+        .ebx7 = EBX7_MAX,
+        .ecx7 = ECX7_MAX,
         .edx80000001 = EDX_MAX_80000001,
         .cache = 0x2c307d },
     { .name = "pentium",
@@ -103,7 +109,7 @@ static const CpuModel models[] = {
 
 typedef struct FeatureName {
     const char *name;
-    uint8_t word; /* 0 ecx1, 1 edx1, 2 ecx80000001, 3 edx80000001 */
+    uint8_t word; /* 0 ecx1, 1 edx1, 2 ecx80000001, 3 edx80000001, 4 ebx7, 5 ecx7 */
     uint8_t bit;
 } FeatureName;
 
@@ -165,6 +171,8 @@ static const FeatureName feature_names[] = {
     { "lm", 3, 29 },
     { "3dnowext", 3, 30 },
     { "3dnow", 3, 31 },
+    { "smep", 4, FEAT7_SMEP },
+    { "umip", 5, FEAT7_UMIP },
 };
 
 uint32_t cpu_signature(const CpuModel *model)
@@ -177,7 +185,7 @@ uint32_t cpu_signature(const CpuModel *model)
 static bool model_set_feature(Cpu *cpu, const char *name, bool on)
 {
     uint32_t *words[] = { &cpu->features.ecx1, &cpu->features.edx1, &cpu->features.ecx80000001,
-        &cpu->features.edx80000001 };
+        &cpu->features.edx80000001, &cpu->features.ebx7, &cpu->features.ecx7 };
 
     for (unsigned i = 0; i < ARRAY_SIZE(feature_names); i++) {
         const FeatureName *f = &feature_names[i];
@@ -248,12 +256,16 @@ bool cpu_model_parse(Cpu *cpu, const char *text, Error *err)
         cpu->features = (struct CpuFeatures){ .ecx1 = cpu->model->ecx1,
             .edx1 = cpu->model->edx1,
             .ecx80000001 = cpu->model->ecx80000001,
-            .edx80000001 = cpu->model->edx80000001 };
+            .edx80000001 = cpu->model->edx80000001,
+            .ebx7 = cpu->model->ebx7,
+            .ecx7 = cpu->model->ecx7 };
         for (char **it = items + 1; ok && *it; it++) ok = model_parse_item(cpu, *it, err);
         cpu->features.ecx1 &= WORKS_ECX1;
         cpu->features.edx1 &= WORKS_EDX1;
         cpu->features.ecx80000001 &= WORKS_ECX80000001;
         cpu->features.edx80000001 &= WORKS_EDX80000001;
+        cpu->features.ebx7 &= WORKS_EBX7;
+        cpu->features.ecx7 &= WORKS_ECX7;
     }
     g_strfreev(items);
     return ok;
@@ -312,6 +324,13 @@ void op_cpuid(Cpu *cpu, const Insn *in)
         models_set(cpu, cpu_signature(m), cpu->index << 24, cpu->features.ecx1, cpu->features.edx1);
         break;
     case 2: models_set(cpu, 1, 0, 0, m->cache); break;
+    case 7:
+        if (cpu->s.regs[R_ECX]) {
+            models_set(cpu, 0, 0, 0, 0); /* of one sub-leaf */
+        } else {
+            models_set(cpu, 0, cpu->features.ebx7, cpu->features.ecx7, 0);
+        }
+        break;
     case 0x80000000: models_set_vendor(cpu, m->xlevel); break;
     case 0x80000001:
         models_set(cpu, cpu_signature(m), 0, cpu->features.ecx80000001, cpu->features.edx80000001);

@@ -31,12 +31,14 @@ enum {
 
 /* And of leaf 80000001h, EDX. */
 enum { FEAT_NX = 20 };
+/* And of leaf 7, EBX and ECX. */
+enum { FEAT7_SMEP = 7, FEAT7_UMIP = 2 };
 
 typedef struct CpuModel {
     const char *name, *desc, *vendor, *brand; /* brand: leaves 80000002h to 4, or NULL */
     uint32_t level, xlevel;
     uint8_t family, model, stepping;
-    uint32_t ecx1, edx1, ecx80000001, edx80000001;
+    uint32_t ecx1, edx1, ecx80000001, edx80000001, ebx7, ecx7;
     uint32_t cache; /* EDX of leaf 2 */
 } CpuModel;
 

@@ -131,6 +131,7 @@ void op_ltr(Cpu *cpu, const Insn *in)
 static void query_store(Cpu *cpu, const Insn *in, uint32_t sel)
 {
     query_need_protected(cpu);
+    cpu_check_umip(cpu);
     insn_write_rm(cpu, in, sel & 0xffff, in->modrm >= 0xc0 ? in->opsize : 2);
 }
 

@@ -75,6 +75,8 @@ enum {
     CR4_PCE = 1 << 8,
     CR4_OSFXSR = 1 << 9,
     CR4_OSXMMEXCPT = 1 << 10,
+    CR4_UMIP = 1 << 11,
+    CR4_SMEP = 1 << 20,
 };
 enum {
     EXC_DE = 0,
@@ -228,7 +230,8 @@ struct Cpu {
     uint32_t index;               /* property: 0 is the boot CPU */
     const struct CpuModel *model; /* cpu/models.c */
     struct CpuFeatures {
-        uint32_t ecx1, edx1, ecx80000001, edx80000001; /* after +x,-y, masked by what works */
+        uint32_t ecx1, edx1, ecx80000001, edx80000001, ebx7,
+            ecx7; /* after +x,-y, masked by what works */
     } features;
 
     /* runtime: derived, never saved */
@@ -329,6 +332,7 @@ bool cpu_has_event(Cpu *cpu);
 void cpu_write_cr0(Cpu *cpu, uint64_t val); /* cpu/system.c */
 void cpu_write_cr3(Cpu *cpu, uint64_t val);
 void cpu_write_cr4(Cpu *cpu, uint64_t val);
+void cpu_check_umip(Cpu *cpu); /* #GP where CR4.UMIP hides descriptor-table registers */
 void cpu_task_switch(Cpu *cpu, uint16_t selector, int why, uint64_t return_eip, bool has_code,
     uint32_t code); /* cpu/task.c */
 /* #GP where CPL, IOPL and the TSS's bitmap forbid these ports. */

@@ -9,12 +9,16 @@
 #include "cpu/debug.h"
 #include "cpu/decode.h"
 #include "cpu/descriptor.h"
+#include "cpu/models.h"
 #include "cpu/walk.h"
 
 enum { DR6_FIXED = 0xffff0ff0u, DR6_WRITABLE = 0xe00f, DR6_BD = 1 << 13 };
 enum { DR7_FIXED = 0x400, DR7_WRITABLE = 0xffff23ffu, DR7_GD = 1 << 13 };
 #define CR0_WRITABLE                                                                               \
     (CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | CR0_PG)
+
+/* What changes translations, and has PAE's pointers read anew. */
+enum { CR4_TRANSLATION = CR4_PSE | CR4_PAE | CR4_PGE | CR4_SMEP };
 
 static void system_need_cpl0(Cpu *cpu)
 {
@@ -72,6 +76,8 @@ static uint32_t system_cr4_bits(const Cpu *cpu)
     for (unsigned i = 0; i < ARRAY_SIZE(map); i++) {
         if (cpu->features.edx1 >> map[i].feature & 1) bits |= map[i].bits;
     }
+    if (cpu->features.ebx7 >> FEAT7_SMEP & 1) bits |= CR4_SMEP;
+    if (cpu->features.ecx7 >> FEAT7_UMIP & 1) bits |= CR4_UMIP;
     return bits;
 }
 
@@ -80,10 +86,9 @@ void cpu_write_cr4(Cpu *cpu, uint64_t val)
     uint32_t changed = (uint32_t)(val ^ cpu->s.cr[4]);
 
     if (val & ~(uint64_t)system_cr4_bits(cpu)) cpu_raise(cpu, EXC_GP, 0);
-    if (changed & (CR4_PSE | CR4_PAE | CR4_PGE))
-        system_load_pdptrs(cpu, cpu->s.cr[0], cpu->s.cr[3], val);
+    if (changed & CR4_TRANSLATION) system_load_pdptrs(cpu, cpu->s.cr[0], cpu->s.cr[3], val);
     cpu->s.cr[4] = val;
-    if (changed & (CR4_PSE | CR4_PAE | CR4_PGE)) cpu_tlb_flush(cpu, true);
+    if (changed & CR4_TRANSLATION) cpu_tlb_flush(cpu, true);
     cpu_debug_update(cpu);
     cpu_update_mode(cpu);
     cpu->exit_pending = true;
@@ -123,8 +128,14 @@ void op_lmsw(Cpu *cpu, const Insn *in)
     cpu_write_cr0(cpu, (old & ~(uint32_t)(CR0_MP | CR0_EM | CR0_TS)) | msw);
 }
 
+void cpu_check_umip(Cpu *cpu)
+{
+    if ((cpu->s.cr[4] & CR4_UMIP) && cpu_cpl(cpu)) cpu_raise(cpu, EXC_GP, 0);
+}
+
 void op_smsw(Cpu *cpu, const Insn *in)
 {
+    cpu_check_umip(cpu);
     insn_write_rm(cpu, in, cpu->s.cr[0], in->modrm >= 0xc0 ? in->opsize : 2);
 }
 
@@ -196,6 +207,7 @@ static void system_store_table(Cpu *cpu, const Insn *in, const SegReg *table)
     uint64_t lin;
 
     if (in->modrm >= 0xc0) cpu_raise(cpu, EXC_UD, 0);
+    cpu_check_umip(cpu);
     lin = insn_lin(cpu, in, 6, true);
     cpu_probe(cpu, lin, 6, true, false);
     cpu_store(cpu, lin, table->limit & 0xffff, 2);

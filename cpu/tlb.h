@@ -2,7 +2,7 @@
 /*
  * The TLB of a 32-bit guest, and the accesses that go through it.
  *
- * Six tables of 2^20 entries (supervisor and user; read, write and, under NX, fetch), backed by
+ * Six tables of 2^20 entries (supervisor and user; read, write and, under NX or SMEP, fetch), backed by
  * memory only where they are used.  entry + linear address = host address; zero sends the access to cpu/mmu.c.  Every
  * filled entry is listed (global ones apart), so that a flush costs what was filled; the lists are
  * capped.  gen counts whatever may have changed a translation: caches of linear addresses compare
@@ -25,7 +25,7 @@ typedef struct TlbWatched {
 } TlbWatched;
 
 struct Tlb {
-    uint64_t *table[2][3]; /* [user][enum MmuKind]; MMU_FETCH is used only where NX counts */
+    uint64_t *table[2][3]; /* [user][enum MmuKind]; MMU_FETCH is used only under NX or SMEP */
     uint32_t *list[2];     /* [global]: page << 3 | user << 2 | kind */
     unsigned n[2];
     uint64_t gen;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Page walks.  Source: Intel SDM volume 3, chapter 4: 32-bit paging with 4 MiB pages and PSE-36,
- * PAE paging with 2 MiB pages and NX; PGE, WP.  Not modelled: four-level paging (masked in CPUID).
+ * PAE paging with 2 MiB pages and NX; PGE, WP, SMEP.  Not modelled: four-level paging (masked in CPUID).
  *
  * Under PAE the four entries at CR3 are registers: loaded by writes to control registers and not
  * looked at in memory again.  Where they are not known (a task switch, a stream of another program)
@@ -130,7 +130,10 @@ static bool walk_pdpte(Cpu *cpu, unsigned quarter, bool marks, uint64_t *table, 
 static bool walk_permits(const Cpu *cpu, const WalkPath *p, enum MmuKind kind, bool user)
 {
     if (user && !(p->rights & PTE_U)) return false;
-    if (kind == MMU_FETCH) return !p->nx || !mmu_nx(cpu);
+    if (kind == MMU_FETCH) {
+        if (!user && (p->rights & PTE_U) && (cpu->s.cr[4] & CR4_SMEP)) return false;
+        return !p->nx || !mmu_nx(cpu);
+    }
     if (kind == MMU_READ || (p->rights & PTE_W)) return true;
     return !user && !(cpu->s.cr[0] & CR0_WP);
 }
@@ -151,7 +154,7 @@ int mmu_walk(Cpu *cpu, uint32_t lin, enum MmuKind kind, bool user, bool marks, M
 {
     bool wide = cpu->s.cr[4] & CR4_PAE;
     int fault, code = (kind == MMU_WRITE ? PF_W : 0) | (user ? PF_U : 0) |
-                      (kind == MMU_FETCH && mmu_nx(cpu) ? PF_I : 0);
+                      (kind == MMU_FETCH && mmu_fetch_differs(cpu) ? PF_I : 0);
     uint64_t table = cpu->s.cr[3] & BITS(PAGE_BITS, 31), leaf;
     WalkPath p = { 0 };
 

@@ -19,8 +19,13 @@ int mmu_walk(Cpu *cpu, uint32_t lin, enum MmuKind kind, bool user, bool marks, M
 /* Reads the four entries that CR3 points to under PAE; false where one has reserved bits. */
 bool mmu_read_pdptrs(Cpu *cpu, uint64_t cr3, uint64_t pdptr[4]);
 
-/* NX counts: a page may be readable and not executable. */
+/* NX counts. */
 static inline bool mmu_nx(const Cpu *cpu)
 {
     return (cpu->s.efer & EFER_NXE) && (cpu->s.cr[4] & CR4_PAE);
+}
+/* A page may be readable and not executable: under NX, and by the supervisor under SMEP. */
+static inline bool mmu_fetch_differs(const Cpu *cpu)
+{
+    return mmu_nx(cpu) || (cpu->s.cr[4] & CR4_SMEP);
 }

@@ -39,7 +39,7 @@ static void test_signatures(void)
         const char *model;
         uint32_t signature, level;
     } expect[] = { { "486", 0x480, 1 }, { "pentium", 0x543, 1 }, { "pentium2", 0x652, 2 },
-        { "pentium3", 0x673, 3 }, { "qemu32", 0x663, 4 }, { "max", 0x663, 2 } };
+        { "pentium3", 0x673, 3 }, { "qemu32", 0x663, 4 }, { "max", 0x663, 7 } };
     uint32_t r[4];
 
     for (unsigned i = 0; i < G_N_ELEMENTS(expect); i++) {
@@ -76,6 +76,11 @@ static void test_masked(void)
     g_assert_false(r[3] >> FEAT_NX & 1);
     leaf("qemu32,+nx,+lm", 0x80000001, r);
     g_assert_cmphex(r[3], ==, 1u << FEAT_NX);
+    leaf("max", 7, r);
+    g_assert_cmphex(r[1], ==, 1u << FEAT7_SMEP);
+    g_assert_cmphex(r[2], ==, 1u << FEAT7_UMIP);
+    leaf("max,-smep,umip=off", 7, r);
+    g_assert_cmphex(r[1] | r[2], ==, 0);
     leaf("pentium3,-cmov,sep=off", 1, r);
     g_assert_false(r[3] >> FEAT_CMOV & 1);
     g_assert_false(r[3] >> FEAT_SEP & 1);
@@ -195,7 +200,9 @@ static void test_cr4(void)
         bool ok;
     } cases[] = { { "pentium3", CR4_PGE | CR4_PSE | CR4_VME | CR4_DE | CR4_TSD, true },
         { "pentium", CR4_PGE, false }, { "486", CR4_PSE, true }, { "486", CR4_TSD, false },
-        { "pentium3", CR4_PAE, true }, { "pentium", CR4_PAE, false } };
+        { "max", CR4_SMEP | CR4_UMIP, true }, { "pentium3", CR4_SMEP, false },
+        { "pentium3", CR4_UMIP, false }, { "pentium3", CR4_PAE, true },
+        { "pentium", CR4_PAE, false } };
 
     for (unsigned i = 0; i < G_N_ELEMENTS(cases); i++) {
         Machine *m = model_new(cases[i].model);

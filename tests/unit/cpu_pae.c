@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * PAE paging: rights and error codes with NX, 2 MiB pages, reserved bits, the PDPTEs as registers;
- * and PSE-36.
+ * PSE-36; SMEP and UMIP.
  */
 #include "tests/unit/cpu_test.h"
 
@@ -227,6 +227,63 @@ static void test_pse36(void)
     machine_free(m);
 }
 
+/* The supervisor may read a user's page, and not run what is in it. */
+static void test_smep(void)
+{
+    Machine *m;
+    Cpu *cpu;
+    FaultFrame f;
+
+    for (unsigned nxe = 0; nxe < 2; nxe++) {
+        m = pae_machine(0);
+        cpu = test_cpu(m);
+        cpu->features.ebx7 |= 1u << 7;
+        cpu->s.efer = nxe ? EFER_NXE : 0;
+        set_pte(m, CODE, CODE | PT_P | PT_W);
+        set_pte(m, PAGE, FRAME | PT_P | PT_W | PT_U);
+        store_le32(test_ram(m) + FRAME, 0x90909090);
+        g_assert_cmpint(step(cpu, NULL, 0, PAGE, &f), ==, -1);
+        cpu_write_cr4(cpu, cpu->s.cr[4] | CR4_SMEP);
+        g_assert_cmpint(step(cpu, NULL, 0, PAGE, &f), ==, EXC_PF);
+        g_assert_cmphex(f.code, ==, 0x11);
+        cpu->s.regs[R_EBX] = PAGE;
+        g_assert_cmpint(STEP(cpu, &f, 0x8b, 0x03), ==, -1);
+        g_assert_cmpint(step(cpu, NULL, 0, PAGE, &f), ==, EXC_PF);
+        set_pte(m, PAGE, FRAME | PT_P | PT_W);
+        g_assert_cmpint(step(cpu, NULL, 0, PAGE, &f), ==, -1);
+        machine_free(m);
+    }
+    m = pae_machine(3);
+    cpu = test_cpu(m);
+    cpu->features.ebx7 |= 1u << 7;
+    cpu_write_cr4(cpu, cpu->s.cr[4] | CR4_SMEP);
+    g_assert_cmpint(STEP(cpu, &f, 0x90), ==, -1); /* the user may */
+    machine_free(m);
+}
+
+static void test_umip(void)
+{
+    for (unsigned cpl = 0; cpl <= 3; cpl += 3) {
+        Machine *m = pae_machine(cpl);
+        Cpu *cpu = test_cpu(m);
+        FaultFrame f;
+
+        cpu->features.ecx7 |= 1u << 2;
+        for (unsigned on = 0; on < 2; on++) {
+            int vector = on && cpl ? EXC_GP : -1;
+
+            if (on) cpu_write_cr4(cpu, cpu->s.cr[4] | CR4_UMIP);
+            cpu->s.regs[R_EBX] = PAGE;
+            g_assert_cmpint(STEP(cpu, &f, 0x0f, 0x01, 0x03), ==, vector); /* sgdt [ebx] */
+            g_assert_cmpint(STEP(cpu, &f, 0x0f, 0x01, 0x0b), ==, vector); /* sidt [ebx] */
+            g_assert_cmpint(STEP(cpu, &f, 0x0f, 0x01, 0xe0), ==, vector); /* smsw eax */
+            g_assert_cmpint(STEP(cpu, &f, 0x0f, 0x00, 0xc0), ==, vector); /* sldt eax */
+            g_assert_cmpint(STEP(cpu, &f, 0x0f, 0x00, 0xc8), ==, vector); /* str eax */
+        }
+        machine_free(m);
+    }
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -236,5 +293,7 @@ int main(int argc, char **argv)
     g_test_add_func("/pae/pointers", test_pointers);
     g_test_add_func("/pae/unknown-pointers", test_unknown_pointers);
     g_test_add_func("/pae/pse36", test_pse36);
+    g_test_add_func("/pae/smep", test_smep);
+    g_test_add_func("/pae/umip", test_umip);
     return g_test_run();
 }
