@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Page walks.  Source: Intel SDM volume 3, chapter 4: 32-bit paging with 4 MiB pages and PSE-36,
- * PAE paging with 2 MiB pages and NX; PGE, WP, SMEP.  Not modelled: four-level paging (masked in CPUID).
+ * PAE paging with 2 MiB pages and NX; PGE, WP, SMEP.  Not modelled: four-level paging (masked in
+ * CPUID).
  *
  * Under PAE the four entries at CR3 are registers: loaded by writes to control registers and not
  * looked at in memory again.  Where they are not known (a task switch, a stream of another program)
