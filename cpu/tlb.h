@@ -4,9 +4,9 @@
  *
  * Six tables of 2^20 entries (supervisor and user; read, write and, under NX or SMEP, fetch),
  * backed by memory only where they are used.  entry + linear address = host address; zero sends the
- * access to cpu/mmu.c.  Every filled entry is listed (global ones apart), so that a flush costs what was filled; the lists are
- * capped.  gen counts whatever may have changed a translation: caches of linear addresses compare
- * it.
+ * access to cpu/mmu.c.  Every filled entry is listed (global ones apart), so that a flush costs
+ * what was filled; the lists are capped.  gen counts whatever may have changed a translation:
+ * caches of linear addresses compare it.
  */
 #pragma once
 
