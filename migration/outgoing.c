@@ -148,10 +148,10 @@ static void outgoing_abandon(Outgoing *o, MigrationStatus s)
     }
 }
 
-/* The guest has left and the channel is broken: here it must not run again. */
+/* The guest has left and the channel is broken: here it must not run again, so the run state stays
+ * RUN_FINISH_MIGRATE, out of which neither `cont` nor a reset leads. */
 static void outgoing_lost(Outgoing *o)
 {
-    machine_set_run_state(o->m, RUN_POSTMIGRATE);
     source_drop(&o->io);
     source_drop(&o->window);
     source_drop(&o->answers);
@@ -182,7 +182,7 @@ static void outgoing_write_failed(Outgoing *o, int code)
 
 static void outgoing_complete(Outgoing *o)
 {
-    if (!outgoing_left(o)) machine_set_run_state(o->m, RUN_POSTMIGRATE);
+    machine_set_run_state(o->m, RUN_POSTMIGRATE);
     outgoing_finish(o, MIGRATION_COMPLETED);
 }
 
@@ -305,7 +305,6 @@ static bool outgoing_produce(Outgoing *o)
     }
     if (o->save->postcopy && o->status == MIGRATION_DEVICE) {
         outgoing_set_status(o, MIGRATION_POSTCOPY_ACTIVE); /* all of the package is written */
-        machine_set_run_state(o->m, RUN_POSTMIGRATE);
         o->left_ns = host_ns();
     }
     if (o->save->postcopy)
@@ -314,7 +313,10 @@ static bool outgoing_produce(Outgoing *o)
         save_complete(o->save, PIECE);
     if (stream_ok(&o->save->st)) return true;
     o->err = o->save->st.err;
-    outgoing_abandon(o, MIGRATION_FAILED);
+    if (outgoing_left(o))
+        outgoing_lost(o);
+    else
+        outgoing_abandon(o, MIGRATION_FAILED);
     return false;
 }
 

@@ -104,7 +104,11 @@ def cut():
     dst.kill()
     time.sleep(0.5)
     TAP.check("postcopy-paused" in vm.hmp("info migrate"), "a lost destination: post-copy pauses")
-    TAP.check("postmigrate" in vm.hmp("info status"), "the guest does not run a second time")
+    TAP.check("Migration is not finalized yet" in vm.hmp("cont"), "cont is refused")
+    vm.hmp("system_reset")
+    TAP.check("finalized" in vm.hmp("cont"), "after a reset, too")
+    TAP.check("finish-migrate" in vm.hmp("info status"), "the guest does not run a second time")
+    TAP.check("Error" in vm.hmp("loadvm booted"), "nor from a snapshot: the disks are not ours")
     vm.kill()
 
 
