@@ -70,8 +70,8 @@ static bool capability_fits(Machine *m, const Capability *c, Error *err)
         if (!(*capability_bits(m) & capability_bit(other))) continue;
         if (capability_names(c->excludes, other->name) ||
             capability_names(other->excludes, c->name))
-            return error_set(
-                err, "Capability '%s' is not compatible with %s", c->name, other->name);
+            return error_set(err, "%c%s is not compatible with %s", g_ascii_toupper(*c->name),
+                c->name + 1, other->name);
     }
     return !c->check || c->check(m, err);
 }

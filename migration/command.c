@@ -59,7 +59,7 @@ static bool command_advise(LoadRun *run, Stream *st)
         return stream_fail(st, "Postcopy needs a return path and the capability postcopy-ram here");
     if (sizes != PAGE_SIZE || page != PAGE_SIZE)
         return stream_fail(
-            st, "Postcopy needs matching page sizes (s=%d d=%d)", (int)page, PAGE_SIZE);
+            st, "the source has pages of %d bytes, and not of %d", (int)page, PAGE_SIZE);
     run->postcopy = LOAD_ADVISED;
     return true;
 }
@@ -71,7 +71,7 @@ static bool command_discard(LoadRun *run, Stream *st, uint16_t len)
 
     if (run->postcopy != LOAD_ADVISED && run->postcopy != LOAD_DISCARD)
         return command_state(st, "RAM_DISCARD", run->postcopy);
-    if (stream_get_u8(st) != 0) return stream_fail(st, "CMD_POSTCOPY_RAM_DISCARD invalid version");
+    if (stream_get_u8(st) != 0) return stream_fail(st, "a discard of an unknown version");
     stream_get_str8(st, name);
     if (stream_get_u8(st) != 0 || st->pos > end || (end - st->pos) % 16)
         return stream_fail(st, "CMD_POSTCOPY_RAM_DISCARD invalid length (%d)", len);
@@ -90,7 +90,7 @@ static bool command_packaged(LoadRun *run, Stream *st)
     uint32_t len = stream_get_be32(st);
 
     if (!stream_ok(st)) return false;
-    if (len > PACKAGE_MAX) return stream_fail(st, "Unreasonably large packaged state: %u", len);
+    if (len > PACKAGE_MAX) return stream_fail(st, "a package of %u bytes is too large", len);
     if (run->package_end) return stream_fail(st, "A packaged state inside another");
     if (stream_left(st) < len) {
         st->starved = true;

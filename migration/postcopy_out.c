@@ -126,7 +126,7 @@ bool return_path_parse(ReturnPath *rp, SaveRun *run, Error *err)
             break;
         }
         if (!return_path_message(rp, run, type, len))
-            return error_set(err, "RP: Received invalid message 0x%04x length 0x%04x", type, len);
+            return error_set(err, "return path: unknown message %u of %u bytes", type, len);
     }
     stream_discard(st, st->pos);
     return true;
