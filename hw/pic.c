@@ -24,7 +24,8 @@ struct Pic {
     Pic *slave;
     uint64_t raised[PIC_LINES]; /* for `info irq`: statistics, no guest state */
     struct PicState {
-        uint8_t last_irr; /* levels of the input lines */
+        uint8_t last_irr;         /* levels of the input lines (exact) */
+        uint8_t last_irr_vmstate; /* the same as the wire has them: pic_settle */
         uint8_t irr, imr, isr;
         uint8_t priority_add; /* the line with the highest priority */
         uint8_t irq_base;
@@ -42,7 +43,7 @@ struct Pic {
 #define PIC(d) ((Pic *)(d))
 
 static const VmField pic_fields[] = {
-    VM_INT(struct PicState, last_irr),
+    VM_INT_AS(struct PicState, last_irr_vmstate, "last_irr"),
     VM_INT(struct PicState, irr),
     VM_INT(struct PicState, imr),
     VM_INT(struct PicState, isr),
@@ -68,6 +69,7 @@ static bool pic_post_load(void *state, int version, Error *err)
     (void)version;
     if (s->priority_add >= PIC_LINES) return error_set(err, "i8259: priority out of range");
     if (s->init_state > 3) return error_set(err, "i8259: initialization state out of range");
+    s->last_irr = s->last_irr_vmstate;
     return true;
 }
 
@@ -78,6 +80,7 @@ static const VmState pic_vmstate = {
     .fields = pic_fields,
     .post_load = pic_post_load,
 };
+static const VmField pic_exact[] = { VM_INT(struct PicState, last_irr), VM_END };
 
 static const Prop pic_props[] = {
     PROP(Pic, iobase, "0x20"),
@@ -289,13 +292,24 @@ static const IoOps pic_elcr_io = { .read = pic_elcr_read, .write = pic_elcr_writ
 
 static bool pic_realize(Device *dev, Error *err);
 
+/* The timer's line is sent as low.  Another emulator has the output of the 8254's modes 4 and 5 the
+ * other way round, so a high one would hide the next edge there.  Where both have it high, it falls
+ * before it rises; and here sync() drives it anew. */
+static void pic_settle(Device *dev)
+{
+    Pic *p = PIC(dev);
+
+    p->s.last_irr_vmstate = p->master ? p->s.last_irr : p->s.last_irr & (uint8_t)~1;
+}
+
 static void pic_power_on(Device *dev) { PIC(dev)->s = (struct PicState){ 0 }; }
 
 static void pic_reset(Device *dev) { pic_power_on(dev); }
 
 DEVICE(pic, "8259A interrupt controller", Pic, .name = "isa-i8259", .bus = "isa",
-    .props = pic_props, .vmstates = VMSTATES(&pic_vmstate), .realize = pic_realize,
-    .power_on = pic_power_on, .reset = pic_reset, .sync = pic_sync, .irq_in = pic_irq_in);
+    .props = pic_props, .vmstates = VMSTATES(&pic_vmstate), .exact = pic_exact,
+    .realize = pic_realize, .settle = pic_settle, .power_on = pic_power_on, .reset = pic_reset,
+    .sync = pic_sync, .irq_in = pic_irq_in);
 
 static bool pic_realize(Device *dev, Error *err)
 {

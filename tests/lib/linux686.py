@@ -10,8 +10,7 @@ import guests
 from guest_vm import STASIS, VM
 
 IMG = os.environ.get("STASIS_IMG", "build/stasis-img")
-# Periodic ticks: see docs/interop.md on one-shot timers.
-APPEND = "console=ttyS0 panic=-1 nohz=off highres=off"
+APPEND = "console=ttyS0 panic=-1"
 MACHINE = ["-M", "pc", "-cpu", "pentium3", "-m", "64", "-nodefaults", "-vga", "std"]
 
 SETUP = b"""
