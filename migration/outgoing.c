@@ -59,8 +59,7 @@ struct Outgoing {
 const char *migration_status_name(MigrationStatus s)
 {
     static const char *const names[] = { "none", "setup", "active", "pre-switchover", "device",
-        "postcopy-active", "postcopy-paused", "postcopy-recover", "completed", "failed",
-        "cancelled" };
+        "postcopy-active", "postcopy-paused", "completed", "failed", "cancelled" };
 
     return names[s];
 }

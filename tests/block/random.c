@@ -187,6 +187,13 @@ static unsigned model_index(Model *m, unsigned n)
     g_assert_not_reached();
 }
 
+static void model_become(Model *m, const Snap *s)
+{
+    m->size = s->size;
+    m->data = g_realloc(m->data, m->size);
+    memcpy(m->data, s->data, m->size);
+}
+
 /* To a snapshot, and either back as if nothing had been, or for good. */
 static void model_switch(Model *m)
 {
@@ -202,9 +209,7 @@ static void model_switch(Model *m)
         g_assert_true(image_snapshot_switch_back(m->img, &err));
     } else {
         image_snapshot_switch_keep(m->img);
-        m->size = s->size;
-        m->data = g_realloc(m->data, m->size);
-        memcpy(m->data, s->data, m->size);
+        model_become(m, s);
     }
     g_assert_cmpuint(image_size(m->img), ==, m->size);
 }
@@ -221,9 +226,7 @@ static void model_goto(Model *m)
     g_assert_true(image_snapshot_check(m->img, model_index(m, n), &err));
     if (!image_snapshot_goto(m->img, model_index(m, n), &err)) g_printerr("%s\n", err.msg);
     g_assert_cmpstr(err.msg, ==, "");
-    m->size = s->size;
-    m->data = g_realloc(m->data, m->size);
-    memcpy(m->data, s->data, m->size);
+    model_become(m, s);
     g_assert_cmpuint(image_size(m->img), ==, m->size);
 }
 

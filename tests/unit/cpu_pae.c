@@ -3,7 +3,7 @@
  * PAE paging: rights and error codes with NX, 2 MiB pages, reserved bits, the PDPTEs as registers;
  * PSE-36; SMEP and UMIP.
  */
-#include "tests/unit/cpu_test.h"
+#include "tests/unit/cpu_step.h"
 
 enum {
     PT_P = 1,
@@ -48,26 +48,6 @@ static void set_pte(Machine *m, uint32_t lin, uint64_t pte)
     put64(m, TABLE + (lin >> 12) * 8, pte);
     cpu_tlb_flush_page(test_cpu(m), lin);
 }
-
-static void body(Cpu *cpu, void *arg)
-{
-    (void)arg;
-    cpu->slice_left = 1;
-    cpu->slice_rest = 0;
-    dispatch_run(cpu, blocks_copy(cpu, blocks_find(cpu), 1));
-}
-
-/* Runs one instruction; the exception's vector, or -1. */
-static int step(Cpu *cpu, const void *code, size_t n, uint32_t eip, FaultFrame *f)
-{
-    if (n) test_put(cpu->dev.m, eip, code, n);
-    cpu->s.eip = eip;
-    if (fault_guard(cpu, f, body, NULL) == FAULT_NONE) return -1;
-    g_assert_cmphex(cpu->s.eip, ==, eip);
-    return f->vector;
-}
-#define STEP(cpu, f, ...)                                                                          \
-    step(cpu, (const uint8_t[]){ __VA_ARGS__ }, sizeof((const uint8_t[]){ __VA_ARGS__ }), CODE, f)
 
 /* Every combination of rights and CPL, with NX on and off, for a read, a write and a fetch. */
 static void test_rights(void)

@@ -3,7 +3,7 @@
  * Paging: rights by U/S, R/W, WP and CPL with their error codes, accessed and dirty bits, large and
  * global pages, INVLPG, accesses and instructions across pages, restart after a fault, A20, #AC.
  */
-#include "tests/unit/cpu_test.h"
+#include "tests/unit/cpu_step.h"
 
 enum {
     PT_P = 1,
@@ -46,26 +46,6 @@ static uint32_t get_pte(Machine *m, uint32_t lin)
 {
     return load_le32(test_ram(m) + TABLE + (lin >> 12) * 4);
 }
-
-static void body(Cpu *cpu, void *arg)
-{
-    (void)arg;
-    cpu->slice_left = 1;
-    cpu->slice_rest = 0;
-    dispatch_run(cpu, blocks_copy(cpu, blocks_find(cpu), 1));
-}
-
-/* Runs one instruction; the exception's vector, or -1. */
-static int step(Cpu *cpu, const void *code, size_t n, uint32_t eip, FaultFrame *f)
-{
-    if (n) test_put(cpu->dev.m, eip, code, n);
-    cpu->s.eip = eip;
-    if (fault_guard(cpu, f, body, NULL) == FAULT_NONE) return -1;
-    g_assert_cmphex(cpu->s.eip, ==, eip);
-    return f->vector;
-}
-#define STEP(cpu, f, ...)                                                                          \
-    step(cpu, (const uint8_t[]){ __VA_ARGS__ }, sizeof((const uint8_t[]){ __VA_ARGS__ }), CODE, f)
 
 /* Every combination of rights, CPL and WP, for a read, a write and a read-modify-write. */
 static void test_rights(void)
