@@ -13,7 +13,7 @@
 #include "cpu/decode.h"
 #include "cpu/walk.h"
 
-enum { TLB_PAGES = 1 << 20, TLB_CAP = 8192, TLB_WATCHED = 64 };
+enum { TLB_PAGES = 1 << 20, TLB_CAP = 65536, TLB_WATCHED = 64 };
 
 /* A page that may be written, but whose writes have to be told: mostly data beside code. */
 typedef struct TlbWatched {
