@@ -16,6 +16,7 @@
 #include "migration/postcopy_out.h"
 #include "migration/ram.h"
 #include "migration/save.h"
+#include "util/chardev.h"
 #include "util/socket.h"
 
 enum {
@@ -28,6 +29,7 @@ enum {
     THROTTLE_MAX = 99,
     BURST_NS = 2000000, /* what one turn of the main loop may take */
     ANSWER_MS = 5000,   /* how long the far side may take to close once it has everything */
+    READER_MS = 1000,   /* whoever reads nothing of what the guest said for so long is not there */
 };
 
 struct Outgoing {
@@ -44,6 +46,9 @@ struct Outgoing {
     bool want_postcopy; /* migrate_start_postcopy has come */
     ReturnPath back;
     GSource *answers;              /* readable, while there is a return path */
+    bool arrived;                  /* the far side has everything: there is no way back */
+    size_t unsent;                 /* of the guest's output, when last looked ... */
+    int64_t unsent_ns;             /* ... and since when it is so much */
     uint64_t window_bytes;         /* sent in the current window ... */
     int64_t window_start;          /* ... which began then, ns */
     double bandwidth;              /* bytes per ns, of the last windows */
@@ -120,7 +125,7 @@ static void outgoing_finish(Outgoing *o, MigrationStatus s)
     Sink *waiter = o->waiter;
     Error none = ERROR_INIT;
 
-    o->end_ns = host_ns();
+    if (!o->arrived) o->end_ns = host_ns();
     o->waiter = NULL;
     outgoing_set_status(o, s);
     outgoing_close(o);
@@ -179,10 +184,42 @@ static void outgoing_write_failed(Outgoing *o, int code)
         o, o->ch.child ? "Unable to write to command" : "Unable to write to channel", code);
 }
 
-static void outgoing_complete(Outgoing *o)
+static GSource *outgoing_attach(Outgoing *o, GSource *s, GSourceFunc fn)
 {
+    g_source_set_callback(s, fn, o, NULL);
+    g_source_attach(s, o->m->ctx);
+    return s;
+}
+
+static void outgoing_count_unsent(void *sum, const char *id, void *chr)
+{
+    (void)id;
+    *(size_t *)sum += chardev_unsent(chr);
+}
+
+/* What the guest wrote here may still wait for a slow reader.  "completed" tells whoever runs both
+ * sides that this one may be killed, so it waits as long as that gets less. */
+static gboolean outgoing_settle(gpointer opaque)
+{
+    Outgoing *o = opaque;
+    size_t unsent = 0;
+
+    machine_object_each(o->m, "chardev", outgoing_count_unsent, &unsent);
+    if (unsent != o->unsent) o->unsent_ns = host_ns();
+    o->unsent = unsent;
+    if (unsent && host_ns() - o->unsent_ns < READER_MS * NS_PER_MS) return G_SOURCE_CONTINUE;
     machine_set_run_state(o->m, RUN_POSTMIGRATE);
     outgoing_finish(o, MIGRATION_COMPLETED);
+    return G_SOURCE_REMOVE;
+}
+
+static void outgoing_complete(Outgoing *o)
+{
+    o->arrived = true;
+    o->unsent_ns = o->end_ns = host_ns();
+    source_drop(&o->io);
+    source_drop(&o->answers);
+    if (outgoing_settle(o)) o->io = outgoing_attach(o, g_timeout_source_new(1), outgoing_settle);
 }
 
 /* All is written.  A socket's far side closes when it has read everything; a command ends. */
@@ -211,13 +248,6 @@ static gboolean outgoing_answer(gpointer opaque)
     }
     outgoing_complete(o);
     return G_SOURCE_REMOVE;
-}
-
-static GSource *outgoing_attach(Outgoing *o, GSource *s, GSourceFunc fn)
-{
-    g_source_set_callback(s, fn, o, NULL);
-    g_source_attach(s, o->m->ctx);
-    return s;
 }
 
 static void outgoing_await_answer(Outgoing *o)
@@ -540,7 +570,8 @@ void outgoing_cancel(Machine *m)
 {
     Outgoing *o = outgoing_get(m);
 
-    if (outgoing_going(o) && !outgoing_left(o)) outgoing_abandon(o, MIGRATION_CANCELLED);
+    if (outgoing_going(o) && !outgoing_left(o) && !o->arrived)
+        outgoing_abandon(o, MIGRATION_CANCELLED);
 }
 
 bool outgoing_start_postcopy(Machine *m, Error *err)

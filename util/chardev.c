@@ -268,6 +268,13 @@ void chardev_flush(Chardev *chr)
     }
 }
 
+size_t chardev_unsent(const Chardev *chr)
+{
+    const Chardev *base = chardev_mux_base(chr);
+
+    return base ? chardev_unsent(base) : chr->out->len;
+}
+
 void chardev_accept_input(Chardev *chr)
 {
     if (chr->cls->accept_input) chr->cls->accept_input(chr);

@@ -89,7 +89,7 @@ bool chardev_is_mux(const Chardev *chr);
 /* Puts a mux over chr and returns it; it owns chr.  See util/chardev_mux.c. */
 Chardev *chardev_mux_new(Chardev *chr);
 /* What a mux lies over; NULL where chr is none. */
-Chardev *chardev_mux_base(Chardev *chr);
+Chardev *chardev_mux_base(const Chardev *chr);
 /* Gives the input to the front end attached with opaque.  Without, the first to attach has it. */
 void chardev_mux_focus(Chardev *mux, void *opaque);
 /* Ctrl-A x ('x': leave) and Ctrl-A s ('s': commit the disks) end up here. */
@@ -97,6 +97,9 @@ void chardev_mux_on_escape(Chardev *mux, void (*escape)(void *opaque, char key),
 
 /* A descriptor that came over a Unix socket (SCM_RIGHTS), oldest first, or -1; the caller's. */
 int chardev_take_fd(Chardev *chr);
+
+/* How many bytes wait for the far side to take them. */
+size_t chardev_unsent(const Chardev *chr);
 
 /* For back ends: the far side came or went, bytes came in. */
 void chardev_set_connected(Chardev *chr, bool connected);

@@ -269,7 +269,10 @@ static const ChardevClass mux_class = {
 
 bool chardev_is_mux(const Chardev *chr) { return chr->cls == &mux_class; }
 
-Chardev *chardev_mux_base(Chardev *chr) { return chardev_is_mux(chr) ? MUX(chr)->base : NULL; }
+Chardev *chardev_mux_base(const Chardev *chr)
+{
+    return chardev_is_mux(chr) ? ((const MuxChardev *)chr)->base : NULL;
+}
 
 Chardev *chardev_mux_new(Chardev *chr)
 {

@@ -6,6 +6,7 @@
 long; a destination that dies half-way leaves the source running."""
 import os
 import re
+import select
 import signal
 import socket
 import subprocess
@@ -140,6 +141,33 @@ def file_():
         TAP.equal(int(m.group(1)), last + 1, "file: goes on with the next line")
 
 
+def slow_reader():
+    """Whoever reads the serial line is slower than the guest.  Once the migration is completed all
+    that the guest wrote here is with the reader or in its socket (which holds some 40 lines), so
+    that even a kill -9 loses nothing."""
+    disk, opts = linux686.booted(TMP)
+    src = VM(*opts)
+    dst = VM(*without_loadvm(opts), "-incoming", f"unix:{TMP}/slow", tag="dst")
+    src.serial.send("i=0; while [ $i -lt 5000 ]; do i=$((i+1)); echo N$i; done; echo D''ONE\n")
+    time.sleep(1)
+    src.hmp(f"migrate -d unix:{TMP}/slow")
+    end = time.monotonic() + 60
+    while "completed" not in src.hmp("info migrate"):
+        if time.monotonic() > end:
+            raise TimeoutError(src.hmp("info migrate"))
+        if select.select([src.serial.sock], [], [], 0.01)[0]:
+            src.serial.data += src.serial.sock.recv(20)
+        dst.serial.pump(0)
+    src.proc.kill()
+    src.serial.read_rest()
+    if b"DONE" not in src.serial.data:
+        dst.serial.expect("DONE", 30)
+    TAP.equal(numbers(src.serial.data + dst.serial.data), list(range(1, 5001)),
+              "slow reader: no line lost or doubled")
+    src.kill()
+    dst.kill()
+
+
 def killed_destination():
     disk, opts = linux686.booted(TMP)
     vm = VM(*opts)
@@ -181,7 +209,7 @@ def cancelled():
 
 
 try:
-    TAP.run(unix, tcp, exec_, fd, file_, killed_destination, cancelled)
+    TAP.run(unix, tcp, exec_, fd, file_, slow_reader, killed_destination, cancelled)
 except guests.Unavailable as e:
     TAP.skip("migrate", str(e))
 TAP.finish()

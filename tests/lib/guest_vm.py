@@ -68,6 +68,14 @@ class Line:
                                    f"{self.data[self.mark:][-600:]!r}")
             self.pump(min(left, 1))
 
+    def read_rest(self):
+        """What is left in the socket when the far side has gone."""
+        try:
+            while self.pump(10):
+                pass
+        except Gone:
+            pass
+
     def drain(self, seconds=0.0):
         """Reads for so long; what was there is behind us then."""
         end = time.monotonic() + seconds
