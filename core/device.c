@@ -99,7 +99,8 @@ static bool device_register_sections(Device *dev, Error *err)
             .dev = dev,
             .state = device_state(dev),
             .state_size = dev->cls->state_size,
-            .alias_id = -1 };
+            .alias_id = dev->alias_version ? dev->alias_id : -1,
+            .alias_version = dev->alias_version };
 
         g_strlcpy(s.idstr, (*v)->name, sizeof(s.idstr));
         if (!section_register(dev->m, dev->path, &s, err)) return false;
@@ -145,7 +146,9 @@ static void device_unregister_sections(Device *dev)
 {
     for (Section *s = dev->m->sections, *next; s; s = next) {
         next = s->next;
-        if (s->dev == dev) section_unregister(dev->m, s);
+        if (s->dev != dev) continue;
+        vmstate_free_pointers(s->vmsd, s->state);
+        section_unregister(dev->m, s);
     }
 }
 

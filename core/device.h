@@ -153,13 +153,22 @@ struct Device {
     char *path;        /* what stands in front of its sections' names ("0000:00:02.0"), or NULL */
     GHashTable *props; /* texts given, char * to char *: for `info qtree` */
     bool realized;
-    int instance; /* section instance: INSTANCE_ANY takes the next free one */
-    Device *next; /* in order of creation */
+    int instance;      /* section instance: INSTANCE_ANY takes the next free one */
+    int alias_id;      /* the instance that older senders used ... */
+    int alias_version; /* ... up to this version of the table; 0: no older one */
+    Device *next;      /* in order of creation */
 };
 
 static inline void *device_state(Device *dev) { return (char *)dev + dev->cls->state_offset; }
 
 const DeviceClass *device_class_find(const char *name);
+
+/* From realize: the section instance that older senders used, up to this version of the table. */
+static inline void device_set_alias(Device *dev, int id, int version)
+{
+    dev->alias_id = id;
+    dev->alias_version = version;
+}
 
 /* Allocates a device of a class by its name.  id must be free (NULL: the class name, with a number
  * where taken). */

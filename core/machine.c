@@ -66,7 +66,6 @@ static void machine_slot_free(void *p)
 {
     MachineSlot *s = p;
 
-    if (s->destroy) s->destroy(s->data);
     g_free(s->data);
     g_free(s);
 }
@@ -140,6 +139,20 @@ static void machine_free_config(MachineConfig *c)
     g_ptr_array_free(c->globals, TRUE);
 }
 
+/* All are told before the first one is gone: they know one another through the notifiers. */
+static void machine_free_slots(Machine *m)
+{
+    GList *slots = g_hash_table_get_values(m->singletons);
+
+    for (GList *l = slots; l; l = l->next) {
+        MachineSlot *s = l->data;
+
+        if (s->destroy) s->destroy(s->data);
+    }
+    g_list_free(slots);
+    g_hash_table_destroy(m->singletons);
+}
+
 /* In the reverse order of their addition: later ones may use earlier ones. */
 static void machine_free_objects(Machine *m)
 {
@@ -158,7 +171,7 @@ void machine_free(Machine *m)
         while (dev->next) dev = dev->next;
         device_free(dev);
     }
-    g_hash_table_destroy(m->singletons);
+    machine_free_slots(m);
     machine_free_objects(m);
     while (m->sections) section_unregister(m, m->sections);
     memory_free(m->mem);

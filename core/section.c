@@ -14,7 +14,25 @@ Section *section_find(Machine *m, const char *idstr, uint32_t instance)
     return NULL;
 }
 
-/* The lowest instance id that no section of this name has. */
+static bool section_was_sent_as(const Section *s, const char *idstr, uint32_t instance, int version)
+{
+    if (!strcmp(s->idstr, idstr))
+        return s->alias_id >= 0 && (uint32_t)s->alias_id == instance && version <= s->alias_version;
+    if (!s->compat[0] || strcmp(s->compat, idstr)) return false;
+    return s->compat_instance == instance ||
+           (s->alias_id >= 0 && (uint32_t)s->alias_id == instance && version <= s->alias_version);
+}
+
+Section *section_find_sent(Machine *m, const char *idstr, uint32_t instance, int version)
+{
+    Section *exact = section_find(m, idstr, instance);
+
+    for (Section *s = m->sections; s && !exact; s = s->next)
+        if (section_was_sent_as(s, idstr, instance, version)) exact = s;
+    return exact;
+}
+
+/* The lowest instance id above all that sections of this name have. */
 static uint32_t section_free_instance(Machine *m, const char *idstr, bool compat)
 {
     uint32_t free_id = 0;
@@ -46,6 +64,7 @@ Section *section_register(Machine *m, const char *path, const Section *tmpl, Err
         error_set(err, "Path too long for VMState (%s)", path ? path : tmpl->idstr);
         return NULL;
     }
+    g_assert(tmpl->alias_id < 0 || !tmpl->vmsd || tmpl->alias_version >= tmpl->vmsd->min_version);
     sec = g_new(Section, 1);
     *sec = *tmpl;
     if (path) {

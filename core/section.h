@@ -49,14 +49,16 @@ struct Section {
     void *opaque;                    /* of ops and iterable */
     char compat[SECTION_ID_MAX + 1]; /* idstr without the path, as older senders wrote it; or "" */
     uint32_t compat_instance;
-    int alias_id;          /* -1: none.  Streams of older versions used this instance id ... */
-    int alias_min_version; /* ... for tables from this version on */
+    int alias_id;      /* -1: none.  Older senders used this instance id ... */
+    int alias_version; /* ... in versions up to this one, which the table still loads */
     Section *next;
 };
 
 /* Template: idstr (without path), version, vmsd/ops/iterable, state ... ; instance INSTANCE_ANY is
- * passed as UINT32_MAX.  path (NULL: none) is put in front: "path/idstr".  The copy is owned by the
+ * passed as UINT32_MAX: the lowest one above all that the name has.  path (NULL: none) is put in front: "path/idstr".  The copy is owned by the
  * machine.  Fails with "path too long" or on a taken (idstr, instance). */
 Section *section_register(Machine *m, const char *path, const Section *tmpl, Error *err);
 void section_unregister(Machine *m, Section *sec);
 Section *section_find(Machine *m, const char *idstr, uint32_t instance);
+/* What a stream means by these: also by an older sender's names and instances. */
+Section *section_find_sent(Machine *m, const char *idstr, uint32_t instance, int version);

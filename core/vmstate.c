@@ -1,98 +1,200 @@
 /* SPDX-License-Identifier: MIT */
-/* Walks vmstate tables to save and to load: see vmstate.h; core/vmstate_json.c describes. */
-#include "core/vmstate.h"
-
+/*
+ * Walks vmstate tables to save and to load: see vmstate.h; core/vmstate_json.c describes,
+ * core/vmstate_pointers.c has what is behind pointers.
+ */
 #include <assert.h>
 #include <glib.h>
 #include <string.h>
 
+#include "core/vmstate_walk.h"
 #include "util/bits.h"
 
-enum { SUBSECTION = 5 };
+enum { SUBSECTION = 5, NULL_MARK = '0' };
 /* What one variable-length field may allocate. */
 enum { ELEMENTS_BYTES_MAX = 64 * MiB };
 
-static bool vmfield_exists(const VmField *f, const void *s, int version)
+bool vmfield_exists(const VmField *f, const void *s, int version)
 {
     return f->since <= version && (!f->exists || f->exists(s, version));
 }
 
-static uint64_t vmfield_count(const VmField *f, const void *s)
+/* An integer member's value; a negative one is more than anything has room for. */
+static uint64_t vmfield_number(const void *s, size_t offset, const VmType *type)
 {
+    const char *p = (const char *)s + offset;
     uint64_t n = 0;
 
-    if (!f->count_type) return f->count;
-    if (f->count_type == &vm_u8) n = *((const uint8_t *)s + f->count_offset);
-    if (f->count_type == &vm_u16) memcpy(&n, (const char *)s + f->count_offset, 2);
-    if (f->count_type == &vm_u32 || f->count_type == &vm_i32)
-        memcpy(&n, (const char *)s + f->count_offset, 4);
+    if (type == &vm_u8) return *(const uint8_t *)p;
+    if (type == &vm_u16) {
+        memcpy(&n, p, 2);
+    } else {
+        assert(type == &vm_u32 || type == &vm_i32);
+        memcpy(&n, p, 4);
+    }
     return n;
 }
 
-/* The field's first element: in s, or behind the pointer in s. */
-static void *vmfield_base(const VmField *f, const void *s)
+uint64_t vmfield_count(const VmField *f, const void *s)
+{
+    return f->count_type ? vmfield_number(s, f->count_offset, f->count_type) : f->count;
+}
+
+int vmfield_struct_version(const VmField *f)
+{
+    return f->struct_version ? f->struct_version : f->vmsd->version;
+}
+
+VmField vmfield_sized(const VmField *f, const void *s)
+{
+    VmField sized = *f;
+
+    if (!f->size_type) return sized;
+    sized.size = vmfield_number(s, f->size_offset, f->size_type);
+    if (f->type == &vm_bitmap) sized.size = (sized.size + 63) / 64 * 8;
+    sized.stride = sized.size;
+    return sized;
+}
+
+void *vmfield_base(const VmField *f, const void *s)
 {
     char *p = (char *)s + f->offset;
 
     return f->flags & VMF_POINTER ? *(void **)p : p;
 }
 
-static bool subsection_needed(const VmState *sub, const void *s)
+void *vmfield_element(const VmField *f, void *base, uint64_t i)
 {
-    return !sub->needed || sub->needed(s);
+    char *p = (char *)base + i * f->stride;
+
+    return f->flags & VMF_POINTERS ? *(void **)p : p;
 }
 
-void vmstate_save(Stream *st, const VmState *vmsd, void *s)
-{
-    if (vmsd->pre_save) vmsd->pre_save(s);
-    for (const VmField *f = vmsd->fields; f && f->name; f++) {
-        uint64_t n = vmfield_count(f, s);
-        const char *base = vmfield_base(f, s);
+bool subsection_needed(const VmState *sub, const void *s) { return !sub->needed || sub->needed(s); }
 
-        if (!vmfield_exists(f, s, vmsd->version)) {
-            assert(!(f->flags & VMF_MUST_EXIST));
-            continue;
-        }
-        for (uint64_t i = 0; i < n; i++) f->type->save(st, base + i * f->stride, f);
-    }
+void vmfield_save_element(Stream *st, const VmField *f, const void *elem)
+{
+    if (elem)
+        f->type->save(st, elem, f);
+    else
+        stream_put_u8(st, NULL_MARK);
+}
+
+static bool vmfield_save(Stream *st, const VmField *field, void *s)
+{
+    uint64_t n = vmfield_count(field, s);
+    VmField f = vmfield_sized(field, s);
+    void *base = vmfield_base(&f, s);
+
+    if (f.flags & VMF_POINTER)
+        assert(n * f.stride <= vmstate_size(base));
+    else
+        assert(n <= f.count && f.size <= field->size);
+    for (uint64_t i = 0; i < n; i++) vmfield_save_element(st, &f, vmfield_element(&f, base, i));
+    return stream_ok(st);
+}
+
+static bool vmstate_save_subsections(Stream *st, const VmState *vmsd, void *s)
+{
     for (const VmState *const *sub = vmsd->subsections; sub && *sub; sub++) {
         if (!subsection_needed(*sub, s)) continue;
         stream_put_u8(st, SUBSECTION);
         stream_put_str8(st, (*sub)->name);
         stream_put_be32(st, (uint32_t)(*sub)->version);
-        vmstate_save(st, *sub, s);
+        if (!vmstate_save(st, *sub, s)) return false;
     }
+    return true;
 }
 
-/* Makes room behind a VMF_POINTER field for what the stream is about to bring. */
+static bool vmstate_save_fields(Stream *st, const VmState *vmsd, void *s, int version)
+{
+    for (const VmField *f = vmsd->fields; f && f->name; f++) {
+        if (vmfield_exists(f, s, version)) {
+            if (!vmfield_save(st, f, s)) return false;
+        } else if (f->flags & VMF_MUST_EXIST) {
+            return stream_fail(st, "Output state validation failed: %s/%s", vmsd->name, f->name);
+        }
+    }
+    return true;
+}
+
+bool vmstate_save_version(Stream *st, const VmState *vmsd, void *s, int version)
+{
+    Error err = ERROR_INIT;
+    bool ok;
+
+    assert(version >= vmsd->min_version && version <= vmsd->version);
+    if (vmsd->pre_save && !vmsd->pre_save(s, &err))
+        ok = stream_fail(st, "%s: %s", vmsd->name, err.msg);
+    else
+        ok = vmstate_save_fields(st, vmsd, s, version) && vmstate_save_subsections(st, vmsd, s);
+    if (vmsd->post_save) vmsd->post_save(s);
+    return ok;
+}
+
+bool vmstate_save(Stream *st, const VmState *vmsd, void *s)
+{
+    return vmstate_save_version(st, vmsd, s, vmsd->version);
+}
+
+/* The least that n elements take on the wire. */
+static uint64_t vmfield_least(const VmField *f, uint64_t n)
+{
+    return f->vmsd || f->flags & VMF_POINTERS ? n : n * f->size;
+}
+
+/* Makes room behind a VMF_POINTER field for what the stream is about to bring, and not before the
+ * stream has it: a few bytes do not have megabytes allocated. */
 static bool vmfield_alloc(Stream *st, const VmField *f, void *s, uint64_t n)
 {
+    const VmState only = { .fields = (const VmField[]){ *f, VM_END } };
     void **p = (void **)((char *)s + f->offset);
 
-    if (n * f->stride > ELEMENTS_BYTES_MAX)
-        return stream_fail(st, "%s: %" G_GUINT64_FORMAT " elements are too many", f->name, n);
-    g_free(*p);
-    *p = g_malloc0(MAX_OF(n * f->stride, 1));
+    if (n > ELEMENTS_BYTES_MAX || n * f->stride > ELEMENTS_BYTES_MAX)
+        return stream_fail(
+            st, "%" G_GUINT64_FORMAT " elements of %zu bytes are too many", n, f->stride);
+    if (stream_left(st) < vmfield_least(f, n)) {
+        st->starved = true;
+        return false;
+    }
+    if (*p && !f->count_type && !f->size_type) return true;
+    vmstate_free_pointers(&only, s);
+    *p = vmstate_new(n * f->stride);
     return true;
 }
 
-static bool vmfield_load(Stream *st, const VmState *vmsd, const VmField *f, void *s)
+static bool vmfield_load_element(Stream *st, const VmField *f, void *elem)
 {
-    uint64_t n = vmfield_count(f, s);
-    char *base;
+    if (elem)
+        f->type->load(st, elem, f);
+    else if (stream_get_u8(st) != NULL_MARK && stream_ok(st))
+        stream_fail(st, "something, where there is nothing here");
+    return stream_ok(st);
+}
+
+static bool vmfield_load_elements(Stream *st, const VmField *f, void *s, uint64_t n)
+{
+    void *base;
 
     if (f->count_type && !(f->flags & VMF_POINTER) && n > f->count)
-        return stream_fail(
-            st, "%s: %" G_GUINT64_FORMAT " elements, at most %u fit", f->name, n, f->count);
+        return stream_fail(st, "%" G_GUINT64_FORMAT " elements, at most %u fit", n, f->count);
     if (f->flags & VMF_POINTER && !vmfield_alloc(st, f, s, n)) return false;
     base = vmfield_base(f, s);
-    for (uint64_t i = 0; i < n; i++) {
-        f->type->load(st, base + i * f->stride, f);
-        if (stream_ok(st)) continue;
-        if (st->err.msg[0]) error_prefix(&st->err, "Failed to load %s:%s: ", vmsd->name, f->name);
-        return false;
-    }
+    for (uint64_t i = 0; i < n; i++)
+        if (!vmfield_load_element(st, f, vmfield_element(f, base, i))) return false;
     return true;
+}
+
+static bool vmfield_load(Stream *st, const VmState *vmsd, const VmField *field, void *s)
+{
+    VmField f = vmfield_sized(field, s);
+
+    if (f.size_type && !(f.flags & VMF_POINTER) && f.size > field->size)
+        stream_fail(st, "%zu bytes, at most %zu fit", f.size, field->size);
+    else if (vmfield_load_elements(st, &f, s, vmfield_count(field, s)))
+        return true;
+    if (st->err.msg[0]) error_prefix(&st->err, "Failed to load %s:%s: ", vmsd->name, f.name);
+    return false;
 }
 
 static bool vmstate_load_fields(Stream *st, const VmState *vmsd, void *s, int version)
@@ -156,17 +258,6 @@ bool vmstate_load(Stream *st, const VmState *vmsd, void *s, int version)
     if (vmsd->post_load && !vmsd->post_load(s, version, &err))
         return stream_fail(st, "%s: %s", vmsd->name, err.msg);
     return true;
-}
-
-void vmstate_free_pointers(const VmState *vmsd, void *s)
-{
-    for (const VmField *f = vmsd->fields; f && f->name; f++) {
-        void **p = (void **)((char *)s + f->offset);
-
-        if (!(f->flags & VMF_POINTER)) continue;
-        g_free(*p);
-        *p = NULL;
-    }
 }
 
 void vmstate_cover(const VmState *vmsd, uint8_t *map, size_t base, size_t size)

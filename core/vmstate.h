@@ -5,6 +5,9 @@
  * Everything is big endian on the wire.  Integers have on the wire the width that they have in the
  * struct.  A table never holds pointers into a device: offsets are into the state struct `s`.
  * Load fills a copy; nothing that runs during a load may reach outside it (callbacks get only `s`).
+ *
+ * What is behind a pointer in `s` belongs to `s` alone and comes from vmstate_new.  A flat copy of
+ * such a struct shares it until vmstate_unshare.
  */
 #pragma once
 
@@ -33,8 +36,10 @@ extern const VmType vm_struct, vm_tmp; /* element described by f->vmsd */
 
 enum {
     VMF_POINTER = 1 << 0,    /* the struct holds a pointer to the element(s), allocated by load */
-    VMF_MUST_EXIST = 1 << 1, /* exists() false on load is an error: a validation */
+    VMF_MUST_EXIST = 1 << 1, /* exists() false is an error: a validation */
     VMF_LISTED = 1 << 2,     /* array elements are listed one by one in the description */
+    VMF_POINTERS = 1 << 3,   /* every element is a pointer; NULL ones are sent as a mark, and where
+                              * they are is the structure's, not the stream's, to say */
 };
 
 struct VmField {
@@ -42,24 +47,27 @@ struct VmField {
     const VmType *type;
     size_t offset;
     size_t size;    /* bytes of one element in memory (and on the wire, for plain types) */
-    uint32_t count; /* elements: 1 for scalars */
+    uint32_t count; /* elements: 1 for scalars; with count_type the most that fit */
     size_t stride;  /* bytes from element to element in memory */
     uint32_t flags;
     int since;           /* in streams from this version of the table on */
     const VmState *vmsd; /* vm_struct, vm_tmp */
-    int struct_version;  /* version of the nested table that the description shows */
+    int struct_version;  /* version of the nested table that travels here; 0: the table's own */
     bool (*exists)(const void *s, int version); /* NULL: always */
-    size_t count_offset;      /* VMF_VARIABLE: where the element count is in s ... */
-    const VmType *count_type; /* ... and its type, NULL for a fixed count */
+    size_t count_offset;                        /* where the element count is in s ... */
+    const VmType *count_type;                   /* ... and its type, NULL for a fixed count */
+    size_t size_offset;      /* where the size of an element is in s (bytes; a bitmap: bits) ... */
+    const VmType *size_type; /* ... and its type, NULL for a fixed size */
 };
 
 struct VmState {
     const char *name;
     int version, min_version;
     const VmField *fields;
-    const VmState *const *subsections; /* NULL-terminated, or NULL */
-    bool (*needed)(const void *s);     /* subsections: whether it is sent; NULL: always */
-    void (*pre_save)(void *s);         /* fills shadow fields */
+    const VmState *const *subsections;     /* NULL-terminated, or NULL */
+    bool (*needed)(const void *s);         /* subsections: whether it is sent; NULL: always */
+    bool (*pre_save)(void *s, Error *err); /* fills shadow fields; false stops the save */
+    void (*post_save)(void *s);            /* after the last byte, also of a save that failed */
     bool (*pre_load)(void *s, Error *err);
     bool (*post_load)(void *s, int version, Error *err); /* checks, and reads shadow fields */
 };
@@ -102,6 +110,49 @@ struct VmState {
 #define VM_BUFFER_AS(S, f, name) VM_FIELD(S, f, name, &vm_buffer, 1, sizeof(VM_AT(S, f)))
 #define VM_BUFFER_TEST(S, f, name, test)                                                           \
     VM_FIELD(S, f, name, &vm_buffer, 1, sizeof(VM_AT(S, f)), .exists = (test))
+/* A pointer to one struct. */
+#define VM_STRUCT_POINTER(S, f, wire_name, table, v)                                               \
+    {                                                                                              \
+        .name = (wire_name), .type = &vm_struct, .offset = offsetof(S, f), .count = 1,             \
+        .size = sizeof(*VM_AT(S, f)), .stride = sizeof(*VM_AT(S, f)), .flags = VMF_POINTER,        \
+        .vmsd = &(table), .struct_version = (v)                                                    \
+    }
+/* An array of pointers to structs, or to integers. */
+#define VM_POINTERS(S, f, wire_name, vmtype, ...)                                                  \
+    {                                                                                              \
+        .name = (wire_name), .type = (vmtype), .offset = offsetof(S, f),                           \
+        .count = sizeof(VM_AT(S, f)) / sizeof(VM_AT(S, f)[0]), .size = sizeof(*VM_AT(S, f)[0]),    \
+        .stride = sizeof(VM_AT(S, f)[0]), .flags = VMF_POINTERS, __VA_ARGS__                       \
+    }
+/* The first n elements of an array in s, n being another member. */
+#define VM_VARRAY(S, f, wire_name, vmtype, n, ...)                                                 \
+    {                                                                                              \
+        .name = (wire_name), .type = (vmtype), .offset = offsetof(S, f),                           \
+        .count = sizeof(VM_AT(S, f)) / sizeof(VM_AT(S, f)[0]), .size = sizeof(VM_AT(S, f)[0]),     \
+        .stride = sizeof(VM_AT(S, f)[0]), .count_offset = offsetof(S, n),                          \
+        .count_type = VM_TYPE_OF(VM_AT(S, n)), __VA_ARGS__                                         \
+    }
+/* A pointer to n elements. */
+#define VM_VARRAY_ALLOC(S, f, wire_name, vmtype, n, ...)                                           \
+    {                                                                                              \
+        .name = (wire_name), .type = (vmtype), .offset = offsetof(S, f),                           \
+        .size = sizeof(*VM_AT(S, f)), .stride = sizeof(*VM_AT(S, f)), .flags = VMF_POINTER,        \
+        .count_offset = offsetof(S, n), .count_type = VM_TYPE_OF(VM_AT(S, n)), __VA_ARGS__         \
+    }
+/* A pointer to n bytes, as one "buffer"; to n bits, as one "bitmap". */
+#define VM_VBUFFER_ALLOC(S, f, wire_name, n) VM_SIZED_ALLOC(S, f, wire_name, &vm_buffer, n)
+#define VM_BITMAP_ALLOC(S, f, wire_name, n) VM_SIZED_ALLOC(S, f, wire_name, &vm_bitmap, n)
+#define VM_SIZED_ALLOC(S, f, wire_name, vmtype, n)                                                 \
+    {                                                                                              \
+        .name = (wire_name), .type = (vmtype), .offset = offsetof(S, f), .count = 1,               \
+        .flags = VMF_POINTER, .size_offset = offsetof(S, n), .size_type = VM_TYPE_OF(VM_AT(S, n))  \
+    }
+/* A nested table over the same struct, as one "tmp". */
+#define VM_TMP(wire_name, S, table)                                                                \
+    {                                                                                              \
+        .name = (wire_name), .type = &vm_tmp, .count = 1, .size = sizeof(S), .stride = sizeof(S),  \
+        .vmsd = &(table)                                                                           \
+    }
 /* n bytes that are zero on save and skipped on load. */
 #define VM_UNUSED(n)                                                                               \
     {                                                                                              \
@@ -126,8 +177,10 @@ struct VmState {
         .name = NULL                                                                               \
     }
 
-/* Writes s.  Runs pre_save, which may write shadow fields in s. */
-void vmstate_save(Stream *st, const VmState *vmsd, void *s);
+/* Writes s.  Runs pre_save, which may write shadow fields in s and may refuse: false, st->err. */
+bool vmstate_save(Stream *st, const VmState *vmsd, void *s);
+/* The same as an older version of the table has it. */
+bool vmstate_save_version(Stream *st, const VmState *vmsd, void *s, int version);
 
 /* Fills s from a stream of the given version.  Failures are in st->err; a starved stream has
  * filled s in part, and the caller starts over with a fresh copy. */
@@ -136,7 +189,12 @@ bool vmstate_load(Stream *st, const VmState *vmsd, void *s, int version);
 /* Adds "vmsd_name", "version", "fields" and "subsections" to a JSON object, for s as it is now. */
 void vmstate_describe(Json *into, const VmState *vmsd, const void *s);
 
-/* Frees what a load allocated behind VMF_POINTER fields. */
+/* Zeroed memory for a pointer in a state. */
+void *vmstate_new(size_t bytes);
+void vmstate_delete(void *p);
+/* copy is a flat copy of s: what s has behind pointers, copy has then of its own. */
+void vmstate_unshare(const VmState *vmsd, void *copy, const void *s);
+/* Frees what is behind the pointers in s, and clears these. */
 void vmstate_free_pointers(const VmState *vmsd, void *s);
 
 /* Marks in map (one byte per byte of s) what the table covers: for the generic test. */

@@ -4,8 +4,10 @@
 #include <jansson.h>
 #include <string.h>
 
-#include "core/vmstate.h"
+#include "core/vmstate_walk.h"
 #include "util/bits.h"
+
+static void describe_version(json_t *o, const VmState *vmsd, const void *s, int version);
 
 /* Bytes that one element takes on the wire: measured by writing it. */
 static size_t element_size(const VmField *f, const void *elem)
@@ -14,7 +16,7 @@ static size_t element_size(const VmField *f, const void *elem)
     size_t n;
 
     stream_init(&st);
-    f->type->save(&st, elem, f);
+    vmfield_save_element(&st, f, elem);
     n = st.size;
     stream_free(&st);
     return n;
@@ -33,74 +35,96 @@ static json_t *field_name(const VmState *vmsd, const VmField *f)
     return all > 1 ? json_sprintf("%s[%u]", f->name, before) : json_string(f->name);
 }
 
-static void describe_element(json_t *fields, const VmState *vmsd, const VmField *f,
-    const void *elem, uint64_t count, int64_t index)
+/* What is the same of elements that are alike: type, shape and size. */
+static json_t *describe_element(const VmField *f, const void *elem)
 {
     json_t *o = json_object();
 
-    json_object_set_new(o, "name", field_name(vmsd, f));
-    if (index >= 0)
-        json_object_set_new(o, "index", json_integer(index));
-    else if (count > 1)
-        json_object_set_new(o, "array_len", json_integer((json_int_t)count));
-    json_object_set_new(o, "type", json_string(f->type->name));
-    if (f->type == &vm_tmp) {
-        vmstate_describe((Json *)o, f->vmsd, elem);
-    } else if (f->vmsd) {
+    json_object_set_new(o, "type", json_string(elem ? f->type->name : "nullptr"));
+    if (elem && f->type == &vm_tmp) {
+        describe_version(o, f->vmsd, elem, vmfield_struct_version(f));
+    } else if (elem && f->vmsd) {
         json_t *nested = json_object();
 
-        vmstate_describe((Json *)nested, f->vmsd, elem);
+        describe_version(nested, f->vmsd, elem, vmfield_struct_version(f));
         json_object_set_new(o, "struct", nested);
     }
     json_object_set_new(o, "size", json_integer((json_int_t)element_size(f, elem)));
+    return o;
+}
+
+/* Takes what over; index and count below 0: none. */
+static void describe_add(
+    json_t *fields, json_t *name, json_int_t count, json_int_t index, json_t *what)
+{
+    json_t *o = json_object();
+
+    json_object_set_new(o, "name", name);
+    if (count >= 0) json_object_set_new(o, "array_len", json_integer(count));
+    if (index >= 0) json_object_set_new(o, "index", json_integer(index));
+    json_object_update(o, what);
+    json_decref(what);
     json_array_append_new(fields, o);
 }
 
-/* Elements that differ in size or shape are listed one by one, with their index. */
-static void describe_field(json_t *fields, const VmState *vmsd, const VmField *f, const char *s)
+/* Whether all n elements are described by what.  Only those that hold structs or pointers can
+ * differ. */
+static bool describe_alike(const VmField *f, void *base, uint64_t n, const json_t *what)
 {
-    const char *base = s + f->offset;
-    uint64_t n = f->count;
-    bool alike = !(f->flags & VMF_LISTED);
+    if (f->flags & VMF_LISTED) return false;
+    if (!f->vmsd && !(f->flags & VMF_POINTERS)) return true;
+    for (uint64_t i = 1; i < n; i++) {
+        json_t *other = describe_element(f, vmfield_element(f, base, i));
+        bool same = json_equal(what, other);
 
-    if (f->flags & VMF_POINTER) base = *(char *const *)base;
-    if (f->count_type) {
-        n = 0;
-        memcpy(&n, s + f->count_offset,
-            f->count_type == &vm_u8    ? 1
-            : f->count_type == &vm_u16 ? 2
-                                       : 4);
+        json_decref(other);
+        if (!same) return false;
     }
-    if (!n) return;
-    if (f->vmsd)
-        for (uint64_t i = 1; alike && i < n; i++)
-            alike = element_size(f, base) == element_size(f, base + i * f->stride);
-    if (alike) {
-        describe_element(fields, vmsd, f, base, n, -1);
-        return;
-    }
-    for (uint64_t i = 0; i < n; i++)
-        describe_element(fields, vmsd, f, base + i * f->stride, 1, (int64_t)i);
+    return true;
 }
 
-void vmstate_describe(Json *into, const VmState *vmsd, const void *s)
+/* Elements that differ in size or shape are listed one by one, with their index. */
+static void describe_field(json_t *fields, const VmState *vmsd, const VmField *field, const void *s)
 {
-    json_t *o = (json_t *)into, *fields = json_array(), *subs = NULL;
+    uint64_t n = vmfield_count(field, s);
+    VmField f = vmfield_sized(field, s);
+    void *base = vmfield_base(&f, s);
+    json_t *what;
+
+    if (!n) return;
+    what = describe_element(&f, vmfield_element(&f, base, 0));
+    if (describe_alike(&f, base, n, what)) {
+        describe_add(fields, field_name(vmsd, field), n > 1 ? (json_int_t)n : -1, -1, what);
+        return;
+    }
+    json_decref(what);
+    for (uint64_t i = 0; i < n; i++)
+        describe_add(fields, field_name(vmsd, field), -1, (json_int_t)i,
+            describe_element(&f, vmfield_element(&f, base, i)));
+}
+
+static void describe_version(json_t *o, const VmState *vmsd, const void *s, int version)
+{
+    json_t *fields = json_array(), *subs = NULL;
 
     json_object_set_new(o, "vmsd_name", json_string(vmsd->name));
-    json_object_set_new(o, "version", json_integer(vmsd->version));
+    json_object_set_new(o, "version", json_integer(version));
     for (const VmField *f = vmsd->fields; f && f->name; f++)
-        if (f->since <= vmsd->version && (!f->exists || f->exists(s, vmsd->version)))
-            describe_field(fields, vmsd, f, s);
+        if (vmfield_exists(f, s, version)) describe_field(fields, vmsd, f, s);
     json_object_set_new(o, "fields", fields);
     for (const VmState *const *sub = vmsd->subsections; sub && *sub; sub++) {
         json_t *d;
 
-        if ((*sub)->needed && !(*sub)->needed(s)) continue;
+        if (!subsection_needed(*sub, s)) continue;
         if (!subs) subs = json_array();
         d = json_object();
-        vmstate_describe((Json *)d, *sub, s);
+        describe_version(d, *sub, s, (*sub)->version);
         json_array_append_new(subs, d);
     }
     if (subs) json_object_set_new(o, "subsections", subs);
+}
+
+void vmstate_describe(Json *into, const VmState *vmsd, const void *s)
+{
+    describe_version((json_t *)into, vmsd, s, vmsd->version);
 }

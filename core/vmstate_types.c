@@ -3,7 +3,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "core/vmstate.h"
+#include "core/vmstate_walk.h"
 #include "util/bits.h"
 
 #define VM_INT_TYPE(ident, ctype, bits, text)                                                      \
@@ -131,23 +131,18 @@ const VmType vm_unused = {
     .name = "unused_buffer", .save = vm_unused_save, .load = vm_unused_load
 };
 
-/* A bitmap of f->size bytes as be64 words, behind their be64 count. */
+/* A bitmap of f->size bytes as be64 words. */
 static void vm_bitmap_save(Stream *st, const void *elem, const VmField *f)
 {
     const uint64_t *words = elem;
 
-    stream_put_be64(st, f->size / 8);
     for (size_t i = 0; i < f->size / 8; i++) stream_put_be64(st, words[i]);
 }
 
 static void vm_bitmap_load(Stream *st, void *elem, const VmField *f)
 {
-    uint64_t *words = elem, n = stream_get_be64(st);
+    uint64_t *words = elem;
 
-    if (stream_ok(st) && n != f->size / 8) {
-        stream_fail(st, "bitmap of %" PRIu64 " words, expected %zu", n, f->size / 8);
-        return;
-    }
     for (size_t i = 0; i < f->size / 8; i++) words[i] = stream_get_be64(st);
 }
 
@@ -155,12 +150,12 @@ const VmType vm_bitmap = { .name = "bitmap", .save = vm_bitmap_save, .load = vm_
 
 static void vm_struct_save(Stream *st, const void *elem, const VmField *f)
 {
-    vmstate_save(st, f->vmsd, (void *)elem);
+    vmstate_save_version(st, f->vmsd, (void *)elem, vmfield_struct_version(f));
 }
 
 static void vm_struct_load(Stream *st, void *elem, const VmField *f)
 {
-    vmstate_load(st, f->vmsd, elem, f->struct_version ? f->struct_version : f->vmsd->version);
+    vmstate_load(st, f->vmsd, elem, vmfield_struct_version(f));
 }
 
 const VmType vm_struct = { .name = "struct", .save = vm_struct_save, .load = vm_struct_load };

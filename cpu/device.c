@@ -27,7 +27,7 @@ static void cpu_reset(Device *dev) { cpu_reset_state(CPU(dev), true); }
 static void cpu_settle(Device *dev)
 {
     cpu_get_eflags(CPU(dev));
-    cpu_vmstate.pre_save(&CPU(dev)->s);
+    cpu_vmstate.pre_save(&CPU(dev)->s, NULL);
 }
 
 static void cpu_sync(Device *dev)

@@ -21,13 +21,7 @@ enum { FSW_TOP = 7 << 11 };
 static const VmField fpreg_tmp_fields[] = { VM_INT_AS(FpReg, mant, "tmp_mant"),
     VM_INT_AS(FpReg, exp, "tmp_exp"), VM_END };
 static const VmState fpreg_tmp_vmstate = { .name = "fpreg_tmp", .fields = fpreg_tmp_fields };
-static const VmField fpreg_fields[] = { { .name = "tmp",
-                                            .type = &vm_tmp,
-                                            .count = 1,
-                                            .size = sizeof(FpReg),
-                                            .stride = sizeof(FpReg),
-                                            .vmsd = &fpreg_tmp_vmstate },
-    VM_END };
+static const VmField fpreg_fields[] = { VM_TMP("tmp", FpReg, fpreg_tmp_vmstate), VM_END };
 static const VmState fpreg_vmstate = { .name = "fpreg", .fields = fpreg_fields };
 
 static const VmField segment_fields[] = { VM_INT(SegReg, selector), VM_INT(SegReg, base),
@@ -116,13 +110,15 @@ static const VmState *const cpu_subsections[] = { &cpu_fpop_vmstate, &cpu_misc_e
 
 /* -- cpu -- */
 
-static void cpu_pre_save(void *state)
+static bool cpu_pre_save(void *state, Error *err)
 {
     CpuState *s = state;
 
+    (void)err;
     s->fpus_vmstate = (uint16_t)((s->fpus & ~FSW_TOP) | (s->fpstt & 7) << 11);
     s->fptag_vmstate = s->fptags;
     s->fpregs_format_vmstate = 0;
+    return true;
 }
 
 static bool cpu_post_load(void *state, int version, Error *err)

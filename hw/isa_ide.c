@@ -22,11 +22,13 @@ static const VmField isa_ide_fields[] = {
     VM_END,
 };
 
-static void isa_ide_pre_save(void *state)
+static bool isa_ide_pre_save(void *state, Error *err)
 {
     struct IsaIdeState *s = state;
 
+    (void)err;
     ide_flight_to_wire(&s->bus, s->ifs);
+    return true;
 }
 
 static bool isa_ide_post_load(void *state, int version, Error *err)

@@ -321,6 +321,7 @@ static bool pic_realize(Device *dev, Error *err)
         PIC(p->master)->slave = p;
     else
         machine_set_inta(dev->m, dev, pic_inta);
+    device_set_alias(dev, p->iobase, 1);
     return pio_map(dev, p->iobase, 2, &pic_io, 0, "pic", err) &&
            pio_map(dev, p->elcr_addr, 1, &pic_elcr_io, 2, "elcr", err);
 }

@@ -145,11 +145,13 @@ static int64_t piix4_pm_deadline(const State *s)
     return s->en & ~s->sts & STS_TIMER ? ticks_ns(s->overflow_time) : TIMER_NEVER;
 }
 
-static void piix4_pm_pre_save(void *state)
+static bool piix4_pm_pre_save(void *state, Error *err)
 {
     State *s = state;
 
+    (void)err;
     s->timer = piix4_pm_deadline(s);
+    return true;
 }
 
 static bool piix4_pm_post_load(void *state, int version, Error *err)

@@ -37,14 +37,16 @@ static const VmField piix_ide_fields[] = {
     VM_END,
 };
 
-static void piix_ide_pre_save(void *state)
+static bool piix_ide_pre_save(void *state, Error *err)
 {
     struct PiixIdeState *s = state;
 
+    (void)err;
     for (int i = 0; i < CHANNELS; i++) {
         ide_flight_to_wire(&s->bus[i], i ? s->ifs1 : s->ifs0);
         bmdma_to_wire(&s->bmdma[i], &s->bus[i]);
     }
+    return true;
 }
 
 static bool piix_ide_post_load(void *state, int version, Error *err)

@@ -375,6 +375,7 @@ static const IoOps pit_io = { .read = pit_read, .write = pit_write };
 
 static bool pit_realize(Device *dev, Error *err)
 {
+    device_set_alias(dev, PIT(dev)->iobase, 3);
     timer_init(&PIT(dev)->timer, &dev->m->clock, pit_fire, dev);
     return pio_map(dev, PIT(dev)->iobase, 4, &pit_io, 0, "pit", err);
 }

@@ -518,6 +518,7 @@ static bool rtc_realize(Device *dev, Error *err)
 {
     Rtc *r = RTC(dev);
 
+    device_set_alias(dev, r->iobase, 3);
     timer_init(&r->periodic, &dev->m->clock, rtc_periodic_fire, r);
     timer_init(&r->update, &dev->m->clock, rtc_update_fire, r);
     r->notifier = (MachineNotifier){ .notify = rtc_notify, .opaque = r };

@@ -670,6 +670,7 @@ static bool uart_realize(Device *dev, Error *err)
     Uart *u = UART(dev);
 
     if (!uart_place(u, err)) return false;
+    device_set_alias(dev, u->iobase, 3);
     timer_init(&u->timeout, &dev->m->clock, uart_timeout_fire, u);
     timer_init(&u->kick, &dev->m->clock, uart_kick_fire, u);
     if (!pio_map(dev, u->iobase, REGS, &uart_io, 0, "serial", err)) return false;

@@ -28,6 +28,19 @@ static bool load_fail(LoadRun *run, const char *fmt, ...)
     return false;
 }
 
+/* Several tables may describe one state: each has its pointers there. */
+static void copy_unshare(Machine *m, const LoadCopy *c, void *copy, const void *from)
+{
+    for (Section *s = m->sections; s; s = s->next)
+        if (s->vmsd && s->state == c->state) vmstate_unshare(s->vmsd, copy, from);
+}
+
+static void copy_free_pointers(Machine *m, const LoadCopy *c, void *state)
+{
+    for (Section *s = m->sections; s; s = s->next)
+        if (s->vmsd && s->state == c->state) vmstate_free_pointers(s->vmsd, state);
+}
+
 /* Every state that a section describes, as after power-on and reset. */
 static void load_make_copies(LoadRun *run)
 {
@@ -40,7 +53,10 @@ static void load_make_copies(LoadRun *run)
         c->state = s->state;
         c->size = s->state_size;
         c->copy = g_memdup2(s->state, s->state_size);
-        if (s->dev) device_initial_state(s->dev, c->copy);
+        if (s->dev)
+            device_initial_state(s->dev, c->copy);
+        else
+            copy_unshare(run->m, c, c->copy, s->state);
         c->next = run->copies;
         run->copies = c;
     }
@@ -154,20 +170,6 @@ static bool load_configuration(LoadRun *run)
     return stream_ok(st);
 }
 
-/* By name and instance; older senders wrote names without the path, or other instances. */
-static Section *load_find_section(LoadRun *run, const char *idstr, uint32_t instance)
-{
-    Section *s = section_find(run->m, idstr, instance);
-
-    if (s) return s;
-    for (s = run->m->sections; s; s = s->next) {
-        if (!strcmp(s->idstr, idstr) && s->alias_id >= 0 && (uint32_t)s->alias_id == instance)
-            return s;
-        if (s->compat[0] && !strcmp(s->compat, idstr) && s->compat_instance == instance) return s;
-    }
-    return NULL;
-}
-
 static bool load_footer(LoadRun *run, const char *idstr, uint32_t id)
 {
     Stream *st = &run->st;
@@ -202,10 +204,15 @@ static bool load_full_body(LoadRun *run, Section *sec, int version)
 
     if (sec->vmsd) {
         LoadCopy *c = load_copy(run, sec);
-        void *attempt = g_memdup2(c->copy, c->size);
+        void *attempt = g_memdup2(c->copy, c->size), *loser = attempt;
 
-        if (vmstate_load(st, sec->vmsd, attempt, version)) memcpy(c->copy, attempt, c->size);
-        g_free(attempt);
+        vmstate_unshare(sec->vmsd, attempt, c->copy);
+        if (vmstate_load(st, sec->vmsd, attempt, version)) {
+            loser = c->copy;
+            c->copy = attempt;
+        }
+        vmstate_free_pointers(sec->vmsd, loser);
+        g_free(loser);
         if (error_is_set(&st->err))
             error_prefix(&st->err,
                 "error while loading state for instance 0x%x of device '%s': ", sec->instance,
@@ -233,7 +240,7 @@ static bool load_start_or_full(LoadRun *run, uint8_t type)
     if (!stream_ok(st)) return false;
     if (!strcmp(idstr, EXACT_SECTION) && type == SECTION_FULL && run->return_path)
         return load_exact_section(run) && load_footer(run, idstr, id);
-    sec = load_find_section(run, idstr, instance);
+    sec = section_find_sent(run->m, idstr, instance, (int)version);
     if (!sec && type == SECTION_FULL && foreign_section_skip(st, idstr, version))
         return load_footer(run, idstr, id);
     if (!stream_ok(st)) return false;
@@ -433,7 +440,11 @@ static bool load_commit_bytes(LoadRun *run, Error *err)
 bool load_commit(LoadRun *run, Error *err)
 {
     if (!load_commit_bytes(run, err) || !ram_load_commit(run, err)) return false;
-    for (LoadCopy *c = run->copies; c; c = c->next) memcpy(c->state, c->copy, c->size);
+    for (LoadCopy *c = run->copies; c; c = c->next) {
+        copy_free_pointers(run->m, c, c->state);
+        memcpy(c->state, c->copy, c->size);
+        c->moved = true;
+    }
     for (Section *s = run->m->sections; s; s = s->next)
         if (s->vmsd && s->ops && s->ops->commit) s->ops->commit(s->opaque);
     run->committed = true;
@@ -456,6 +467,7 @@ void load_end(LoadRun *run)
         LoadCopy *c = run->copies;
 
         run->copies = c->next;
+        if (!c->moved) copy_free_pointers(run->m, c, c->copy);
         g_free(c->copy);
         g_free(c);
     }

@@ -42,6 +42,7 @@ struct LoadCopy {
     void *state; /* where it goes ... */
     size_t size;
     void *copy; /* ... once all is accepted */
+    bool moved; /* what it has behind pointers is the state's now */
     LoadCopy *next;
 };
 

@@ -59,7 +59,11 @@ static bool sane(const void *s, int version)
     return ((const Outer *)s)->u32 != 0xdead;
 }
 
-static void outer_pre_save(void *s) { ((Outer *)s)->prepared = true; }
+static bool outer_pre_save(void *s, Error *err)
+{
+    ((Outer *)s)->prepared = true;
+    return ((Outer *)s)->u64 != 13 || error_set(err, "unlucky");
+}
 
 static bool outer_post_load(void *opaque, int version, Error *err)
 {
@@ -129,7 +133,7 @@ static void outer_fill(Outer *s)
         .count = 3,
         .extra = 5,
         .odd = 1 };
-    s->list = g_new0(uint16_t, 3);
+    s->list = vmstate_new(3 * sizeof(uint16_t));
     s->list[2] = 0x7fff;
 }
 
@@ -169,7 +173,7 @@ static void test_round_trip(void)
     g_assert_cmpuint(stream_left(&st), ==, 0);
     check_equal(&a, &b);
     stream_free(&st);
-    g_free(a.list);
+    vmstate_delete(a.list);
     vmstate_free_pointers(&outer_vmstate, &b);
 }
 
@@ -187,7 +191,7 @@ static void test_layout(void)
     /* The subsection at the end: mark, name, version, its one field. */
     g_assert_cmpmem(st.data + st.size - 21, 21, "\5\13outer/extra\0\0\0\2\0\0\0\5", 21);
     stream_free(&st);
-    g_free(a.list);
+    vmstate_delete(a.list);
 }
 
 static void test_truncated(void)
@@ -211,7 +215,7 @@ static void test_truncated(void)
         stream_free(&cut);
     }
     stream_free(&st);
-    g_free(a.list);
+    vmstate_delete(a.list);
 }
 
 static void expect_failure(Outer *a, const VmState *vmsd, int version, const char *text)
@@ -251,7 +255,27 @@ static void test_refusals(void)
     a.i32 = 0;
     a.fixed = 43;
     expect_failure(&a, &outer_vmstate, 3, "2a != 2b");
-    g_free(a.list);
+    vmstate_delete(a.list);
+}
+
+/* What pre_save says against it stops the save, with the table's name. */
+static void test_save_refused(void)
+{
+    Outer a;
+    Stream st;
+
+    outer_fill(&a);
+    a.u64 = 13;
+    stream_init(&st);
+    g_assert_false(vmstate_save(&st, &outer_vmstate, &a));
+    g_assert_cmpstr(st.err.msg, ==, "outer: unlucky");
+    stream_free(&st);
+    a.u64 = 14;
+    a.u32 = 0xdead;
+    g_assert_false(vmstate_save(&st, &outer_vmstate, &a));
+    g_assert_cmpstr(st.err.msg, ==, "Output state validation failed: outer/u32 is sane");
+    stream_free(&st);
+    vmstate_delete(a.list);
 }
 
 /* A version 2 stream has no "newer"; the member keeps its initial value. */
@@ -262,14 +286,14 @@ static void test_older_version(void)
 
     outer_fill(&a);
     outer_save(&st, &a);
-    /* 1+1+1+6+2+4+4+8+8+5+7+5+10+24+4 bytes stand in front of it. */
-    memmove(st.data + 90, st.data + 92, st.size - 92);
+    /* 1+1+1+6+2+4+4+8+8+5+7+5+10+16+4 bytes stand in front of it. */
+    memmove(st.data + 82, st.data + 84, st.size - 84);
     st.size -= 2;
     g_assert_true(vmstate_load(&st, &outer_vmstate, &b, 2));
     g_assert_cmpint(b.newer, ==, 9);
     g_assert_cmpint(b.list[2], ==, 0x7fff);
     stream_free(&st);
-    g_free(a.list);
+    vmstate_delete(a.list);
     vmstate_free_pointers(&outer_vmstate, &b);
 }
 
@@ -304,7 +328,7 @@ static void test_description(void)
         ==, st.size);
     json_decref(o);
     stream_free(&st);
-    g_free(a.list);
+    vmstate_delete(a.list);
 }
 
 int main(int argc, char **argv)
@@ -314,6 +338,7 @@ int main(int argc, char **argv)
     g_test_add_func("/vmstate/layout", test_layout);
     g_test_add_func("/vmstate/truncated", test_truncated);
     g_test_add_func("/vmstate/refusals", test_refusals);
+    g_test_add_func("/vmstate/save-refused", test_save_refused);
     g_test_add_func("/vmstate/older-version", test_older_version);
     g_test_add_func("/vmstate/description", test_description);
     return g_test_run();
