@@ -139,7 +139,7 @@ static void machine_free_config(MachineConfig *c)
     g_ptr_array_free(c->globals, TRUE);
 }
 
-/* All are told before the first one is gone: they know one another through the notifiers. */
+/* All are told before the first one is gone, and with them the notifiers that they hold. */
 static void machine_free_slots(Machine *m)
 {
     GList *slots = g_hash_table_get_values(m->singletons);
@@ -150,6 +150,7 @@ static void machine_free_slots(Machine *m)
         if (s->destroy) s->destroy(s->data);
     }
     g_list_free(slots);
+    m->notifiers = NULL;
     g_hash_table_destroy(m->singletons);
 }
 

@@ -55,8 +55,9 @@ struct Section {
 };
 
 /* Template: idstr (without path), version, vmsd/ops/iterable, state ... ; instance INSTANCE_ANY is
- * passed as UINT32_MAX: the lowest one above all that the name has.  path (NULL: none) is put in front: "path/idstr".  The copy is owned by the
- * machine.  Fails with "path too long" or on a taken (idstr, instance). */
+ * passed as UINT32_MAX: the lowest one above all that the name has.  path (NULL: none) is put in
+ * front: "path/idstr".  The copy is owned by the machine.  Fails with "Path too long" or on a taken
+ * (idstr, instance). */
 Section *section_register(Machine *m, const char *path, const Section *tmpl, Error *err);
 void section_unregister(Machine *m, Section *sec);
 Section *section_find(Machine *m, const char *idstr, uint32_t instance);
