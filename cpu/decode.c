@@ -21,6 +21,7 @@ typedef struct Decoder {
     uint32_t mode;
     bool lock;
     int seg; /* prefix, or SEG_NONE */
+    const SseOp *sse;
     Insn *in;
 } Decoder;
 
@@ -73,6 +74,30 @@ static uint8_t decode_prefixes(Decoder *d)
             return b;
         }
     }
+}
+
+/* Which of four rows the prefixes choose: F2 and F3 go before 66. */
+static unsigned decode_prefix_row(const Insn *in)
+{
+    if (in->rep) return in->rep == 0xf3 ? ROW_F3 : ROW_F2;
+    return in->flags & INSN_66 ? ROW_66 : ROW_NP;
+}
+
+/* Prefixes and opcode bytes; the row that they lead to. */
+static const OpRow *decode_opcode(Decoder *d)
+{
+    Insn *in = d->in;
+    unsigned opcode = decode_prefixes(d);
+    const OpRow *row;
+
+    if (opcode == 0x0f) opcode = 0x100 | decode_byte(d);
+    in->op = (uint8_t)opcode;
+    row = &opcodes[opcode];
+    if (row->map) {
+        in->op = (uint8_t)decode_byte(d);
+        return &row->map[in->op * ROW_PREFIXES + decode_prefix_row(in)];
+    }
+    return row->prefixed ? &row->prefixed[decode_prefix_row(in)] : row;
 }
 
 static void decode_ea16(Decoder *d, unsigned mod, unsigned rm)
@@ -208,6 +233,15 @@ static bool decode_valid(const Decoder *d, const Cpu *cpu, const OpRow *row, uin
     return !((flags & OP_NOCS) && in->reg == R_CS);
 }
 
+/* The handler in blocks of what op_mid calls otherwise, or NULL. */
+static InsnFn *decode_fast(const Decoder *d, const OpRow *row, uint32_t flags)
+{
+    enum OpKind kind = decode_kind(d, row, flags);
+
+    if (d->sse) return kind == KIND_SEG ? NULL : d->sse->fast[kind];
+    return d->in->slow == op_x87 ? x87_fast(d->in->op, d->in->modrm, kind) : NULL;
+}
+
 /* Everything that hangs on the row's sizes: register offsets, address registers, handler. */
 static void decode_choose(Decoder *d, const OpRow *row, uint32_t flags, const OpFns *fns)
 {
@@ -226,8 +260,7 @@ static void decode_choose(Decoder *d, const OpRow *row, uint32_t flags, const Op
         in->flags |= INSN_SLOW | INSN_END;
         in->fn = op_slow;
     } else if (flags & OP_MID) {
-        InsnFn *fast =
-            in->slow == op_x87 ? x87_fast(in->op, in->modrm, decode_kind(d, row, flags)) : NULL;
+        InsnFn *fast = decode_fast(d, row, flags);
 
         in->flags |= INSN_MID;
         in->fn = fast ? fast : op_mid;
@@ -251,17 +284,13 @@ enum DecodeResult insn_decode(
     uint8_t off = in->off;
     Decoder d = { .code = code, .avail = avail, .mode = mode, .seg = SEG_NONE, .in = in };
     const OpRow *row, *member;
-    unsigned opcode;
     uint32_t flags;
 
     memset(in, 0, sizeof(*in));
     in->off = off;
     in->base = in->index = REG_NONE;
     in->seg = R_DS;
-    opcode = decode_prefixes(&d);
-    if (opcode == 0x0f) opcode = 0x100 | decode_byte(&d);
-    in->op = (uint8_t)opcode;
-    member = row = &opcodes[opcode];
+    member = row = decode_opcode(&d);
     if (row->form == FORM_MODRM) in->modrm = (uint8_t)decode_byte(&d);
     if (d.more || d.too_long) return d.too_long ? DECODE_LONG : DECODE_MORE;
     if (row->group) member = &row->group[in->modrm >> 3 & 7];
@@ -270,18 +299,21 @@ enum DecodeResult insn_decode(
     case SIZE_B: in->opsize = 1; break;
     case SIZE_W: in->opsize = 2; break;
     case SIZE_D: in->opsize = 4; break;
+    case SIZE_Y: in->opsize = 4; break;
     case SIZE_Q: in->opsize = 8; break;
     }
     if (flags & OP_CRDR) in->modrm |= 0xc0;
     if (row->form == FORM_MODRM) decode_modrm(&d);
-    if (row->form == FORM_OPREG) in->rm = opcode & 7;
+    if (row->form == FORM_OPREG) in->rm = in->op & 7;
     if (row->form == FORM_OPREG || row->form == FORM_ACC) in->modrm = 0xc0 | in->rm;
     if (row->form == FORM_MOFFS) in->disp = (int32_t)decode_bytes(&d, in->adsize);
     decode_imm(&d, row->imm ? row->imm : member->imm);
     if (d.more || d.too_long) return d.too_long ? DECODE_LONG : DECODE_MORE;
     in->len = (uint8_t)d.n;
-    in->slow = member->slow ? member->slow : row->slow;
-    if (decode_valid(&d, cpu, member->name ? row : member, flags))
+    d.sse = member->sse ? member->sse : row->sse;
+    in->slow = d.sse ? d.sse->general : member->slow ? member->slow : row->slow;
+    if (decode_valid(&d, cpu, member->name ? row : member, flags) &&
+        opcode_built_in(cpu, member->need ? member->need : row->need))
         decode_choose(&d, row, flags, member->fns ? member->fns : row->fns);
     else
         decode_invalid(in);

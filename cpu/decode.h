@@ -75,7 +75,7 @@ void cpu_push(Cpu *cpu, uint64_t val, unsigned size);
 uint64_t cpu_pop(Cpu *cpu, unsigned size);
 
 /*
- * Slow handlers (INSN_SLOW).  They end their block (all but op_x87, op_mmx, op_emms, op_wait,
+ * Slow handlers (INSN_SLOW).  They end their block (all but those of the x87, MMX and SSE,
  * op_pushf, op_cli and op_bound, which may stand in its middle; those see the same s.eip and
  * next_eip, may set exit_pending, but never jump).  On entry s.eip is the instruction's own, and
  * next_eip the following one's; a jump sets next_eip (and CS by cpu/segment.c); the dispatcher then
@@ -98,3 +98,5 @@ InsnFn op_rdmsr, op_wrmsr, op_rdtsc, op_rdpmc, op_cpuid;
 InsnFn op_x87, op_wait, op_fxsave, op_fxrstor;
 /* cpu/mmx.c: in->op tells which of 0F xx */
 InsnFn op_mmx, op_emms;
+/* cpu/sse_move.c */
+InsnFn op_ldmxcsr, op_stmxcsr, op_fence, op_sfence_clflush;

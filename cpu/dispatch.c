@@ -3,6 +3,7 @@
 #include "cpu/dispatch.h"
 
 #include "cpu/debug.h"
+#include "cpu/sse.h"
 
 void dispatch_run(Cpu *cpu, Block *b)
 {
@@ -64,6 +65,7 @@ static bool dispatch_must_leave(const Cpu *cpu)
 void op_slow(Cpu *cpu, const Insn *in)
 {
     cpu->cur = NULL;
+    sse_settle(cpu);
     cpu->s.eip = (uint32_t)(cpu->s.eip + in->off);
     cpu->next_eip = (uint32_t)(cpu->s.eip + in->len);
     in->slow(cpu, in);

@@ -13,6 +13,7 @@
 #include "cpu/cpu.h"
 #include "cpu/debug.h"
 #include "cpu/fault.h"
+#include "cpu/sse.h"
 #include "cpu/tlb.h"
 #include "cpu/walk.h"
 
@@ -45,9 +46,10 @@ static MmuPage mmu_physical(Cpu *cpu, uint64_t gpa)
     p.block = r->region->ram;
     p.off = r->region->ram_off + r->region_off + (gpa - r->gpa);
     p.readonly = r->region->readonly;
-    if (UNLIKELY(p.block->watch[p.off >> PAGE_BITS] & WATCH_ABSENT) &&
-        !dma_probe(&cpu->dev, gpa, 1, mmu_resume))
-        cpu_blocked(cpu);
+    if (UNLIKELY(p.block->watch[p.off >> PAGE_BITS] & WATCH_ABSENT)) {
+        sse_settle(cpu);
+        if (!dma_probe(&cpu->dev, gpa, 1, mmu_resume)) cpu_blocked(cpu);
+    }
     return p;
 }
 
@@ -127,6 +129,7 @@ static MmuPage mmu_page(Cpu *cpu, uint32_t lin, enum MmuKind kind, bool user)
 static void mmu_io(Cpu *cpu)
 {
     if (cpu->cur && !(cpu->cur->flags & INSN_LAST)) fault_cut(cpu);
+    sse_settle(cpu);
     cpu->exit_pending = true;
 }
 

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * MMX as the Pentium has it.  Source: Intel SDM volume 1 chapter 9, volume 2; volume 3 chapter 12
- * for the registers that it shares with the x87.  Each operation is the host's, on the low half of
- * an XMM register.
+ * MMX, with what SSE and SSE2 added to it.  Source: Intel SDM volume 1 chapter 9, volume 2; volume
+ * 3 chapter 12 for the registers that it shares with the x87.  Each operation is the host's, on the
+ * low half of an XMM register.
  */
 #include <emmintrin.h>
 
+#include "cpu/mmx.h"
 #include "cpu/models.h"
-#include "cpu/x87.h"
+#include "cpu/sse.h"
 
 typedef uint64_t MmxFn(uint64_t a, uint64_t b);
 
@@ -73,6 +74,17 @@ MMX_OP(psubsb, _mm_subs_epi8)
 MMX_OP(psubsw, _mm_subs_epi16)
 MMX_OP(psubusb, _mm_subs_epu8)
 MMX_OP(psubusw, _mm_subs_epu16)
+MMX_OP(paddq, _mm_add_epi64)
+MMX_OP(psubq, _mm_sub_epi64)
+MMX_OP(pmuludq, _mm_mul_epu32)
+MMX_OP(pminub, _mm_min_epu8)
+MMX_OP(pmaxub, _mm_max_epu8)
+MMX_OP(pminsw, _mm_min_epi16)
+MMX_OP(pmaxsw, _mm_max_epi16)
+MMX_OP(pavgb, _mm_avg_epu8)
+MMX_OP(pavgw, _mm_avg_epu16)
+MMX_OP(pmulhuw, _mm_mulhi_epu16)
+MMX_OP(psadbw, _mm_sad_epu8)
 
 static uint64_t mmx_pand(uint64_t a, uint64_t b) { return a & b; }
 static uint64_t mmx_pandn(uint64_t a, uint64_t b) { return ~a & b; }
@@ -99,29 +111,40 @@ static MmxFn *const mmx_table[256] = {
     [0xd1] = mmx_psrlw,
     [0xd2] = mmx_psrld,
     [0xd3] = mmx_psrlq,
+    [0xd4] = mmx_paddq,
     [0xd5] = mmx_pmullw,
     [0xd8] = mmx_psubusb,
     [0xd9] = mmx_psubusw,
+    [0xda] = mmx_pminub,
     [0xdb] = mmx_pand,
     [0xdc] = mmx_paddusb,
     [0xdd] = mmx_paddusw,
+    [0xde] = mmx_pmaxub,
     [0xdf] = mmx_pandn,
+    [0xe0] = mmx_pavgb,
     [0xe1] = mmx_psraw,
     [0xe2] = mmx_psrad,
+    [0xe3] = mmx_pavgw,
+    [0xe4] = mmx_pmulhuw,
     [0xe5] = mmx_pmulhw,
     [0xe8] = mmx_psubsb,
     [0xe9] = mmx_psubsw,
+    [0xea] = mmx_pminsw,
     [0xeb] = mmx_por,
     [0xec] = mmx_paddsb,
     [0xed] = mmx_paddsw,
+    [0xee] = mmx_pmaxsw,
     [0xef] = mmx_pxor,
     [0xf1] = mmx_psllw,
     [0xf2] = mmx_pslld,
     [0xf3] = mmx_psllq,
+    [0xf4] = mmx_pmuludq,
     [0xf5] = mmx_pmaddwd,
+    [0xf6] = mmx_psadbw,
     [0xf8] = mmx_psubb,
     [0xf9] = mmx_psubw,
     [0xfa] = mmx_psubd,
+    [0xfb] = mmx_psubq,
     [0xfc] = mmx_paddb,
     [0xfd] = mmx_paddw,
     [0xfe] = mmx_paddd,
@@ -134,7 +157,7 @@ static MmxFn *const mmx_shifts[3][8] = {
     { NULL, NULL, mmx_psrlq, NULL, NULL, NULL, mmx_psllq, NULL },
 };
 
-static void mmx_check(Cpu *cpu, const Insn *in)
+void mmx_check(Cpu *cpu, const Insn *in)
 {
     if (!cpu_has(cpu, FEAT_MMX) || cpu->s.hflags & HF_EM || in->flags & INSN_66 || in->rep) {
         cpu_raise(cpu, EXC_UD, 0);
@@ -143,23 +166,11 @@ static void mmx_check(Cpu *cpu, const Insn *in)
     cpu_fpu_check(cpu);
 }
 
-/* Every register is in use, and the x87's stack starts at R0. */
-static void mmx_enter(Cpu *cpu)
+/* The interleaving of low halves reads no more than those. */
+static uint64_t mmx_operand(Cpu *cpu, const Insn *in)
 {
-    cpu->s.fpstt = 0;
-    cpu->s.fptags = 0xff;
-}
-
-static void mmx_write(Cpu *cpu, unsigned reg, uint64_t val)
-{
-    mmx_enter(cpu);
-    cpu->s.fpregs[reg & 7] = (FpReg){ val, 0xffff };
-}
-
-static uint64_t mmx_read_rm(Cpu *cpu, const Insn *in)
-{
-    if (in->modrm >= 0xc0) return cpu->s.fpregs[in->modrm & 7].mant;
-    return cpu_load(cpu, insn_lin(cpu, in, 8, false), 8);
+    if (in->modrm < 0xc0 && in->op <= 0x62) return cpu_load(cpu, insn_lin(cpu, in, 4, false), 4);
+    return mmx_read_rm(cpu, in);
 }
 
 static void mmx_shift(Cpu *cpu, const Insn *in)
@@ -170,6 +181,55 @@ static void mmx_shift(Cpu *cpu, const Insn *in)
     mmx_write(cpu, in->modrm, fn(cpu->s.fpregs[in->modrm & 7].mant, in->imm & 0xff));
 }
 
+static uint64_t mmx_shuffle(uint64_t v, unsigned order)
+{
+    uint64_t r = 0;
+
+    for (unsigned i = 0; i < 4; i++) {
+        r |= (v >> 16 * (order >> 2 * i & 3) & 0xffff) << 16 * i;
+    }
+    return r;
+}
+
+static void mmx_insert_word(Cpu *cpu, const Insn *in)
+{
+    unsigned reg = in->modrm >> 3 & 7, shift = 16 * (in->imm & 3);
+    uint64_t v = in->modrm >= 0xc0 ? (uint16_t)cpu->s.regs[in->rm]
+                                   : cpu_load(cpu, insn_lin(cpu, in, 2, false), 2);
+
+    mmx_write(cpu, reg, (cpu->s.fpregs[reg].mant & ~(0xffffull << shift)) | v << shift);
+}
+
+static uint32_t mmx_signs(uint64_t v) { return (uint32_t)_mm_movemask_epi8(mmx_in(v)) & 0xff; }
+
+static void mmx_to_general(Cpu *cpu, const Insn *in, uint32_t v)
+{
+    mmx_enter(cpu);
+    cpu->s.regs[in->reg] = v;
+}
+
+static void mmx_mask_store(Cpu *cpu, const Insn *in)
+{
+    uint8_t v[8], mask[8];
+
+    store_le64(v, cpu->s.fpregs[in->modrm >> 3 & 7].mant);
+    store_le64(mask, cpu->s.fpregs[in->modrm & 7].mant);
+    sse_mask_store(cpu, sse_mask_lin(cpu, in, 8), v, mask, 8);
+    mmx_enter(cpu);
+}
+
+static void mmx_store(Cpu *cpu, const Insn *in)
+{
+    uint64_t v = cpu->s.fpregs[in->modrm >> 3 & 7].mant;
+
+    if (in->modrm >= 0xc0) {
+        mmx_write(cpu, in->modrm, v);
+    } else {
+        cpu_store(cpu, insn_lin(cpu, in, 8, true), v, 8);
+        mmx_enter(cpu);
+    }
+}
+
 void op_mmx(Cpu *cpu, const Insn *in)
 {
     unsigned reg = in->modrm >> 3 & 7;
@@ -177,26 +237,27 @@ void op_mmx(Cpu *cpu, const Insn *in)
 
     mmx_check(cpu, in);
     switch (in->op) {
-    case 0x6e: mmx_write(cpu, reg, insn_read_rm(cpu, in, 4)); break; /* MOVD */
-    case 0x6f: mmx_write(cpu, reg, mmx_read_rm(cpu, in)); break;     /* MOVQ */
-    case 0x7e:
-        insn_write_rm(cpu, in, (uint32_t)cpu->s.fpregs[reg].mant, 4);
-        mmx_enter(cpu);
-        break;
-    case 0x7f:
-        if (in->modrm >= 0xc0) {
-            mmx_write(cpu, in->modrm, cpu->s.fpregs[reg].mant);
-        } else {
-            cpu_store(cpu, insn_lin(cpu, in, 8, true), cpu->s.fpregs[reg].mant, 8);
-            mmx_enter(cpu);
-        }
-        break;
+    case 0x6e: mmx_write(cpu, reg, insn_read_rm(cpu, in, in->opsize)); break; /* MOVD, MOVQ */
+    case 0x6f: mmx_write(cpu, reg, mmx_read_rm(cpu, in)); break;              /* MOVQ */
+    case 0x70: mmx_write(cpu, reg, mmx_shuffle(mmx_read_rm(cpu, in), (unsigned)in->imm)); break;
     case 0x71:
     case 0x72:
     case 0x73: mmx_shift(cpu, in); break;
+    case 0x7e:
+        insn_write_rm(cpu, in, cpu->s.fpregs[reg].mant, in->opsize);
+        mmx_enter(cpu);
+        break;
+    case 0x7f:
+    case 0xe7: mmx_store(cpu, in); break;
+    case 0xc4: mmx_insert_word(cpu, in); break;
+    case 0xc5:
+        mmx_to_general(cpu, in, cpu->s.fpregs[in->modrm & 7].mant >> 16 * (in->imm & 3) & 0xffff);
+        break;
+    case 0xd7: mmx_to_general(cpu, in, mmx_signs(cpu->s.fpregs[in->modrm & 7].mant)); break;
+    case 0xf7: mmx_mask_store(cpu, in); break;
     default:
         if (!fn) cpu_raise(cpu, EXC_UD, 0);
-        mmx_write(cpu, reg, fn(cpu->s.fpregs[reg].mant, mmx_read_rm(cpu, in)));
+        mmx_write(cpu, reg, fn(cpu->s.fpregs[reg].mant, mmx_operand(cpu, in)));
         break;
     }
 }

@@ -6,6 +6,7 @@
  */
 #include "cpu/models.h"
 
+#include <cpuid.h>
 #include <glib.h>
 #include <stdio.h>
 #include <string.h>
@@ -24,8 +25,9 @@ enum {
     EDX_PENTIUM3 = EDX_PENTIUM2 | F(SSE),
     EDX_QEMU32 = F(FPU) | F(DE) | F(PSE) | F(TSC) | F(MSR) | F(MCE) | F(CX8) | F(PGE) | F(CMOV) |
                  F(PAT) | F(FXSR) | F(MMX) | F(SSE) | F(SSE2) | F(PAE) | F(SEP) | F(APIC),
-    EDX_MAX = EDX_QEMU32 | EDX_PENTIUM3,
+    EDX_MAX = EDX_QEMU32 | EDX_PENTIUM3 | F(CLFLUSH),
     ECX_SSE3 = 1,
+    CLFLUSH_LINE = 64 / 8 << 8,
     EDX_MAX_80000001 = 1 << FEAT_NX,
     EBX7_MAX = 1 << FEAT7_SMEP,
     ECX7_MAX = 1 << FEAT7_UMIP,
@@ -33,10 +35,11 @@ enum {
 
 /* What is built.  All else is masked in every model. */
 enum {
+    ECX_HOST = ECX_SSE3, /* where the host has it, too */
     WORKS_EDX1 = F(FPU) | F(VME) | F(DE) | F(PSE) | F(TSC) | F(MSR) | F(CX8) | F(SEP) | F(PGE) |
-                 F(CMOV) | F(MMX) | F(FXSR) | F(PAE) | F(PSE36) | F(MCE) | F(MCA) | F(MTRR) |
-                 F(PAT),
-    WORKS_ECX1 = 0,
+                 F(CMOV) | F(MMX) | F(FXSR) | F(SSE) | F(SSE2) | F(CLFLUSH) | F(PAE) | F(PSE36) |
+                 F(MCE) | F(MCA) | F(MTRR) | F(PAT),
+    WORKS_ECX1 = ECX_SSE3,
     WORKS_ECX80000001 = 0,
     WORKS_EDX80000001 = 1 << FEAT_NX,
     WORKS_EBX7 = 1 << FEAT7_SMEP,
@@ -242,6 +245,14 @@ static bool model_unknown(const char *name, Error *err)
         hint ? "; did you mean '" : "", hint ? hint : "", hint ? "'?" : "");
 }
 
+/* SSE runs on the host's own instructions. */
+static uint32_t model_host_ecx1(void)
+{
+    unsigned a, b, c, d;
+
+    return __get_cpuid(1, &a, &b, &c, &d) ? c : 0;
+}
+
 bool cpu_model_parse(Cpu *cpu, const char *text, Error *err)
 {
     char **items = g_strsplit(text, ",", 0);
@@ -260,7 +271,7 @@ bool cpu_model_parse(Cpu *cpu, const char *text, Error *err)
             .ebx7 = cpu->model->ebx7,
             .ecx7 = cpu->model->ecx7 };
         for (char **it = items + 1; ok && *it; it++) ok = model_parse_item(cpu, *it, err);
-        cpu->features.ecx1 &= WORKS_ECX1;
+        cpu->features.ecx1 &= WORKS_ECX1 & (~(uint32_t)ECX_HOST | model_host_ecx1());
         cpu->features.edx1 &= WORKS_EDX1;
         cpu->features.ecx80000001 &= WORKS_ECX80000001;
         cpu->features.edx80000001 &= WORKS_EDX80000001;
@@ -321,7 +332,9 @@ void op_cpuid(Cpu *cpu, const Insn *in)
     switch (leaf) {
     case 0: models_set_vendor(cpu, m->level); break;
     case 1:
-        models_set(cpu, cpu_signature(m), cpu->index << 24, cpu->features.ecx1, cpu->features.edx1);
+        models_set(cpu, cpu_signature(m),
+            cpu->index << 24 | (cpu_has(cpu, FEAT_CLFLUSH) ? CLFLUSH_LINE : 0), cpu->features.ecx1,
+            cpu->features.edx1);
         break;
     case 2: models_set(cpu, 1, 0, 0, m->cache); break;
     case 7:

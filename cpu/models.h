@@ -23,6 +23,7 @@ enum {
     FEAT_CMOV = 15,
     FEAT_PAT = 16,
     FEAT_PSE36 = 17,
+    FEAT_CLFLUSH = 19,
     FEAT_MMX = 23,
     FEAT_FXSR = 24,
     FEAT_SSE = 25,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The opcode table.  Source: Intel SDM volume 2, opcode maps (those of i686; what came later is
- * invalid here).
+ * The opcode table.  Source: Intel SDM volume 2, opcode maps.  What prefixes tell apart (MMX, SSE)
+ * stands in opcodes_sse.c.
  */
 #include "cpu/opcodes.h"
 
@@ -55,8 +55,8 @@
 #define MOV_RV(at, i) [(at) + (i)] = ROW("mov", FORM_OPREG, SIZE_V, .imm = IMM_Z, .fns = &mov_mi)
 #define X87(at, i) [(at) + (i)] = MODRM("x87", SIZE_V, .slow = op_x87, .flags = OP_MID)
 #define NOP_RM(at, i) [(at) + (i)] = MODRM("nop", SIZE_V, .fns = &nop_fns)
-#define MMX_AT(at) [0x100 + (at)] = MODRM("mmx", SIZE_Q, .slow = op_mmx, .flags = OP_MID | OP_NP)
-#define MMX_X(at, i) MMX_AT((at) + (i))
+#define SSE_AT(at, i)                                                                              \
+    [0x100 + (at) + (i)] = MODRM("sse", SIZE_V, .prefixed = opcodes_0f[(at) + (i)])
 
 #define GROUP1_ROW(n, text, lock) [n] = IN_GROUP(text, alu_mi[n], .flags = lock)
 static const OpRow group1[8] = { GROUP1_ROW(0, "add", OP_LOCK), GROUP1_ROW(1, "or", OP_LOCK),
@@ -122,15 +122,16 @@ static const OpRow group9[8] = { [1] = IN_GROUP("cmpxchg8b", cmpxchg8b_m,
 
 static const OpRow group11[8] = { IN_GROUP("mov", mov_mi) };
 
-/* MMX shifts by an immediate: /2 /4 /6, register forms alone. */
-#define MMX_SHIFT                                                                                  \
+#define MID(text, fn, ...)                                                                         \
     {                                                                                              \
-        .name = "mmx", .slow = op_mmx, .flags = OP_MID | OP_REG | OP_NP                            \
+        .name = text, .slow = fn, __VA_ARGS__                                                      \
     }
-static const OpRow group12_13[8] = { [2] = MMX_SHIFT, [4] = MMX_SHIFT, [6] = MMX_SHIFT };
-static const OpRow group14[8] = { [2] = MMX_SHIFT, [6] = MMX_SHIFT };
-
-static const OpRow group15[8] = { MEM_SLOW("fxsave", op_fxsave), MEM_SLOW("fxrstor", op_fxrstor) };
+static const OpRow group15[8] = { MEM_SLOW("fxsave", op_fxsave), MEM_SLOW("fxrstor", op_fxrstor),
+    MID("ldmxcsr", op_ldmxcsr, .need = NEED_SSE, .flags = OP_MID | OP_MEM),
+    MID("stmxcsr", op_stmxcsr, .need = NEED_SSE, .flags = OP_MID | OP_MEM), { .name = NULL },
+    MID("lfence", op_fence, .need = NEED_SSE2, .flags = OP_MID | OP_REG),
+    MID("mfence", op_fence, .need = NEED_SSE2, .flags = OP_MID | OP_REG),
+    MID("sfence", op_sfence_clflush, .flags = OP_MID) };
 
 #define STRING(text, size, fns_) ROW(text, FORM_STR, size, .fns = &fns_)
 #define STRING_IO(text, size, fns_) ROW(text, FORM_STR, size, .fns = &fns_, .flags = OP_END)
@@ -292,8 +293,10 @@ const OpRow opcodes[512] = {
     [0x106] = SLOW("clts", op_clts),
     [0x108] = SLOW("invd", op_invd),
     [0x109] = SLOW("wbinvd", op_wbinvd),
+    X8(SSE_AT, 0x10),
     [0x10d] = MODRM("prefetchw", SIZE_V, .fns = &nop_fns),
     X8(NOP_RM, 0x118),
+    X8(SSE_AT, 0x28),
     [0x120] = SLOW_RM("mov", SIZE_D, op_mov_r_cr, OP_CRDR),
     [0x121] = SLOW_RM("mov", SIZE_D, op_mov_r_dr, OP_CRDR),
     [0x122] = SLOW_RM("mov", SIZE_D, op_mov_cr_r, OP_CRDR),
@@ -305,22 +308,12 @@ const OpRow opcodes[512] = {
     [0x134] = SLOW("sysenter", op_sysenter),
     [0x135] = SLOW("sysexit", op_sysexit),
     X16(CMOVCC, 0x140),
-    X8(MMX_X, 0x60),
-    MMX_AT(0x68),
-    MMX_AT(0x69),
-    MMX_AT(0x6a),
-    MMX_AT(0x6b),
-    MMX_AT(0x6e),
-    MMX_AT(0x6f),
-    [0x171] = GROUP("group12", SIZE_Q, group12_13, .imm = IMM_8),
-    [0x172] = GROUP("group13", SIZE_Q, group12_13, .imm = IMM_8),
-    [0x173] = GROUP("group14", SIZE_Q, group14, .imm = IMM_8),
-    MMX_AT(0x74),
-    MMX_AT(0x75),
-    MMX_AT(0x76),
-    [0x177] = ROW("emms", FORM_NONE, SIZE_V, .slow = op_emms, .flags = OP_MID | OP_NP),
-    MMX_AT(0x7e),
-    MMX_AT(0x7f),
+    X8(SSE_AT, 0x50),
+    X8(SSE_AT, 0x58),
+    X8(SSE_AT, 0x60),
+    X8(SSE_AT, 0x68),
+    X8(SSE_AT, 0x70),
+    X8(SSE_AT, 0x78),
     X16(JCCZ, 0x180),
     X16(SETCC, 0x190),
     [0x1a0] = SEG_PUSH("push fs"),
@@ -354,36 +347,24 @@ const OpRow opcodes[512] = {
     [0x1bf] = MODRM("movsx", SIZE_V, .fns = &movsx16, .flags = OP_RM16),
     [0x1c0] = MODRM("xadd", SIZE_B, .fns = &xadd_mr, .flags = OP_LOCK),
     [0x1c1] = MODRM("xadd", SIZE_V, .fns = &xadd_mr, .flags = OP_LOCK),
+    SSE_AT(0xc2, 0),
+    SSE_AT(0xc2, 1),
+    SSE_AT(0xc2, 2),
+    SSE_AT(0xc2, 3),
+    SSE_AT(0xc2, 4),
     [0x1c7] = GROUP("group9", SIZE_Q, group9),
     X8(BSWAP_R, 0x1c8),
-    MMX_AT(0xd1),
-    MMX_AT(0xd2),
-    MMX_AT(0xd3),
-    MMX_AT(0xd5),
-    MMX_AT(0xd8),
-    MMX_AT(0xd9),
-    MMX_AT(0xdb),
-    MMX_AT(0xdc),
-    MMX_AT(0xdd),
-    MMX_AT(0xdf),
-    MMX_AT(0xe1),
-    MMX_AT(0xe2),
-    MMX_AT(0xe5),
-    MMX_AT(0xe8),
-    MMX_AT(0xe9),
-    MMX_AT(0xeb),
-    MMX_AT(0xec),
-    MMX_AT(0xed),
-    MMX_AT(0xef),
-    MMX_AT(0xf1),
-    MMX_AT(0xf2),
-    MMX_AT(0xf3),
-    MMX_AT(0xf5),
-    MMX_AT(0xf8),
-    MMX_AT(0xf9),
-    MMX_AT(0xfa),
-    MMX_AT(0xfc),
-    MMX_AT(0xfd),
-    MMX_AT(0xfe),
+    X8(SSE_AT, 0xd0),
+    X8(SSE_AT, 0xd8),
+    X8(SSE_AT, 0xe0),
+    X8(SSE_AT, 0xe8),
+    X8(SSE_AT, 0xf0),
+    SSE_AT(0xf8, 0),
+    SSE_AT(0xf8, 1),
+    SSE_AT(0xf8, 2),
+    SSE_AT(0xf8, 3),
+    SSE_AT(0xf8, 4),
+    SSE_AT(0xf8, 5),
+    SSE_AT(0xf8, 6),
     [0x1ff] = MODRM("ud0", SIZE_V, .fns = &ud_fns),
 };

@@ -28,6 +28,7 @@ enum OpSize {
     SIZE_B,
     SIZE_W,
     SIZE_D,
+    SIZE_Y, /* 4, or 8 with REX.W */
     SIZE_Q,
 };
 enum OpImm {
@@ -60,16 +61,60 @@ enum {
     OP_NOCS = 1 << 17,   /* ... but not CS */
 };
 
-typedef struct OpRow {
+/* What CPUID must tell of, or the opcode is invalid: word of Cpu.features (from 1) and bit. */
+enum OpNeed {
+    NEED_SSE3 = 1 << 5 | 0,
+    NEED_MONITOR = 1 << 5 | 3,
+    NEED_SSSE3 = 1 << 5 | 9,
+    NEED_SSE41 = 1 << 5 | 19,
+    NEED_SSE42 = 1 << 5 | 20,
+    NEED_MOVBE = 1 << 5 | 22,
+    NEED_POPCNT = 1 << 5 | 23,
+    NEED_RDRAND = 1 << 5 | 30,
+    NEED_CLFLUSH = 2 << 5 | 19,
+    NEED_MMX = 2 << 5 | 23,
+    NEED_FXSR = 2 << 5 | 24,
+    NEED_SSE = 2 << 5 | 25,
+    NEED_SSE2 = 2 << 5 | 26,
+    NEED_RDSEED = 5 << 5 | 18,
+};
+
+/* How an SSE instruction runs: inside blocks by kind of operand (KIND_REG, KIND_BASE, KIND_SIB;
+ * NULL: by op_mid), and in general. */
+typedef struct SseOp {
+    InsnFn *fast[3];
+    InsnFn *general;
+} SseOp;
+
+/* Four rows of an opcode that prefixes tell apart. */
+enum { ROW_NP, ROW_66, ROW_F3, ROW_F2, ROW_PREFIXES };
+
+typedef struct OpRow OpRow;
+struct OpRow {
     const char *name; /* NULL: #UD */
     uint8_t form, size, imm;
+    uint8_t need; /* enum OpNeed, or 0 */
     uint32_t flags;
     const OpFns *fns;
     InsnFn *slow;
-    const struct OpRow *group; /* 8 rows by ModRM.reg; form, size, imm and flags are added */
-} OpRow;
+    const OpRow *group;    /* 8 rows by ModRM.reg; form, size, imm and flags are added */
+    const OpRow *prefixed; /* ROW_PREFIXES rows that stand for this one */
+    const OpRow *map;      /* 256 times ROW_PREFIXES rows, by one more opcode byte */
+    const SseOp *sse;
+};
 
 extern const OpRow opcodes[512]; /* 0F xx behind the one-byte ones */
+/* By the last opcode byte, prefixed: 0F xx (as far as SSE has it), 0F 38 xx, 0F 3A xx. */
+extern const OpRow opcodes_0f[256][ROW_PREFIXES], opcodes_0f38[256][ROW_PREFIXES],
+    opcodes_0f3a[256][ROW_PREFIXES];
+
+static inline bool opcode_built_in(const Cpu *cpu, unsigned need)
+{
+    const struct CpuFeatures *f = &cpu->features;
+    const uint32_t words[] = { 1, f->ecx1, f->edx1, f->ecx80000001, f->edx80000001, f->ebx7 };
+
+    return words[need >> 5] >> (need & 31) & 1;
+}
 
 /* Arithmetic in the order of the opcode map: ADD OR ADC SBB AND SUB XOR CMP. */
 extern const OpFns alu_mr[8], alu_rm[8], alu_mi[8];

@@ -40,6 +40,15 @@ uint32_t ea_checked(Cpu *cpu, const Insn *in, unsigned size, bool write);
 #define LIN_sib(cpu, in, size, write) ea_sib(cpu, in)
 #define LIN_seg(cpu, in, size, write) ea_checked(cpu, in, size, write)
 
+/* The host's address of an operand, or NULL where it takes the slow path. */
+static inline void *host_at(const uint64_t *table, uint32_t lin, unsigned size)
+{
+    uint64_t e = table[lin >> PAGE_BITS];
+
+    if (LIKELY(e && (lin & PAGE_MASK) <= PAGE_SIZE - size)) return (void *)(e + lin);
+    return NULL;
+}
+
 /* The r/m operand of an instruction that pushes afterwards (cpu/stack.c). */
 uint32_t stack_read_before_push(Cpu *cpu, const Insn *in);
 

@@ -18,6 +18,7 @@
 #include "cpu/debug.h"
 #include "cpu/dispatch.h"
 #include "cpu/fault.h"
+#include "cpu/sse.h"
 #include "cpu/trace.h"
 #include "cpu/x87.h"
 
@@ -193,6 +194,7 @@ static void run_poll(Cpu *cpu)
     if (cpu->s.hflags & HF_SHADOW) return;
     cpu->exit_pending = false;
     cpu->cur = NULL;
+    sse_settle(cpu);
     cpu->slice_left--;
     cpu_poll_events(cpu);
     cpu->slice_left++;
@@ -246,7 +248,10 @@ static CpuExit run_slice(Cpu *cpu)
     FaultFrame f;
 
     for (;;) {
-        switch (fault_guard(cpu, &f, run_body, &step)) {
+        FaultKind kind = fault_guard(cpu, &f, run_body, &step);
+
+        sse_settle(cpu);
+        switch (kind) {
         case FAULT_NONE: return run_why(cpu);
         case FAULT_EXCEPTION:
             step.active = step.single = false;

@@ -258,6 +258,7 @@ struct Cpu {
     struct BlockCache *blocks;
     struct FaultFrame *fault_frame; /* cpu/fault.c */
     MemListener listener;
+    bool sse_live;    /* the guest's MXCSR stands in the host's: cpu/sse.h */
     uint8_t x87_host; /* exception flags that stand in the host's x87: cpu/x87.h */
     uint8_t debug;    /* DEBUG_* of cpu/debug.h: what TF and DR7 demand of the run loop */
     Irq ferr;         /* property: FERR, to IRQ 13 */

@@ -7,6 +7,8 @@
  */
 #include "cpu/x87.h"
 
+#include "cpu/sse.h"
+
 static void x87_invalid(Cpu *cpu, const Insn *in)
 {
     (void)in;
@@ -208,6 +210,7 @@ static void x87_set_ferr(Cpu *cpu, bool on)
 {
     if (!on) cpu->s.hflags2 &= ~(uint32_t)HF2_IGNNE;
     if (cpu->s.ferr == on) return;
+    sse_settle(cpu);
     cpu->s.ferr = on;
     cpu->exit_pending = true;
     irq_set(&cpu->ferr, on);

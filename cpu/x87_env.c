@@ -4,6 +4,7 @@
  * Source: Intel SDM volume 1 chapter 8 (figures of the four environment formats), volume 2.
  */
 #include "cpu/models.h"
+#include "cpu/sse.h"
 #include "cpu/x87.h"
 
 enum {
@@ -11,7 +12,6 @@ enum {
     FCW_FIXED = 0x40,
     FCW_BITS = 0x1f3f,
     FXSAVE_SIZE = 512,
-    MXCSR_MASK = 0xffbf
 };
 
 static void env_init(Cpu *cpu)
@@ -315,7 +315,7 @@ void op_fxsave(Cpu *cpu, const Insn *in)
     store_le64(m + 16, cpu->s.fpdp);
     if (sse) {
         store_le32(m + 24, cpu->s.mxcsr);
-        store_le32(m + 28, MXCSR_MASK);
+        store_le32(m + 28, sse_mxcsr_mask(cpu));
     }
     for (unsigned i = 0; i < 8; i++) {
         store_le64(m + 32 + 16 * i, x87_st(cpu, i)->mant);
@@ -333,7 +333,7 @@ void op_fxrstor(Cpu *cpu, const Insn *in)
     uint8_t m[288];
 
     env_read(cpu, lin, m, sizeof(m));
-    if (sse && load_le32(m + 24) & ~(uint32_t)MXCSR_MASK) cpu_raise(cpu, EXC_GP, 0);
+    if (sse && load_le32(m + 24) & ~sse_mxcsr_mask(cpu)) cpu_raise(cpu, EXC_GP, 0);
     cpu->s.fpuc = (load_le16(m) & FCW_BITS) | FCW_FIXED;
     env_set_status(cpu, load_le16(m + 2));
     cpu->s.fptags = m[4];

@@ -47,15 +47,6 @@ static inline void fast_data_pointer(Cpu *cpu, const Insn *in, uint32_t lin)
     cpu->s.fpdp = lin | (uint64_t)cpu->s.segs[in->seg].selector << 32;
 }
 
-/* The host's address of an operand, or NULL where it takes the slow path. */
-static inline void *fast_host(const uint64_t *table, uint32_t lin, unsigned size)
-{
-    uint64_t e = table[lin >> PAGE_BITS];
-
-    if (LIKELY(e && (lin & PAGE_MASK) <= PAGE_SIZE - size)) return (void *)(e + lin);
-    return NULL;
-}
-
 #define SLOW_UNLESS(condition)                                                                     \
     do {                                                                                           \
         if (UNLIKELY(!(condition))) TAIL_CALL(op_mid, cpu, in);                                    \
@@ -101,7 +92,7 @@ static inline void *fast_host(const uint64_t *table, uint32_t lin, unsigned size
     HANDLER(fast_##kind##_m##bits##_##n)                                                           \
     {                                                                                              \
         uint32_t lin = LIN_##kind(cpu, in, bits / 8, false);                                       \
-        const void *m = fast_host(cpu->rd, lin, bits / 8);                                         \
+        const void *m = host_at(cpu->rd, lin, bits / 8);                                           \
         FpReg *a = x87_st(cpu, 0);                                                                 \
         uint16_t sw;                                                                               \
                                                                                                    \
@@ -168,7 +159,7 @@ static inline void fast_push_int(Cpu *cpu, const Insn *in, int64_t v)
     HANDLER(fast_fld_m32_##kind)                                                                   \
     {                                                                                              \
         uint32_t lin = LIN_##kind(cpu, in, 4, false), m, exp;                                      \
-        const void *p = fast_host(cpu->rd, lin, 4);                                                \
+        const void *p = host_at(cpu->rd, lin, 4);                                                  \
                                                                                                    \
         SLOW_UNLESS(p &&fast_can_push(cpu));                                                       \
         m = *(const Mem32 *)p;                                                                     \
@@ -181,7 +172,7 @@ static inline void fast_push_int(Cpu *cpu, const Insn *in, int64_t v)
     HANDLER(fast_fld_m64_##kind)                                                                   \
     {                                                                                              \
         uint32_t lin = LIN_##kind(cpu, in, 8, false), exp;                                         \
-        const void *p = fast_host(cpu->rd, lin, 8);                                                \
+        const void *p = host_at(cpu->rd, lin, 8);                                                  \
         uint64_t m;                                                                                \
                                                                                                    \
         SLOW_UNLESS(p &&fast_can_push(cpu));                                                       \
@@ -200,7 +191,7 @@ static inline void fast_push_int(Cpu *cpu, const Insn *in, int64_t v)
     HANDLER(fast_fild_##bits##_##kind)                                                             \
     {                                                                                              \
         uint32_t lin = LIN_##kind(cpu, in, bits / 8, false);                                       \
-        const void *p = fast_host(cpu->rd, lin, bits / 8);                                         \
+        const void *p = host_at(cpu->rd, lin, bits / 8);                                           \
                                                                                                    \
         SLOW_UNLESS(p &&fast_can_push(cpu));                                                       \
         fast_push_int(cpu, in, (int##bits##_t) * (const Mem##bits *)p);                            \
@@ -212,7 +203,7 @@ static inline void fast_push_int(Cpu *cpu, const Insn *in, int64_t v)
     HANDLER(fast_##name##_##kind)                                                                  \
     {                                                                                              \
         uint32_t lin = LIN_##kind(cpu, in, bits / 8, true);                                        \
-        void *m = fast_host(cpu->wr, lin, bits / 8);                                               \
+        void *m = host_at(cpu->wr, lin, bits / 8);                                                 \
         uint16_t sw;                                                                               \
                                                                                                    \
         SLOW_UNLESS(m &&fast_ready(cpu) && x87_used(cpu, 0));                                      \
@@ -237,7 +228,7 @@ static inline void fast_push_int(Cpu *cpu, const Insn *in, int64_t v)
     HANDLER(fast_fldcw_##kind)                                                                     \
     {                                                                                              \
         uint32_t lin = LIN_##kind(cpu, in, 2, false), cw;                                          \
-        const void *p = fast_host(cpu->rd, lin, 2);                                                \
+        const void *p = host_at(cpu->rd, lin, 2);                                                  \
                                                                                                    \
         SLOW_UNLESS(p &&fast_ready(cpu));                                                          \
         cw = *(const Mem16 *)p;                                                                    \
@@ -248,7 +239,7 @@ static inline void fast_push_int(Cpu *cpu, const Insn *in, int64_t v)
     HANDLER(fast_fstcw_##kind)                                                                     \
     {                                                                                              \
         uint32_t lin = LIN_##kind(cpu, in, 2, true);                                               \
-        void *p = fast_host(cpu->wr, lin, 2);                                                      \
+        void *p = host_at(cpu->wr, lin, 2);                                                        \
                                                                                                    \
         SLOW_UNLESS(p &&fast_ready(cpu));                                                          \
         *(Mem16 *)p = cpu->s.fpuc;                                                                 \

@@ -58,13 +58,11 @@ static void test_masked(void)
 {
     static const char *const models[] = { "486", "pentium", "pentium2", "pentium3", "qemu32", "max",
         "pentium3,+sse,+apic,+pae" };
-    uint32_t absent = 1u << FEAT_APIC | 1u << FEAT_SSE | 1u << FEAT_SSE2;
-    uint32_t r[4];
+    uint32_t absent = 1u << FEAT_APIC, r[4];
 
     for (unsigned i = 0; i < G_N_ELEMENTS(models); i++) {
         leaf(models[i], 1, r);
         g_assert_cmphex(r[3] & absent, ==, 0);
-        g_assert_cmphex(r[2], ==, 0);
         g_assert_cmphex(r[3] & 1, ==, 1);
     }
     leaf("pentium3", 1, r);
@@ -84,6 +82,30 @@ static void test_masked(void)
     leaf("pentium3,-cmov,sep=off", 1, r);
     g_assert_false(r[3] >> FEAT_CMOV & 1);
     g_assert_false(r[3] >> FEAT_SEP & 1);
+}
+
+/* SSE by models, and without what it needs. */
+static void test_sse(void)
+{
+    static const struct {
+        const char *model;
+        bool fxsr, sse, sse2, sse3;
+    } expect[] = { { "pentium", false, false, false, false },
+        { "pentium2", true, false, false, false }, { "pentium3", true, true, false, false },
+        { "pentium3,-sse", true, false, false, false },
+        { "pentium3,+sse2", true, true, true, false }, { "qemu32", true, true, true, true },
+        { "max", true, true, true, true }, { "max,-pni", true, true, true, false } };
+    uint32_t r[4];
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(expect); i++) {
+        leaf(expect[i].model, 1, r);
+        g_assert_cmpint(r[3] >> FEAT_FXSR & 1, ==, expect[i].fxsr);
+        g_assert_cmpint(r[3] >> FEAT_SSE & 1, ==, expect[i].sse);
+        g_assert_cmpint(r[3] >> FEAT_SSE2 & 1, ==, expect[i].sse2);
+        g_assert_cmpint(r[2] & 1, ==, expect[i].sse3);
+    }
+    leaf("max", 1, r);
+    g_assert_cmphex(r[1] >> 8 & 0xff, ==, 8); /* CLFLUSH line */
 }
 
 static void test_brand(void)
@@ -280,6 +302,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/cpu/models/signatures", test_signatures);
     g_test_add_func("/cpu/models/masked", test_masked);
+    g_test_add_func("/cpu/models/sse", test_sse);
     g_test_add_func("/cpu/models/brand", test_brand);
     g_test_add_func("/cpu/models/texts", test_texts);
     g_test_add_func("/cpu/models/msrs", test_msrs);
