@@ -19,7 +19,7 @@ void memory_free(Memory *mem)
 {
     while (mem->blocks) ram_block_free(mem->blocks);
     while (mem->waiters) {
-        DmaWaiter *w = mem->waiters;
+        PageWaiter *w = mem->waiters;
 
         mem->waiters = w->next;
         g_free(w);
@@ -88,6 +88,7 @@ void memory_drop_device(Device *dev)
         *p = (*p)->next;
         found = true;
     }
+    absent_forget(dev->m->mem, dev);
     if (found) mem_commit(dev->m);
     if (dev->m->mem->ports) pio_unmap(dev, 0, UINT32_MAX);
 }

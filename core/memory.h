@@ -13,6 +13,7 @@
  */
 #pragma once
 
+#include <glib.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -46,7 +47,9 @@ struct RamBlock {
     int fd;            /* the memfd, or -1 */
     uint8_t *watch;    /* a byte of Watch bits per page */
     uint32_t watching; /* clients that armed anything since their last ram_unwatch */
-    RamBlock *next;    /* in order of creation */
+    GHashTable
+        *newer;     /* absent page -> a bit for each byte that was written meanwhile; NULL: none */
+    RamBlock *next; /* in order of creation */
     Machine *m;
 };
 
@@ -56,6 +59,9 @@ typedef struct MmioOps {
     uint64_t (*read)(Device *dev, MemAttrs attrs, uint64_t off, unsigned size);
     void (*write)(Device *dev, MemAttrs attrs, uint64_t off, uint64_t val, unsigned size);
     uint8_t min, max; /* 0 means 1 and 8 */
+    /* For a window into RAM: the pages that an access in the page of off may reach.  A CPU waits
+     * for them before it accesses.  NULL: there are none. */
+    RamBlock *(*behind)(Device *dev, uint64_t off, uint64_t *first_page, uint64_t *pages);
 } MmioOps;
 
 /* A range of the physical map; owned by the device that embeds it. */
@@ -165,21 +171,38 @@ void mem_write(Machine *m, MemAttrs attrs, uint64_t gpa, const void *buf, uint64
 uint64_t mem_load(Machine *m, MemAttrs attrs, uint64_t gpa, unsigned size);
 void mem_store(Machine *m, MemAttrs attrs, uint64_t gpa, uint64_t val, unsigned size);
 
-/* For DMA: true when every page of the range is present.  Otherwise the pages are asked for and
- * resume(dev) is called once they are there; the device does nothing until then. */
-bool dma_probe(Device *dev, uint64_t gpa, uint64_t len, void (*resume)(Device *dev));
 /* DMA by a device, after dma_probe: not seen by SMM, subject to the map. */
 void dma_read(Device *dev, uint64_t gpa, void *buf, uint64_t len);
 void dma_write(Device *dev, uint64_t gpa, const void *buf, uint64_t len);
 
-/* Who fetches absent pages (post-copy, lazy loads); NULL ends it. */
+/* -- absent pages (post-copy, lazy loads): core/absent.c -- */
+
+/* For DMA: true when every page of the range is present.  Otherwise the first one that is not is
+ * asked for and resume(dev) is called once it is there; the device does nothing until then. */
+bool dma_probe(Device *dev, uint64_t gpa, uint64_t len, void (*resume)(Device *dev));
+/* The same for pages of a block, and for a CPU that is about to access registers in r at gpa. */
+bool ram_probe(
+    Device *dev, RamBlock *b, uint64_t first_page, uint64_t pages, void (*resume)(Device *dev));
+bool mmio_probe(Device *cpu, const FlatRange *r, uint64_t gpa, void (*resume)(Device *dev));
+/* The first absent page of a range of guest-physical memory; false where all is present. */
+bool mem_find_absent(Machine *m, uint64_t gpa, uint64_t len, RamBlock **block, uint64_t *page);
+/* For the monitor: asks for a page and tells when it is there, or that it cannot be had for now. */
+void ram_await(RamBlock *b, uint64_t page, void (*told)(void *opaque, bool there), void *opaque);
+
+/* Who fetches absent pages; NULL ends it. */
 typedef struct PageSource {
-    void (*request)(void *opaque, RamBlock *b, uint64_t page);
+    /* False: it cannot be had for now, and is remembered. */
+    bool (*request)(void *opaque, RamBlock *b, uint64_t page);
     void *opaque;
 } PageSource;
 void mem_set_page_source(Machine *m, const PageSource *src);
-/* An absent page is in place: clears WATCH_ABSENT, resumes DMA that waited. */
-void ram_page_arrived(RamBlock *b, uint64_t page);
+/* Pages may be absent: there is a source. */
+bool mem_has_page_source(Machine *m);
+/* Pages cannot be had for now: tells those who wait by ram_await; devices wait on. */
+void mem_source_lost(Machine *m);
+/* An absent page has come; data NULL: what stands in its place is right.  Bytes that were written
+ * there meanwhile are newer and stay.  Resumes who waited. */
+void ram_page_arrived(RamBlock *b, uint64_t page, const void *data);
 
 /* -- ports -- */
 

@@ -19,13 +19,15 @@ struct PortRange {
     PortRange *next; /* the newest first */
 };
 
-typedef struct DmaWaiter DmaWaiter;
-struct DmaWaiter { /* a device whose DMA met an absent page */
-    Device *dev;
+typedef struct PageWaiter PageWaiter;
+struct PageWaiter { /* a device (or a CPU) that met an absent page, or whoever else wants it */
     RamBlock *block;
     uint64_t page;
+    Device *dev;
     void (*resume)(Device *dev);
-    DmaWaiter *next;
+    void (*told)(void *opaque, bool there); /* without a device */
+    void *opaque;
+    PageWaiter *next;
 };
 
 struct Memory {
@@ -34,9 +36,13 @@ struct Memory {
     FlatView view[2];   /* [1]: in SMM */
     MemListener *listeners;
     PageSource source;
-    DmaWaiter *waiters;
+    PageWaiter *waiters;
     PortRange *ports;
     PortRange **port_map; /* 65536 entries: who answers; derived from ports */
 };
 
 void memory_free_ports(Memory *mem);
+/* Bytes start to end of an absent page are being written: they are newer than what will come. */
+void absent_written(RamBlock *b, uint64_t page, uint64_t start, uint64_t end);
+/* The device (NULL: anyone) waits no more. */
+void absent_forget(Memory *mem, Device *dev);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* RAM blocks, their watches, absent pages.  See memory.h. */
+/* RAM blocks and their watches.  See memory.h. */
 #include <assert.h>
 #include <errno.h>
 #include <glib.h>
@@ -59,6 +59,7 @@ void ram_block_free(RamBlock *b)
     }
     munmap(b->host, b->size);
     close(b->fd);
+    if (b->newer) g_hash_table_destroy(b->newer);
     g_free(b->watch);
     g_free(b);
 }
@@ -111,6 +112,7 @@ void ram_written(RamBlock *b, uint64_t off, uint64_t len)
         if (b->watch[page] & WATCH_CODE)
             for (MemListener *l = b->m->mem->listeners; l; l = l->next)
                 if (l->code_written) l->code_written(l->opaque, b, start, end - start);
+        if (b->watch[page] & WATCH_ABSENT) absent_written(b, page, start, end);
         b->watch[page] &= WATCH_CODE | WATCH_ABSENT;
     }
 }
@@ -147,76 +149,4 @@ uint64_t ram_next_dirty(const RamBlock *b, uint64_t from, enum Watch client)
         from++;
     }
     return n;
-}
-
-/* -- absent pages -- */
-
-void mem_set_page_source(Machine *m, const PageSource *src)
-{
-    m->mem->source = src ? *src : (PageSource){ 0 };
-}
-
-/* The first absent page of a stretch of guest-physical memory. */
-static bool dma_find_absent(
-    Machine *m, uint64_t gpa, uint64_t len, RamBlock **block, uint64_t *page)
-{
-    while (len) {
-        const FlatRange *r = mem_find(m, (MemAttrs){ 0 }, gpa);
-        uint64_t in_page = PAGE_SIZE - (gpa & PAGE_MASK), n = MIN_OF(len, in_page);
-
-        if (r && r->region->ram) {
-            RamBlock *b = r->region->ram;
-            uint64_t off = r->region->ram_off + r->region_off + (gpa - r->gpa);
-
-            if (b->watch[off >> PAGE_BITS] & WATCH_ABSENT) {
-                *block = b;
-                *page = off >> PAGE_BITS;
-                return true;
-            }
-        }
-        gpa += n;
-        len -= n;
-    }
-    return false;
-}
-
-bool dma_probe(Device *dev, uint64_t gpa, uint64_t len, void (*resume)(Device *dev))
-{
-    Memory *mem = dev->m->mem;
-    DmaWaiter *w;
-    RamBlock *b;
-    uint64_t page;
-
-    if (!mem->source.request || !dma_find_absent(dev->m, gpa, len, &b, &page)) return true;
-    w = g_new(DmaWaiter, 1);
-    *w =
-        (DmaWaiter){ .dev = dev, .block = b, .page = page, .resume = resume, .next = mem->waiters };
-    mem->waiters = w;
-    mem->source.request(mem->source.opaque, b, page);
-    return false;
-}
-
-void ram_page_arrived(RamBlock *b, uint64_t page)
-{
-    DmaWaiter **p = &b->m->mem->waiters, *ready = NULL;
-
-    b->watch[page] &= (uint8_t)~WATCH_ABSENT;
-    while (*p) {
-        DmaWaiter *w = *p;
-
-        if (w->block != b || w->page != page) {
-            p = &w->next;
-            continue;
-        }
-        *p = w->next;
-        w->next = ready;
-        ready = w;
-    }
-    while (ready) {
-        DmaWaiter *w = ready;
-
-        ready = w->next;
-        w->resume(w->dev);
-        g_free(w);
-    }
 }

@@ -33,6 +33,9 @@ void cpu_models_help(void);
 
 /* For the monitor and gdb: translates a linear address of CPU 0 without side effects. */
 bool cpu_translate(Machine *m, uint64_t gva, uint64_t *gpa);
+/* Whether a page table on the way there is absent, and where it is: what cpu_translate says of gva
+ * is not true before it has come. */
+bool cpu_table_absent(Machine *m, uint64_t gva, uint64_t *gpa);
 /* Reads guest-virtual memory for the monitor; false where a page is not mapped. */
 bool cpu_read_virtual(Machine *m, uint64_t gva, void *buf, uint64_t len);
 /* A register's value by name ("eip", "eax", "cr3"), for $name in monitor expressions; "code_bits"

@@ -42,7 +42,11 @@ static MmuPage mmu_physical(Cpu *cpu, uint64_t gpa)
     const FlatRange *r = mem_find(cpu->dev.m, mmu_attrs(cpu), gpa);
     MmuPage p = { .gpa = gpa };
 
-    if (!r || !r->region->ram) return p;
+    if (!r) return p;
+    if (!r->region->ram) {
+        if (!mmio_probe(&cpu->dev, r, gpa, mmu_resume)) cpu_blocked(cpu);
+        return p;
+    }
     p.block = r->region->ram;
     p.off = r->region->ram_off + r->region_off + (gpa - r->gpa);
     p.readonly = r->region->readonly;
@@ -57,11 +61,25 @@ static uint64_t mmu_a20(const Cpu *cpu) { return (uint64_t)(int64_t)cpu->s.a20_m
 
 /* -- what a page walk does -- */
 
+/* The monitor looks: it cannot wait here. */
+static uint64_t mmu_peek_entry(Cpu *cpu, uint64_t gpa, unsigned size)
+{
+    RamBlock *b;
+    uint64_t page, v = 0;
+
+    if (mem_find_absent(cpu->dev.m, gpa, size, &b, &page)) cpu->peek_absent = gpa;
+    mem_read(cpu->dev.m, mmu_attrs(cpu), gpa, &v, size);
+    return v;
+}
+
 uint64_t mmu_phys_load(Cpu *cpu, uint64_t gpa, unsigned size)
 {
-    MmuPage p = mmu_physical(cpu, gpa & mmu_a20(cpu));
+    MmuPage p;
     const uint8_t *at;
 
+    gpa &= mmu_a20(cpu);
+    if (!cpu->fault_frame) return mmu_peek_entry(cpu, gpa, size);
+    p = mmu_physical(cpu, gpa);
     if (!p.block) return mem_load(cpu->dev.m, mmu_attrs(cpu), p.gpa, size);
     at = p.block->host + p.off;
     return size == 4 ? *(const Mem32 *)at : *(const Mem64 *)at;
@@ -326,6 +344,18 @@ bool cpu_translate(Machine *m, uint64_t gva, uint64_t *gpa)
     if (!dev || mmu_walk(CPU(dev), (uint32_t)gva, MMU_READ, false, false, &w) >= 0) return false;
     *gpa = (w.gpa & mmu_a20(CPU(dev))) | (gva & PAGE_MASK);
     return true;
+}
+
+bool cpu_table_absent(Machine *m, uint64_t gva, uint64_t *gpa)
+{
+    Device *dev = device_find(m, "cpu0");
+    uint64_t unused;
+
+    if (!dev) return false;
+    CPU(dev)->peek_absent = 0;
+    cpu_translate(m, gva, &unused);
+    *gpa = CPU(dev)->peek_absent;
+    return *gpa != 0;
 }
 
 bool cpu_read_virtual(Machine *m, uint64_t gva, void *buf, uint64_t len)

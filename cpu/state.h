@@ -257,6 +257,7 @@ struct Cpu {
     Tlb *tlb;
     struct BlockCache *blocks;
     struct FaultFrame *fault_frame; /* cpu/fault.c */
+    uint64_t peek_absent;           /* the absent page that the monitor's last walk met; 0: none */
     MemListener listener;
     bool sse_live;    /* the guest's MXCSR stands in the host's: cpu/sse.h */
     uint8_t x87_host; /* exception flags that stand in the host's x87: cpu/x87.h */

@@ -169,7 +169,29 @@ static void window_write(Device *dev, MemAttrs attrs, uint64_t off, uint64_t val
     }
 }
 
-const MmioOps vga_window_ops = { .read = window_read, .write = window_write };
+/* What a page of the window leads to, by the ways of reading and of writing. */
+static RamBlock *window_behind(Device *dev, uint64_t off, uint64_t *first_page, uint64_t *pages)
+{
+    const Vga *vga = vga_of(dev);
+    const VgaState *s = vga->s;
+    const bool ways[] = { s->gr[GR_MODE] & GR_MODE_ODD_EVEN,
+        !(s->sr[SR_MODE] & SR_MODE_SEQUENTIAL) };
+    uint32_t from = (uint32_t)off & ~(uint32_t)PAGE_MASK, to = from + PAGE_MASK;
+    uint32_t low = vga->vram_mask, high = 0;
+
+    if (!window_offset(s, &from) || !window_offset(s, &to)) return NULL;
+    for (size_t i = 0; i < ARRAY_SIZE(ways); i++) {
+        low = MIN_OF(low, access_at(vga, from, ways[i]).at);
+        high = MAX_OF(high, access_at(vga, to, ways[i]).at);
+    }
+    *first_page = low >> PAGE_BITS;
+    *pages = (high >> PAGE_BITS) - *first_page + 1;
+    return vga->vram;
+}
+
+const MmioOps vga_window_ops = {
+    .read = window_read, .write = window_write, .behind = window_behind
+};
 
 /* True where a byte written through the window is that byte of vram and nothing else happens. */
 static bool window_is_plain(const VgaState *s)

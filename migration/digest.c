@@ -6,6 +6,7 @@
 #include "core/command.h"
 #include "migration/globalstate.h"
 #include "migration/disks.h"
+#include "migration/incoming.h"
 #include "migration/load.h"
 #include "migration/migration.h"
 #include "migration/qmp_migrate.h"
@@ -79,6 +80,11 @@ char *machine_digest(Machine *m, Error *err)
     DigestDisks d = { .sum = g_checksum_new(G_CHECKSUM_SHA256) };
     char *text = NULL;
 
+    if (incoming_late(m)) {
+        error_set(err, "The guest's RAM is still arriving");
+        g_checksum_free(d.sum);
+        return NULL;
+    }
     disks_drain(m);
     digest_ram(m, d.sum);
     digest_devices(m, d.sum);

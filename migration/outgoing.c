@@ -322,13 +322,28 @@ static size_t outgoing_piece(const Outgoing *o)
     return limit ? (size_t)CLAMP(share, PIECE_MIN, PIECE) : PIECE;
 }
 
+static uint64_t outgoing_limit(const Outgoing *o)
+{
+    const MigrationParameters *p = migration_parameters(o->m);
+
+    if (o->status == MIGRATION_ACTIVE) return p->max_bandwidth;
+    return o->status == MIGRATION_POSTCOPY_ACTIVE ? p->max_postcopy_bandwidth : 0;
+}
+
+static bool outgoing_window_used(const Outgoing *o)
+{
+    uint64_t limit = outgoing_limit(o);
+
+    return limit && o->window_bytes >= limit / 1000 * WINDOW_MS + limit % 1000 * WINDOW_MS / 1000;
+}
+
 /* Fills the stream a bit; false when the migration has ended here. */
 static bool outgoing_produce(Outgoing *o)
 {
     if (o->status == MIGRATION_ACTIVE) {
         bool more;
 
-        if (o->want_postcopy) return outgoing_switchover(o);
+        if (o->want_postcopy && o->back.met) return outgoing_switchover(o);
         more = save_iterate(o->save, outgoing_piece(o));
         return outgoing_round(o, more);
     }
@@ -337,7 +352,7 @@ static bool outgoing_produce(Outgoing *o)
         o->left_ns = host_ns();
     }
     if (o->save->postcopy)
-        save_postcopy(o->save, PIECE_POSTCOPY);
+        save_postcopy(o->save, outgoing_window_used(o) ? 0 : PIECE_POSTCOPY);
     else
         save_complete(o->save, PIECE);
     if (stream_ok(&o->save->st)) return true;
@@ -401,17 +416,15 @@ static gboolean outgoing_window_over(gpointer opaque)
 }
 
 /* True where the window's share is used up: the pump rests until its end, or for as long as what
- * was written takes at the limit.  Once the guest stands, nothing is held back. */
+ * was written takes at the limit.  Between the guest's stop and its leaving nothing is held back,
+ * and what the far side waits for never is. */
 static bool outgoing_rest(Outgoing *o)
 {
-    const MigrationParameters *p = migration_parameters(o->m);
-    bool late = o->status == MIGRATION_POSTCOPY_ACTIVE;
-    uint64_t limit = late ? p->max_postcopy_bandwidth : p->max_bandwidth;
     int64_t elapsed_ms = (host_ns() - o->window_start) / NS_PER_MS, left_ms;
 
-    if ((o->status != MIGRATION_ACTIVE && !late) || !limit) return false;
-    if (o->window_bytes < limit / 1000 * WINDOW_MS + limit % 1000 * WINDOW_MS / 1000) return false;
-    left_ms = MAX_OF((int64_t)(o->window_bytes * 1000 / limit), WINDOW_MS) - elapsed_ms;
+    if (!outgoing_window_used(o) || ram_save_urgent(o->save)) return false;
+    left_ms = (int64_t)(o->window_bytes * 1000 / outgoing_limit(o));
+    left_ms = MAX_OF(left_ms, WINDOW_MS) - elapsed_ms;
     source_drop(&o->io);
     o->window = g_timeout_source_new((guint)MAX_OF(left_ms, 1));
     outgoing_attach(o, o->window, outgoing_window_over);
@@ -495,7 +508,10 @@ static gboolean outgoing_answers(gint fd, GIOCondition cond, gpointer opaque)
             outgoing_abandon(o, MIGRATION_FAILED);
         return G_SOURCE_REMOVE;
     }
-    if (n > 0 && !o->back.shut) return G_SOURCE_CONTINUE;
+    if (n > 0 && !o->back.shut) {
+        if (o->window && ram_save_urgent(o->save)) outgoing_window_over(o);
+        return G_SOURCE_CONTINUE;
+    }
     outgoing_last_word(o, !o->back.shut);
     return G_SOURCE_REMOVE;
 }

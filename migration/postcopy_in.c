@@ -31,7 +31,7 @@ PostcopyIn *postcopy_in_new(LoadRun *run, int fd)
     return p;
 }
 
-static void postcopy_request(void *opaque, RamBlock *b, uint64_t page)
+static bool postcopy_request(void *opaque, RamBlock *b, uint64_t page)
 {
     PostcopyIn *p = opaque;
     uint8_t msg[13 + 255];
@@ -39,7 +39,7 @@ static void postcopy_request(void *opaque, RamBlock *b, uint64_t page)
 
     for (LoadBlock *l = p->run->blocks; l; l = l->next) {
         if (l->block != b) continue;
-        if (l->requested[page]) return;
+        if (l->requested[page]) return true;
         l->requested[page] = 1;
     }
     store_be64(msg, page << PAGE_BITS);
@@ -48,6 +48,7 @@ static void postcopy_request(void *opaque, RamBlock *b, uint64_t page)
     memcpy(msg + 13, b->idstr, len);
     load_answer(p->run, RP_REQ_PAGES_ID, msg, (uint16_t)(13 + len));
     postcopy_in_flush(p);
+    return true;
 }
 
 void postcopy_in_listen(PostcopyIn *p)

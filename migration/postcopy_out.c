@@ -94,6 +94,12 @@ static bool return_path_request(SaveRun *run, Stream *st, bool named, size_t end
     return stream_ok(st) && st->pos == end && ram_save_request(run, name, start, len);
 }
 
+static void return_path_pong(ReturnPath *rp, uint32_t value)
+{
+    rp->stasis |= value == PONG_STASIS;
+    rp->met |= value == PONG_STASIS || value == PING_WHO;
+}
+
 static bool return_path_message(ReturnPath *rp, SaveRun *run, uint16_t type, uint16_t len)
 {
     Stream *st = &rp->in;
@@ -104,9 +110,7 @@ static bool return_path_message(ReturnPath *rp, SaveRun *run, uint16_t type, uin
         rp->shut = true;
         rp->code = stream_get_be32(st);
         return len == 4;
-    case RP_PONG:
-        if (stream_get_be32(st) == PONG_STASIS) rp->stasis = true;
-        return len == 4;
+    case RP_PONG: return_path_pong(rp, stream_get_be32(st)); return len == 4;
     case RP_REQ_PAGES:
     case RP_REQ_PAGES_ID: return return_path_request(run, st, type == RP_REQ_PAGES_ID, end);
     default: return false;

@@ -7,7 +7,8 @@
 /* What has come back so far. */
 typedef struct ReturnPath {
     Stream in;
-    bool stasis;   /* the far side is one */
+    bool met;      /* the far side has answered who it is ... */
+    bool stasis;   /* ... and is a Stasis */
     bool shut;     /* it has said its last word ... */
     uint32_t code; /* ... 0: all has arrived */
 } ReturnPath;

@@ -31,6 +31,8 @@ bool ram_register(Machine *m, Error *err);
 /* Post-copy: pages that the far side waits for, sent first.  name "": the block of the last
  * request.  False where there are no such pages. */
 bool ram_save_request(SaveRun *run, const char *name, uint64_t start, uint64_t len);
+/* Such pages are waiting to be sent. */
+bool ram_save_urgent(const SaveRun *run);
 const RamStats *ram_save_stats(const SaveRun *run);
 /* Bytes of pages that are dirty now. */
 uint64_t ram_save_remaining(const SaveRun *run);

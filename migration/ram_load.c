@@ -89,8 +89,7 @@ static void ram_load_late(LoadBlock *b, uint64_t off, const uint8_t *data)
 
     if (b->received[page]) return;
     b->received[page] = 1;
-    ram_block_write(b->block, off, data, PAGE_SIZE);
-    ram_page_arrived(b->block, page);
+    ram_page_arrived(b->block, page, data);
 }
 
 static void ram_load_zero(LoadRun *run, Stream *st, LoadBlock *b, uint64_t off)

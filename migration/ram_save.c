@@ -179,6 +179,8 @@ bool ram_save_request(SaveRun *run, const char *name, uint64_t start, uint64_t l
     return true;
 }
 
+bool ram_save_urgent(const SaveRun *run) { return !g_queue_is_empty(&run->ram->requests); }
+
 /* What was asked for and has not gone meanwhile. */
 static void ram_serve_requests(RamSave *r, Stream *st)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Commands that look at memory and ports: x, xp, i, o, print, sum, memsave, pmemsave.  A page that
- * is not there yet (lazy loads) shows as what its frame holds. */
+/* Commands that look at memory and ports: x, xp, i, o, print, sum, memsave, pmemsave.  Where a page
+ * is still to come (post-copy) they ask for it and end once it is there. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -8,6 +8,7 @@
 
 #include "core/qmp.h"
 #include "cpu/cpu.h"
+#include "monitor/demand.h"
 #include "monitor/disas.h"
 #include "util/bits.h"
 
@@ -83,21 +84,43 @@ static void dump_memory(CommandCall *call, bool physical)
     }
 }
 
-static void cmd_x(CommandCall *call, Error *err)
+static void dump_virtual(CommandCall *call, Error *err)
 {
     (void)err;
     dump_memory(call, false);
 }
-COMMAND(x, .name = "x", .args = "fmt:/,addr:l", .usage = "/fmt addr",
-    .help = "virtual memory dump starting at 'addr'", .run = cmd_x);
 
-static void cmd_xp(CommandCall *call, Error *err)
+static void dump_physical(CommandCall *call, Error *err)
 {
     (void)err;
     dump_memory(call, true);
 }
+
+static void dump_demand(CommandCall *call, bool physical)
+{
+    const Arg *fmt = command_arg(call, "fmt");
+    uint64_t each = fmt->format == 'i' ? DISAS_MAX : (uint64_t)fmt->size;
+    DemandRange range = { physical, (uint64_t)command_num(call, "addr", 0),
+        each * (uint64_t)fmt->count };
+
+    demand_command(call, range, physical ? dump_physical : dump_virtual);
+}
+
+static void cmd_x(CommandCall *call, Error *err)
+{
+    (void)err;
+    dump_demand(call, false);
+}
+COMMAND(x, .name = "x", .args = "fmt:/,addr:l", .usage = "/fmt addr",
+    .help = "virtual memory dump starting at 'addr'", .run = cmd_x, .async = true);
+
+static void cmd_xp(CommandCall *call, Error *err)
+{
+    (void)err;
+    dump_demand(call, true);
+}
 COMMAND(xp, .name = "xp", .args = "fmt:/,addr:l", .usage = "/fmt addr",
-    .help = "physical memory dump starting at 'addr'", .run = cmd_xp);
+    .help = "physical memory dump starting at 'addr'", .run = cmd_xp, .async = true);
 
 static void cmd_print(CommandCall *call, Error *err)
 {
@@ -151,7 +174,7 @@ COMMAND(o, .name = "o", .args = "fmt:/,addr:i,val:i", .usage = "/fmt addr value"
 
 /* -- sum, memsave, pmemsave -- */
 
-static void cmd_sum(CommandCall *call, Error *err)
+static void sum_run(CommandCall *call, Error *err)
 {
     uint64_t addr = (uint64_t)command_num(call, "start", 0);
     uint64_t left = (uint32_t)command_num(call, "size", 0);
@@ -168,8 +191,17 @@ static void cmd_sum(CommandCall *call, Error *err)
     }
     sink_printf(call->out, "%05d\n", sum);
 }
+
+static void cmd_sum(CommandCall *call, Error *err)
+{
+    DemandRange range = { true, (uint64_t)command_num(call, "start", 0),
+        (uint32_t)command_num(call, "size", 0) };
+
+    (void)err;
+    demand_command(call, range, sum_run);
+}
 COMMAND(sum, .name = "sum", .args = "start:i,size:i", .usage = "addr size",
-    .help = "compute the checksum of a memory region", .run = cmd_sum);
+    .help = "compute the checksum of a memory region", .run = cmd_sum, .async = true);
 
 static bool memory_save(
     Machine *m, bool physical, uint64_t addr, int64_t size, const char *path, Error *err)
@@ -202,15 +234,52 @@ static void memory_save_typed(CommandCall *call, bool physical, Error *err)
         command_num(call, "size", 0), command_text(call, "filename"), err);
 }
 
-static void cmd_memsave(CommandCall *call, Error *err) { memory_save_typed(call, false, err); }
+static void memsave_run(CommandCall *call, Error *err) { memory_save_typed(call, false, err); }
+static void pmemsave_run(CommandCall *call, Error *err) { memory_save_typed(call, true, err); }
+
+static void memory_save_demand(CommandCall *call, bool physical)
+{
+    int64_t size = command_num(call, "size", 0);
+    DemandRange range = { physical, (uint64_t)command_num(call, "val", 0),
+        (uint64_t)MAX_OF(size, 0) };
+
+    demand_command(call, range, physical ? pmemsave_run : memsave_run);
+}
+
+static void cmd_memsave(CommandCall *call, Error *err)
+{
+    (void)err;
+    memory_save_demand(call, false);
+}
 COMMAND(memsave, .name = "memsave", .args = "val:l,size:l,filename:F", .usage = "addr size file",
     .help = "save to disk virtual memory dump starting at 'addr' of size 'size'",
-    .run = cmd_memsave);
+    .run = cmd_memsave, .async = true);
 
-static void cmd_pmemsave(CommandCall *call, Error *err) { memory_save_typed(call, true, err); }
+static void cmd_pmemsave(CommandCall *call, Error *err)
+{
+    (void)err;
+    memory_save_demand(call, true);
+}
 COMMAND(pmemsave, .name = "pmemsave", .args = "val:l,size:l,filename:F", .usage = "addr size file",
     .help = "save to disk physical memory dump starting at 'addr' of size 'size'",
-    .run = cmd_pmemsave);
+    .run = cmd_pmemsave, .async = true);
+
+static void memory_save_qmp(void *opaque, bool physical, Error *err)
+{
+    QmpCall *call = opaque;
+
+    memory_save(call->m, physical, (uint64_t)qmp_int(call, "val", 0), qmp_int(call, "size", 0),
+        qmp_text(call, "filename"), err);
+}
+
+static void memory_save_demand_qmp(QmpCall *call, bool physical)
+{
+    int64_t size = qmp_int(call, "size", 0);
+    DemandRange range = { physical, (uint64_t)qmp_int(call, "val", 0), (uint64_t)MAX_OF(size, 0) };
+
+    call->pending = true;
+    demand_start(call->m, &call->sink, range, memory_save_qmp, call);
+}
 
 static json_t *memsave_qmp_run(QmpCall *call, Error *err)
 {
@@ -220,8 +289,7 @@ static json_t *memsave_qmp_run(QmpCall *call, Error *err)
         qmp_expects("cpu-index", "a CPU number", err);
         return NULL;
     }
-    memory_save(call->m, false, (uint64_t)qmp_int(call, "val", 0), qmp_int(call, "size", 0),
-        qmp_text(call, "filename"), err);
+    memory_save_demand_qmp(call, false);
     return NULL;
 }
 QMP_COMMAND(memsave, .name = "memsave", .args = "val:i,size:i,filename:s,cpu-index:i?",
@@ -229,8 +297,8 @@ QMP_COMMAND(memsave, .name = "memsave", .args = "val:i,size:i,filename:s,cpu-ind
 
 static json_t *pmemsave_qmp_run(QmpCall *call, Error *err)
 {
-    memory_save(call->m, true, (uint64_t)qmp_int(call, "val", 0), qmp_int(call, "size", 0),
-        qmp_text(call, "filename"), err);
+    (void)err;
+    memory_save_demand_qmp(call, true);
     return NULL;
 }
 QMP_COMMAND(

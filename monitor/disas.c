@@ -9,7 +9,7 @@
 #ifdef HAVE_ZYDIS
 #include <Zydis/Zydis.h>
 
-enum { DISAS_MAX = 15, DISAS_BYTES_COLUMN = 23 };
+enum { DISAS_BYTES_COLUMN = 23 };
 
 /* 16 or 32 bits: by the code segment, or by CR0.PE where the CPU does not tell. */
 static bool disas_is_16_bit(Machine *m)

@@ -2,6 +2,9 @@
 /* Disassembly for `x /i` and `xp /i`. */
 #pragma once
 
+/* Bytes of an instruction, at most. */
+enum { DISAS_MAX = 15 };
+
 #include "core/command.h"
 
 /* Prints count instructions from addr, in the mode the CPU is in now. */

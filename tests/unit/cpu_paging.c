@@ -279,9 +279,10 @@ static void test_watch(void)
     machine_free(m);
 }
 
-static void no_request(void *opaque, RamBlock *b, uint64_t page)
+static bool no_request(void *opaque, RamBlock *b, uint64_t page)
 {
     (void)opaque, (void)b, (void)page;
+    return true;
 }
 
 static void test_absent(void)
@@ -304,7 +305,7 @@ static void test_absent(void)
     g_assert_cmpint(done, ==, 2);
     g_assert_cmphex(cpu->s.eip, ==, CODE + 2);
     g_assert_cmpuint(cpu->s.regs[R_EAX], ==, 2);
-    ram_page_arrived(ram, FRAME >> 12);
+    ram_page_arrived(ram, FRAME >> 12, NULL);
     cpu_run(m, 0, &done); /* the kick */
     g_assert_cmpint(cpu_run(m, 2, &done), ==, CPU_BUDGET);
     g_assert_cmpuint(cpu->s.regs[R_EBX], ==, 77);
