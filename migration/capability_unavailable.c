@@ -5,7 +5,6 @@
 #define UNAVAILABLE(ident, wire_name, place, why)                                                  \
     CAPABILITY(ident, .name = wire_name, .rank = place, .unavailable = why)
 
-UNAVAILABLE(xbzrle, "xbzrle", 0, "pages are sent whole");
 UNAVAILABLE(rdma_pin_all, "rdma-pin-all", 1, "there is no RDMA channel");
 UNAVAILABLE(zero_blocks, "zero-blocks", 3, "disks are not sent");
 UNAVAILABLE(compress, "compress", 4, "pages are sent whole");

@@ -26,6 +26,20 @@ bool migration_under_way(Machine *m)
     return outgoing_under_way(m) || (in > MIGRATION_SETUP && in < MIGRATION_COMPLETED);
 }
 
+double xbzrle_miss_rate(const RamStats *s)
+{
+    uint64_t tried = s->xbzrle_pages + s->xbzrle_overflows + s->xbzrle_misses;
+
+    return tried ? (double)s->xbzrle_misses / (double)tried : 0;
+}
+
+double xbzrle_encoding_rate(const RamStats *s)
+{
+    double whole = (double)s->xbzrle_pages * PAGE_SIZE;
+
+    return s->xbzrle_bytes ? whole / (double)s->xbzrle_bytes : 0;
+}
+
 static void info_print_ram(const MigrationInfo *i, Sink *out)
 {
     const RamStats *s = &i->ram;
@@ -46,6 +60,17 @@ static void info_print_ram(const MigrationInfo *i, Sink *out)
     sink_printf(out, "precopy ram: %" PRIu64 " kbytes\n", s->precopy / KiB);
     if (s->downtime) sink_printf(out, "downtime ram: %" PRIu64 " kbytes\n", s->downtime / KiB);
     if (s->postcopy) sink_printf(out, "postcopy ram: %" PRIu64 " kbytes\n", s->postcopy / KiB);
+}
+
+static void info_print_xbzrle(const RamStats *s, Sink *out)
+{
+    sink_printf(out, "cache size: %" PRIu64 " bytes\n", s->cache_size);
+    sink_printf(out, "xbzrle transferred: %" PRIu64 " kbytes\n", s->xbzrle_bytes / KiB);
+    sink_printf(out, "xbzrle pages: %" PRIu64 " pages\n", s->xbzrle_pages);
+    sink_printf(out, "xbzrle cache miss: %" PRIu64 " pages\n", s->xbzrle_misses);
+    sink_printf(out, "xbzrle cache miss rate: %0.2f\n", xbzrle_miss_rate(s));
+    sink_printf(out, "xbzrle encoding rate: %0.2f\n", xbzrle_encoding_rate(s));
+    sink_printf(out, "xbzrle overflow: %" PRIu64 "\n", s->xbzrle_overflows);
 }
 
 static void info_migrate_run(CommandCall *call, Error *err)
@@ -71,6 +96,7 @@ static void info_migrate_run(CommandCall *call, Error *err)
     if (i.downtime_ms >= 0) sink_printf(out, "downtime: %" PRId64 " ms\n", i.downtime_ms);
     sink_printf(out, "setup: %" PRId64 " ms\n", i.setup_ms);
     info_print_ram(&i, out);
+    if (i.ram.cache_size) info_print_xbzrle(&i.ram, out);
 }
 
 COMMAND(info_migrate, .name = "info migrate", .args = "", .usage = "",

@@ -24,3 +24,8 @@ typedef struct MigrationInfo {
 MigrationInfo migration_info(Machine *m);
 /* A migration goes on in either direction. */
 bool migration_under_way(Machine *m);
+
+/* Of the pages that were looked for in the cache, how many were not there. */
+double xbzrle_miss_rate(const RamStats *s);
+/* How many times longer the pages are than their differences. */
+double xbzrle_encoding_rate(const RamStats *s);

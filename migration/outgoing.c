@@ -369,7 +369,7 @@ static bool outgoing_produce(Outgoing *o)
 static void outgoing_converge(Outgoing *o)
 {
     const RamStats *s = ram_save_stats(o->save);
-    double sent = (double)((s->normal + s->duplicate) << PAGE_BITS), total = (double)s->total;
+    double sent = (double)(s->pages << PAGE_BITS), total = (double)s->total;
     double excess, left;
 
     o->m->throttle = 0;
@@ -646,6 +646,5 @@ void outgoing_info(Machine *m, MigrationInfo *i)
     i->remaining = o->save ? ram_save_remaining(o->save) : o->remaining;
     if (!i->total_ms) return;
     i->mbps = (double)i->ram.transferred * 8 / 1000 / (double)i->total_ms;
-    if (outgoing_going(o))
-        i->pages_per_second = (i->ram.normal + i->ram.duplicate) * 1000 / (uint64_t)i->total_ms;
+    if (outgoing_going(o)) i->pages_per_second = i->ram.pages * 1000 / (uint64_t)i->total_ms;
 }

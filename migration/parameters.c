@@ -9,7 +9,7 @@
 
 typedef struct MigrationParameter {
     const char *name;
-    enum { PARAM_INT, PARAM_SIZE, PARAM_BOOL, PARAM_ANNOUNCE, PARAM_CONST } kind;
+    enum { PARAM_INT, PARAM_SIZE, PARAM_POWER, PARAM_BOOL, PARAM_ANNOUNCE, PARAM_CONST } kind;
     size_t offset;
     uint64_t initial, min, max;
     const char *unit;  /* behind the number, with its space */
@@ -44,11 +44,16 @@ static const MigrationParameter parameters[] = {
     { "block-incremental", PARAM_BOOL, P(block_incremental), 0, 0, 1, "", NULL },
     { "multifd-channels", PARAM_INT, P(multifd_channels), 2, 1, 255, "", NULL },
     { "multifd-compression", PARAM_CONST, 0, 0, 0, 0, "none", NULL },
-    { "xbzrle-cache-size", PARAM_SIZE, P(xbzrle_cache_size), 67108864, PAGE_SIZE, INT64_MAX,
-        " bytes", NULL },
+    { "xbzrle-cache-size", PARAM_POWER, P(xbzrle_cache_size), 67108864, PAGE_SIZE, INT64_MAX,
+        " bytes", "a power of two no less than the target page size" },
     { "max-postcopy-bandwidth", PARAM_SIZE, P(max_postcopy_bandwidth), 0, 0, INT64_MAX, "", NULL },
     { "tls-authz", PARAM_CONST, 0, 0, 0, 0, "''", NULL },
 };
+
+static bool parameter_is_size(const MigrationParameter *p)
+{
+    return p->kind == PARAM_SIZE || p->kind == PARAM_POWER; /* of two */
+}
 
 MigrationParameters *migration_parameters(Machine *m)
 {
@@ -62,7 +67,7 @@ MigrationParameters *migration_parameters(Machine *m)
 
         if (parameters[i].kind == PARAM_BOOL)
             *(bool *)member = parameters[i].initial != 0;
-        else if (parameters[i].kind == PARAM_INT || parameters[i].kind == PARAM_SIZE)
+        else if (parameter_is_size(&parameters[i]) || parameters[i].kind == PARAM_INT)
             *(uint64_t *)(void *)member = parameters[i].initial;
     }
     slot->filled = true;
@@ -81,6 +86,11 @@ static bool parameter_range(const MigrationParameter *p, Error *err)
             name, p->min, p->max);
     g_free(name);
     return false;
+}
+
+static bool parameter_fits(const MigrationParameter *p, uint64_t v)
+{
+    return v >= p->min && v <= p->max && (p->kind != PARAM_POWER || !(v & (v - 1)));
 }
 
 static bool parameter_fixed(const MigrationParameter *p, Error *err)
@@ -121,10 +131,10 @@ static bool parameter_set(Machine *m, const MigrationParameter *p, const char *t
         return parse_bool(text, (bool *)((char *)migration_parameters(m) + p->offset), err);
     if (p->kind == PARAM_CONST) return parameter_fixed(p, err);
     /* A bandwidth without a suffix counts MiB: an old custom that scripts rely on. */
-    if (p->kind == PARAM_SIZE ? !parse_size(text, strstr(p->name, "bandwidth") ? 'M' : 'B', &v, err)
-                              : !parse_u64(text, &v, err))
+    if (parameter_is_size(p) ? !parse_size(text, strstr(p->name, "bandwidth") ? 'M' : 'B', &v, err)
+                             : !parse_u64(text, &v, err))
         return error_prefix(err, "%s: ", p->name);
-    if (v < p->min || v > p->max) return parameter_range(p, err);
+    if (!parameter_fits(p, v)) return parameter_range(p, err);
     parameter_store(m, p, v);
     return true;
 }
@@ -209,8 +219,7 @@ static bool parameter_check(const char *name, const json_t *value, Error *err)
             return error_set(err, "Invalid parameter type for '%s', expected: %s", name,
                 p->kind == PARAM_BOOL ? "boolean" : "integer");
         if (p->kind == PARAM_BOOL) return true;
-        return (v >= 0 && (uint64_t)v >= p->min && (uint64_t)v <= p->max) ||
-               parameter_range(p, err);
+        return (v >= 0 && parameter_fits(p, (uint64_t)v)) || parameter_range(p, err);
     }
     return error_set(err, "Parameter '%s' is unexpected", name);
 }

@@ -96,6 +96,14 @@ static json_t *migrate_ram(const MigrationInfo *i)
         "multifd-bytes", (json_int_t)0, "skipped", 0, "dirty-pages-rate", 0);
 }
 
+static json_t *migrate_xbzrle(const RamStats *s)
+{
+    return json_pack("{s:I,s:I,s:I,s:I,s:f,s:f,s:I}", "cache-size", (json_int_t)s->cache_size,
+        "bytes", (json_int_t)s->xbzrle_bytes, "pages", (json_int_t)s->xbzrle_pages, "cache-miss",
+        (json_int_t)s->xbzrle_misses, "cache-miss-rate", xbzrle_miss_rate(s), "encoding-rate",
+        xbzrle_encoding_rate(s), "overflow", (json_int_t)s->xbzrle_overflows);
+}
+
 static json_t *query_migrate_run(QmpCall *call, Error *err)
 {
     MigrationInfo i = migration_info(call->m);
@@ -111,6 +119,7 @@ static json_t *query_migrate_run(QmpCall *call, Error *err)
     if (i.expected_downtime_ms >= 0)
         json_object_set_new(o, "expected-downtime", json_integer(i.expected_downtime_ms));
     json_object_set_new(o, "ram", migrate_ram(&i));
+    if (i.ram.cache_size) json_object_set_new(o, "xbzrle-cache", migrate_xbzrle(&i.ram));
     return o;
 }
 QMP_COMMAND(query_migrate, .name = "query-migrate", .run = query_migrate_run);

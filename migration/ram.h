@@ -12,7 +12,7 @@ enum {
     RAM_PAGE = 0x08,     /* 4096 bytes follow */
     RAM_EOS = 0x10,      /* end of this START, PART or END */
     RAM_CONTINUE = 0x20, /* in the same block as the record before: no name follows */
-    RAM_XBZRLE = 0x40,
+    RAM_XBZRLE = 0x40,   /* byte 1, be16 length and a difference follow */
     RAM_COMPRESS = 0x100,
     RAM_FLAGS = 0xfff,
 };
@@ -23,8 +23,11 @@ typedef struct RamStats {
     uint64_t precopy, downtime; /* of them while the guest ran, while it stood ... */
     uint64_t postcopy;          /* ... and after it had left */
     uint64_t requests;          /* pages that the far side could not wait for */
-    uint64_t duplicate, normal; /* pages */
-    uint64_t rounds;            /* dirty syncs */
+    uint64_t pages;             /* dealt with: sent in any form, or found unchanged */
+    uint64_t duplicate, normal; /* of them, sent as one byte and whole */
+    uint64_t cache_size;        /* xbzrle is on: its bytes; else 0 */
+    uint64_t xbzrle_pages, xbzrle_bytes, xbzrle_misses, xbzrle_overflows;
+    uint64_t rounds; /* dirty syncs */
 } RamStats;
 
 bool ram_register(Machine *m, Error *err);

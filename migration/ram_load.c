@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "migration/ram.h"
+#include "migration/xbzrle.h"
 
 static LoadBlock *ram_load_find(LoadRun *run, const char *idstr)
 {
@@ -128,6 +129,25 @@ static void ram_load_page(LoadRun *run, Stream *st, LoadBlock *b, uint64_t off)
     b->received[off >> PAGE_BITS] = 1;
 }
 
+/* A difference from what the page holds: of this stream, or before it. */
+static void ram_load_difference(LoadRun *run, Stream *st, LoadBlock *b, uint64_t off)
+{
+    uint8_t header = stream_get_u8(st), diff[PAGE_SIZE];
+    uint16_t len = stream_get_be16(st);
+
+    if (stream_ok(st) && header != XBZRLE_HEADER) stream_fail(st, "XBZRLE page of kind %u", header);
+    if (stream_ok(st) && len > PAGE_SIZE) stream_fail(st, "XBZRLE page of %u bytes", len);
+    if (stream_ok(st) && run->committed)
+        stream_fail(st, "XBZRLE page after the guest has come: Illegal RAM offset %" PRIx64, off);
+    if (!stream_ok(st)) return;
+    stream_get(st, diff, len);
+    if (!stream_ok(st) || !b) return;
+    if (!b->received[off >> PAGE_BITS]) memcpy(b->host + off, b->block->host + off, PAGE_SIZE);
+    if (!xbzrle_decode(b->host + off, diff, len))
+        stream_fail(st, "XBZRLE page at %" PRIx64 " of %s makes no sense", off, b->block->idstr);
+    b->received[off >> PAGE_BITS] = 1;
+}
+
 void ram_load_record(LoadRun *run, Stream *st, int version, bool *end)
 {
     uint64_t word = stream_get_be64(st), flags = word & RAM_FLAGS & ~(uint64_t)RAM_CONTINUE;
@@ -145,6 +165,9 @@ void ram_load_record(LoadRun *run, Stream *st, int version, bool *end)
         break;
     case RAM_PAGE:
         if (ram_load_where(run, st, word, &b)) ram_load_page(run, st, b, off);
+        break;
+    case RAM_XBZRLE:
+        if (ram_load_where(run, st, word, &b)) ram_load_difference(run, st, b, off);
         break;
     default:
         stream_fail(st, "Unknown combination of migration flags: 0x%" PRIx64, word & RAM_FLAGS);

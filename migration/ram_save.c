@@ -10,13 +10,13 @@
 #include <string.h>
 
 #include "migration/qmp_migrate.h"
-#include "migration/ram.h"
+#include "migration/ram_put.h"
 
 struct RamSave {
     GPtrArray *blocks; /* RamBlock, the longest first */
     guint block;       /* where the current round is */
     uint64_t page;
-    RamBlock *named; /* whose name the last record gave */
+    RamPut put;
     RamStats stats;
     GQueue requests;     /* RamRequest */
     RamBlock *requested; /* the block of the last one */
@@ -54,6 +54,7 @@ static void ram_setup(SaveRun *run, Stream *st)
         ram_unwatch(b, WATCH_MIGRATION);
         r->stats.total += b->size;
     }
+    ram_put_begin(&r->put, run, &r->stats);
     stream_put_be64(st, r->stats.total | RAM_MEM_SIZE);
     for (guint i = 0; i < r->blocks->len; i++) {
         RamBlock *b = r->blocks->pdata[i];
@@ -64,33 +65,6 @@ static void ram_setup(SaveRun *run, Stream *st)
     stream_put_be64(st, RAM_EOS);
     r->stats.rounds = 1;
     migration_event_pass(run->m, 1);
-}
-
-static bool ram_is_zero(const uint8_t *p)
-{
-    uint64_t first;
-
-    memcpy(&first, p, sizeof(first));
-    return !first && !memcmp(p, p + sizeof(first), PAGE_SIZE - sizeof(first));
-}
-
-static void ram_put_page(RamSave *r, Stream *st, RamBlock *b, uint64_t page)
-{
-    const uint8_t *p = b->host + (page << PAGE_BITS);
-    bool zero = ram_is_zero(p);
-    uint64_t flags = zero ? RAM_ZERO : RAM_PAGE;
-
-    if (r->named == b) flags |= RAM_CONTINUE;
-    stream_put_be64(st, page << PAGE_BITS | flags);
-    if (r->named != b) stream_put_str8(st, b->idstr);
-    r->named = b;
-    if (zero) {
-        stream_put_u8(st, 0);
-        r->stats.duplicate++;
-    } else {
-        stream_put(st, p, PAGE_SIZE);
-        r->stats.normal++;
-    }
 }
 
 /* From the cursor to the end of its block, or until max bytes are written. */
@@ -104,7 +78,7 @@ static void ram_sweep_block(SaveRun *run, Stream *st, size_t max)
     while (r->page < pages && st->size < end) {
         if (run->live) r->page = ram_next_dirty(b, r->page, WATCH_MIGRATION);
         if (r->page >= pages) break;
-        ram_put_page(r, st, b, r->page++);
+        ram_put_page(&r->put, run, st, b, r->page++);
     }
     if (run->live && r->page > first) ram_watch(b, first, r->page - first, WATCH_MIGRATION);
     if (r->page < pages) return;
@@ -182,13 +156,14 @@ bool ram_save_request(SaveRun *run, const char *name, uint64_t start, uint64_t l
 bool ram_save_urgent(const SaveRun *run) { return !g_queue_is_empty(&run->ram->requests); }
 
 /* What was asked for and has not gone meanwhile. */
-static void ram_serve_requests(RamSave *r, Stream *st)
+static void ram_serve_requests(SaveRun *run, Stream *st)
 {
+    RamSave *r = run->ram;
     RamRequest *q;
 
     while ((q = g_queue_pop_head(&r->requests))) {
         if (!ram_is_clean(q->block, q->page, WATCH_MIGRATION)) {
-            ram_put_page(r, st, q->block, q->page);
+            ram_put_page(&r->put, run, st, q->block, q->page);
             ram_watch(q->block, q->page, 1, WATCH_MIGRATION);
         }
         g_free(q);
@@ -200,7 +175,8 @@ static bool ram_complete(SaveRun *run, Stream *st, size_t max)
     RamSave *r = run->ram;
     size_t before = st->size;
 
-    ram_serve_requests(r, st);
+    r->put.last = true;
+    ram_serve_requests(run, st);
     if (!ram_sweep(run, st, max) && run->live && ram_pending(run)) {
         r->block = 0;
         migration_event_pass(run->m, ++r->stats.rounds);
@@ -217,6 +193,7 @@ static void ram_cleanup(SaveRun *run)
 
     if (!r) return;
     for (guint i = 0; i < r->blocks->len; i++) ram_unwatch(r->blocks->pdata[i], WATCH_MIGRATION);
+    ram_put_end(&r->put);
     g_queue_clear_full(&r->requests, g_free);
     g_ptr_array_free(r->blocks, TRUE);
     g_free(r);

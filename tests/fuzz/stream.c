@@ -86,6 +86,8 @@ static void ram_records(Machine *m, Stream *st)
         stream_put(st, page, PAGE_SIZE);
         stream_put_be64(st, 2 * PAGE_SIZE | 0x22);
         stream_put_u8(st, 7);
+        stream_put_be64(st, PAGE_SIZE | 0x60);
+        stream_put(st, "\1\0\5\5\3abc", 8);
     }
     stream_put_be64(st, 0x10);
 }

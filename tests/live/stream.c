@@ -370,6 +370,63 @@ static void test_refused_ram(void)
     expect(&st, "savevm: unsupported version 5 for 'ram' v4");
 }
 
+/* One record of a page of "ram", behind the list of blocks. */
+static void page_record(Stream *st, uint64_t page, unsigned flags, const void *data, size_t len)
+{
+    stream_put_be64(st, page << PAGE_BITS | flags);
+    stream_put_str8(st, "ram");
+    stream_put(st, data, len);
+}
+
+static void page_list(Stream *st)
+{
+    ram_list(st, RAM, "ram", RAM);
+    stream_put_be64(st, 0x10);
+    footer(st, 9);
+    stream_put_u8(st, SECTION_END);
+    stream_put_be32(st, 9);
+}
+
+/* A difference is from what this stream has brought, or from what was there before it. */
+static void test_differences(void)
+{
+    Machine *m = make_filled();
+    uint8_t *host = ram_block_find(m, "ram")->host, want[3 * PAGE_SIZE];
+    Error err = ERROR_INIT;
+    Stream st;
+
+    memcpy(want, host, sizeof(want));
+    memset(want + PAGE_SIZE, 9, PAGE_SIZE);
+    memcpy(want + 5, "abc", 3);
+    memcpy(want + PAGE_SIZE + 1, "de", 2);
+    page_list(&st);
+    page_record(&st, 0, 0x40, "\1\0\5\5\3abc", 8);
+    page_record(&st, 1, 0x02, "\11", 1);
+    page_record(&st, 1, 0x40, "\1\0\4\1\2de", 7);
+    stream_put_be64(&st, 0x10);
+    footer(&st, 9);
+    stream_put_u8(&st, SECTION_EOF);
+    g_assert_cmpint(load_bytes(m, st.data, st.size, 1, true, &err), ==, LOAD_DONE);
+    g_assert_cmpmem(host, sizeof(want), want, sizeof(want));
+    stream_free(&st);
+    machine_free(m);
+}
+
+static void test_refused_differences(void)
+{
+    Stream st;
+
+    page_list(&st);
+    page_record(&st, 0, 0x40, "\2\0\5\5\3abc", 8);
+    expect(&st, "XBZRLE page of kind 2");
+    page_list(&st);
+    page_record(&st, 0, 0x40, "\1\20\1", 3);
+    expect(&st, "XBZRLE page of 4097 bytes");
+    page_list(&st);
+    page_record(&st, 1, 0x40, "\1\0\3\5\3ab", 7);
+    expect(&st, "XBZRLE page at 1000 of ram makes no sense");
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -380,5 +437,7 @@ int main(int argc, char **argv)
     g_test_add_func("/stream/refused-framing", test_refused_framing);
     g_test_add_func("/stream/refused-sections", test_refused_sections);
     g_test_add_func("/stream/refused-ram", test_refused_ram);
+    g_test_add_func("/stream/differences", test_differences);
+    g_test_add_func("/stream/refused-differences", test_refused_differences);
     return g_test_run();
 }

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT */
+/* How pages are written: see ram_put.h.  A cached page is what the far side has; whatever is sent
+ * of a page goes into its cache entry, too. */
+#include "migration/ram_put.h"
+
+#include <string.h>
+
+#include "migration/capability.h"
+#include "migration/parameters.h"
+
+void ram_put_begin(RamPut *p, SaveRun *run, RamStats *stats)
+{
+    *p = (RamPut){ .stats = stats };
+    if (!run->live || !capability_on(run->m, "xbzrle")) return;
+    stats->cache_size = migration_parameters(run->m)->xbzrle_cache_size;
+    p->cache = xbzrle_cache_new(stats->cache_size, stats->total);
+}
+
+void ram_put_end(RamPut *p) { xbzrle_cache_free(p->cache); }
+
+static bool ram_is_zero(const uint8_t *p)
+{
+    uint64_t first;
+
+    memcpy(&first, p, sizeof(first));
+    return !first && !memcmp(p, p + sizeof(first), PAGE_SIZE - sizeof(first));
+}
+
+/* The word in front of a page, and its block's name where that is another one than before. */
+static void ram_put_head(RamPut *p, Stream *st, RamBlock *b, uint64_t page, uint64_t flags)
+{
+    if (p->named == b) flags |= RAM_CONTINUE;
+    stream_put_be64(st, page << PAGE_BITS | flags);
+    if (p->named != b) stream_put_str8(st, b->idstr);
+    p->named = b;
+}
+
+static void ram_put_zero(RamPut *p, Stream *st, RamBlock *b, uint64_t page)
+{
+    uint8_t *sent = p->cache ? xbzrle_cache_find(p->cache, b, page, p->stats->rounds) : NULL;
+
+    if (sent) memset(sent, 0, PAGE_SIZE);
+    ram_put_head(p, st, b, page, RAM_ZERO);
+    stream_put_u8(st, 0);
+    p->stats->duplicate++;
+}
+
+static void ram_put_whole(
+    RamPut *p, Stream *st, RamBlock *b, uint64_t page, const uint8_t data[PAGE_SIZE])
+{
+    ram_put_head(p, st, b, page, RAM_PAGE);
+    stream_put(st, data, PAGE_SIZE);
+    p->stats->normal++;
+}
+
+/* False: it has to be sent whole.  In the first round every page is. */
+static bool ram_put_difference(
+    RamPut *p, Stream *st, RamBlock *b, uint64_t page, const uint8_t data[PAGE_SIZE])
+{
+    uint8_t diff[PAGE_SIZE], *sent;
+    size_t before = st->size;
+    int n;
+
+    if (!p->cache || p->stats->rounds < 2) return false;
+    sent = xbzrle_cache_find(p->cache, b, page, p->stats->rounds);
+    if (!sent) {
+        p->stats->xbzrle_misses++;
+        if (!p->last) xbzrle_cache_add(p->cache, b, page, p->stats->rounds, data);
+        return false;
+    }
+    n = xbzrle_encode(sent, data, diff);
+    if (n) memcpy(sent, data, PAGE_SIZE);
+    if (n == XBZRLE_NO_GAIN) {
+        p->stats->xbzrle_overflows++;
+        return false;
+    }
+    p->stats->xbzrle_pages++;
+    if (!n) return true; /* it was written to and is the same */
+    ram_put_head(p, st, b, page, RAM_XBZRLE);
+    stream_put_u8(st, XBZRLE_HEADER);
+    stream_put_be16(st, (uint16_t)n);
+    stream_put(st, diff, (size_t)n);
+    p->stats->xbzrle_bytes += st->size - before;
+    return true;
+}
+
+void ram_put_page(RamPut *p, SaveRun *run, Stream *st, RamBlock *b, uint64_t page)
+{
+    const uint8_t *data = b->host + (page << PAGE_BITS);
+
+    p->stats->pages++;
+    if (ram_is_zero(data)) {
+        ram_put_zero(p, st, b, page);
+    } else if (run->postcopy || !ram_put_difference(p, st, b, page, data)) {
+        ram_put_whole(p, st, b, page, data);
+    }
+}
