@@ -4,4 +4,4 @@
 #include "migration/capability.h"
 
 CAPABILITY(postcopy_ram, .name = "postcopy-ram", .rank = 6,
-    .excludes = "x-ignore-shared,background-snapshot,compress");
+    .excludes = "x-ignore-shared,background-snapshot");

@@ -7,7 +7,6 @@
 
 UNAVAILABLE(rdma_pin_all, "rdma-pin-all", 1, "there is no RDMA channel");
 UNAVAILABLE(zero_blocks, "zero-blocks", 3, "disks are not sent");
-UNAVAILABLE(compress, "compress", 4, "pages are sent whole");
 UNAVAILABLE(x_colo, "x-colo", 7, "two copies do not run in step");
 UNAVAILABLE(release_ram, "release-ram", 8, "pages are kept until the guest has left");
 UNAVAILABLE(block, "block", 9, "disks are not sent");

@@ -40,6 +40,20 @@ double xbzrle_encoding_rate(const RamStats *s)
     return s->xbzrle_bytes ? whole / (double)s->xbzrle_bytes : 0;
 }
 
+double compress_busy_rate(const RamStats *s)
+{
+    uint64_t tried = s->compress_pages + s->compress_busy;
+
+    return tried ? (double)s->compress_busy / (double)tried : 0;
+}
+
+double compress_rate(const RamStats *s)
+{
+    double whole = (double)s->compress_pages * PAGE_SIZE;
+
+    return s->compress_bytes ? whole / (double)s->compress_bytes : 0;
+}
+
 static void info_print_ram(const MigrationInfo *i, Sink *out)
 {
     const RamStats *s = &i->ram;
@@ -73,6 +87,15 @@ static void info_print_xbzrle(const RamStats *s, Sink *out)
     sink_printf(out, "xbzrle overflow: %" PRIu64 "\n", s->xbzrle_overflows);
 }
 
+static void info_print_compress(const RamStats *s, Sink *out)
+{
+    sink_printf(out, "compression pages: %" PRIu64 " pages\n", s->compress_pages);
+    sink_printf(out, "compression busy: %" PRIu64 "\n", s->compress_busy);
+    sink_printf(out, "compression busy rate: %0.2f\n", compress_busy_rate(s));
+    sink_printf(out, "compressed size: %" PRIu64 " kbytes\n", s->compress_bytes / KiB);
+    sink_printf(out, "compression rate: %0.2f\n", compress_rate(s));
+}
+
 static void info_migrate_run(CommandCall *call, Error *err)
 {
     MigrationInfo i = migration_info(call->m);
@@ -97,6 +120,7 @@ static void info_migrate_run(CommandCall *call, Error *err)
     sink_printf(out, "setup: %" PRId64 " ms\n", i.setup_ms);
     info_print_ram(&i, out);
     if (i.ram.cache_size) info_print_xbzrle(&i.ram, out);
+    if (i.ram.compress) info_print_compress(&i.ram, out);
 }
 
 COMMAND(info_migrate, .name = "info migrate", .args = "", .usage = "",

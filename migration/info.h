@@ -29,3 +29,7 @@ bool migration_under_way(Machine *m);
 double xbzrle_miss_rate(const RamStats *s);
 /* How many times longer the pages are than their differences. */
 double xbzrle_encoding_rate(const RamStats *s);
+/* Of the pages that threads might have compressed, how many they did not get to. */
+double compress_busy_rate(const RamStats *s);
+/* How many times longer the pages are than what was made of them. */
+double compress_rate(const RamStats *s);

@@ -74,6 +74,7 @@ struct LoadRun {
     GHashTable *versions; /* stream's section id -> version */
     LoadBlock *blocks;
     LoadBlock *last_block; /* for records that continue in it */
+    struct RamZip *unzip;  /* threads that decompress pages, once one has come */
     bool skipping_block;   /* the last block named is one that is skipped */
     LoadCopy *copies;
     LoadBytes *bytes;

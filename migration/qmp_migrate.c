@@ -104,6 +104,13 @@ static json_t *migrate_xbzrle(const RamStats *s)
         xbzrle_encoding_rate(s), "overflow", (json_int_t)s->xbzrle_overflows);
 }
 
+static json_t *migrate_compress(const RamStats *s)
+{
+    return json_pack("{s:I,s:I,s:f,s:I,s:f}", "pages", (json_int_t)s->compress_pages, "busy",
+        (json_int_t)s->compress_busy, "busy-rate", compress_busy_rate(s), "compressed-size",
+        (json_int_t)s->compress_bytes, "compression-rate", compress_rate(s));
+}
+
 static json_t *query_migrate_run(QmpCall *call, Error *err)
 {
     MigrationInfo i = migration_info(call->m);
@@ -120,6 +127,7 @@ static json_t *query_migrate_run(QmpCall *call, Error *err)
         json_object_set_new(o, "expected-downtime", json_integer(i.expected_downtime_ms));
     json_object_set_new(o, "ram", migrate_ram(&i));
     if (i.ram.cache_size) json_object_set_new(o, "xbzrle-cache", migrate_xbzrle(&i.ram));
+    if (i.ram.compress) json_object_set_new(o, "compression", migrate_compress(&i.ram));
     return o;
 }
 QMP_COMMAND(query_migrate, .name = "query-migrate", .run = query_migrate_run);

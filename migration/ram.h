@@ -7,13 +7,13 @@
 #include "migration/save.h"
 
 enum {
-    RAM_ZERO = 0x02,     /* a page of one repeated byte, which follows */
-    RAM_MEM_SIZE = 0x04, /* the list of blocks follows */
-    RAM_PAGE = 0x08,     /* 4096 bytes follow */
-    RAM_EOS = 0x10,      /* end of this START, PART or END */
-    RAM_CONTINUE = 0x20, /* in the same block as the record before: no name follows */
-    RAM_XBZRLE = 0x40,   /* byte 1, be16 length and a difference follow */
-    RAM_COMPRESS = 0x100,
+    RAM_ZERO = 0x02,      /* a page of one repeated byte, which follows */
+    RAM_MEM_SIZE = 0x04,  /* the list of blocks follows */
+    RAM_PAGE = 0x08,      /* 4096 bytes follow */
+    RAM_EOS = 0x10,       /* end of this START, PART or END */
+    RAM_CONTINUE = 0x20,  /* in the same block as the record before: no name follows */
+    RAM_XBZRLE = 0x40,    /* byte 1, be16 length and a difference follow */
+    RAM_COMPRESS = 0x100, /* be32 length and zlib's stream follow */
     RAM_FLAGS = 0xfff,
 };
 
@@ -27,7 +27,9 @@ typedef struct RamStats {
     uint64_t duplicate, normal; /* of them, sent as one byte and whole */
     uint64_t cache_size;        /* xbzrle is on: its bytes; else 0 */
     uint64_t xbzrle_pages, xbzrle_bytes, xbzrle_misses, xbzrle_overflows;
-    uint64_t rounds; /* dirty syncs */
+    bool compress;                                          /* is on */
+    uint64_t compress_pages, compress_bytes, compress_busy; /* busy: pages that no thread took */
+    uint64_t rounds;                                        /* dirty syncs */
 } RamStats;
 
 bool ram_register(Machine *m, Error *err);

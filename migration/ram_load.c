@@ -5,7 +5,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "migration/parameters.h"
 #include "migration/ram.h"
+#include "migration/ram_compress.h"
 #include "migration/xbzrle.h"
 
 static LoadBlock *ram_load_find(LoadRun *run, const char *idstr)
@@ -61,6 +63,17 @@ static void ram_load_list(LoadRun *run, Stream *st, uint64_t total)
     }
 }
 
+/* Waits for the threads that decompress. */
+static bool ram_load_unzip(LoadRun *run)
+{
+    unsigned undone;
+
+    if (!run->unzip) return true;
+    ram_zip_run(run->unzip, true, &undone);
+    ram_zip_clear(run->unzip);
+    return ram_zip_ok(run->unzip) || stream_fail(&run->st, "a compressed page makes no sense");
+}
+
 /* The page that a record speaks of: *b is NULL for blocks that are skipped. */
 static bool ram_load_where(LoadRun *run, Stream *st, uint64_t word, LoadBlock **b)
 {
@@ -80,6 +93,8 @@ static bool ram_load_where(LoadRun *run, Stream *st, uint64_t word, LoadBlock **
             return stream_fail(st, "Can't find block %s: Illegal RAM offset %" PRIx64, name, off);
     }
     if (*b && off >= (*b)->block->size) return stream_fail(st, "Illegal RAM offset %" PRIx64, off);
+    if (*b && !run->committed && run->unzip && ram_zip_holds(run->unzip, (*b)->host + off))
+        return ram_load_unzip(run);
     return true;
 }
 
@@ -148,6 +163,31 @@ static void ram_load_difference(LoadRun *run, Stream *st, LoadBlock *b, uint64_t
     b->received[off >> PAGE_BITS] = 1;
 }
 
+/* Compressed pages are handed out until a batch is full, another record for the same page comes, or
+ * the section ends. */
+static void ram_load_compressed(LoadRun *run, Stream *st, LoadBlock *b, uint64_t off)
+{
+    uint32_t len = stream_get_be32(st);
+    uint8_t zip[COMPRESSED_MAX], page[PAGE_SIZE];
+    RamZipJob *j;
+
+    if (stream_ok(st) && len > sizeof(zip)) stream_fail(st, "a compressed page of %u bytes", len);
+    if (!stream_ok(st)) return;
+    stream_get(st, zip, len);
+    if (!stream_ok(st) || !b) return;
+    if (!run->unzip)
+        run->unzip = ram_unzip_new((unsigned)migration_parameters(run->m)->decompress_threads);
+    j = ram_zip_add(run->unzip);
+    memcpy(j->zip, zip, len);
+    j->len = len;
+    j->data = run->committed ? page : b->host + off;
+    if ((run->committed || ram_zip_full(run->unzip)) && !ram_load_unzip(run)) return;
+    if (run->committed)
+        ram_load_late(b, off, page);
+    else
+        b->received[off >> PAGE_BITS] = 1;
+}
+
 void ram_load_record(LoadRun *run, Stream *st, int version, bool *end)
 {
     uint64_t word = stream_get_be64(st), flags = word & RAM_FLAGS & ~(uint64_t)RAM_CONTINUE;
@@ -158,13 +198,16 @@ void ram_load_record(LoadRun *run, Stream *st, int version, bool *end)
     (void)version;
     if (!stream_ok(st)) return;
     switch (flags) {
-    case RAM_EOS: *end = true; return;
+    case RAM_EOS: *end = ram_load_unzip(run); return;
     case RAM_MEM_SIZE: ram_load_list(run, st, off); return;
     case RAM_ZERO:
         if (ram_load_where(run, st, word, &b)) ram_load_zero(run, st, b, off);
         break;
     case RAM_PAGE:
         if (ram_load_where(run, st, word, &b)) ram_load_page(run, st, b, off);
+        break;
+    case RAM_COMPRESS:
+        if (ram_load_where(run, st, word, &b)) ram_load_compressed(run, st, b, off);
         break;
     case RAM_XBZRLE:
         if (ram_load_where(run, st, word, &b)) ram_load_difference(run, st, b, off);
@@ -219,6 +262,7 @@ bool ram_load_missing(LoadRun *run)
 
 void ram_load_free(LoadRun *run)
 {
+    ram_zip_free(run->unzip);
     while (run->blocks) {
         LoadBlock *b = run->blocks;
 

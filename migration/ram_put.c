@@ -10,13 +10,26 @@
 
 void ram_put_begin(RamPut *p, SaveRun *run, RamStats *stats)
 {
+    const MigrationParameters *par = migration_parameters(run->m);
+
     *p = (RamPut){ .stats = stats };
-    if (!run->live || !capability_on(run->m, "xbzrle")) return;
-    stats->cache_size = migration_parameters(run->m)->xbzrle_cache_size;
-    p->cache = xbzrle_cache_new(stats->cache_size, stats->total);
+    if (!run->live) return;
+    if (capability_on(run->m, "xbzrle")) {
+        stats->cache_size = par->xbzrle_cache_size;
+        p->cache = xbzrle_cache_new(stats->cache_size, stats->total);
+    }
+    if (capability_on(run->m, "compress")) {
+        stats->compress = true;
+        p->wait = par->compress_wait_thread;
+        p->zip = ram_zip_new((unsigned)par->compress_level, (unsigned)par->compress_threads);
+    }
 }
 
-void ram_put_end(RamPut *p) { xbzrle_cache_free(p->cache); }
+void ram_put_end(RamPut *p)
+{
+    xbzrle_cache_free(p->cache);
+    ram_zip_free(p->zip);
+}
 
 static bool ram_is_zero(const uint8_t *p)
 {
@@ -84,6 +97,48 @@ static bool ram_put_difference(
     return true;
 }
 
+static void ram_put_zip(RamPut *p, Stream *st, const RamZipJob *j)
+{
+    size_t before = st->size;
+
+    if (!j->len) {
+        ram_put_whole(p, st, j->block, j->page, j->data);
+        return;
+    }
+    ram_put_head(p, st, j->block, j->page, RAM_COMPRESS);
+    stream_put_be32(st, (uint32_t)j->len);
+    stream_put(st, j->zip, j->len);
+    p->stats->compress_pages++;
+    p->stats->compress_bytes += st->size - before;
+}
+
+void ram_put_flush(RamPut *p, Stream *st)
+{
+    const RamZipJob *j;
+    unsigned undone;
+
+    if (!p->zip) return;
+    ram_zip_run(p->zip, p->wait, &undone);
+    p->stats->compress_busy += undone;
+    for (unsigned i = 0; (j = ram_zip_job(p->zip, i)); i++) ram_put_zip(p, st, j);
+    ram_zip_clear(p->zip);
+}
+
+/* False: it has to be sent in another form. */
+static bool ram_put_compressed(RamPut *p, Stream *st, RamBlock *b, uint64_t page)
+{
+    RamZipJob *j;
+
+    if (!p->zip || (p->cache && p->stats->rounds > 1)) return false;
+    j = ram_zip_add(p->zip);
+    j->block = b;
+    j->page = page;
+    j->data = b->host + (page << PAGE_BITS);
+    p->zipped++;
+    if (ram_zip_full(p->zip)) ram_put_flush(p, st);
+    return true;
+}
+
 void ram_put_page(RamPut *p, SaveRun *run, Stream *st, RamBlock *b, uint64_t page)
 {
     const uint8_t *data = b->host + (page << PAGE_BITS);
@@ -91,7 +146,8 @@ void ram_put_page(RamPut *p, SaveRun *run, Stream *st, RamBlock *b, uint64_t pag
     p->stats->pages++;
     if (ram_is_zero(data)) {
         ram_put_zero(p, st, b, page);
-    } else if (run->postcopy || !ram_put_difference(p, st, b, page, data)) {
+    } else if (run->postcopy ||
+               (!ram_put_difference(p, st, b, page, data) && !ram_put_compressed(p, st, b, page))) {
         ram_put_whole(p, st, b, page, data);
     }
 }

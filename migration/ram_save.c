@@ -12,6 +12,8 @@
 #include "migration/qmp_migrate.h"
 #include "migration/ram_put.h"
 
+enum { ZIP_PIECE = 2 * COMPRESS_BATCH }; /* pages compressed at a time: the guest waits */
+
 struct RamSave {
     GPtrArray *blocks; /* RamBlock, the longest first */
     guint block;       /* where the current round is */
@@ -73,13 +75,15 @@ static void ram_sweep_block(SaveRun *run, Stream *st, size_t max)
     RamSave *r = run->ram;
     RamBlock *b = r->blocks->pdata[r->block];
     uint64_t pages = b->size >> PAGE_BITS, first = r->page;
+    unsigned zip_max = max < SIZE_MAX ? ZIP_PIECE : UINT_MAX;
     size_t end = max > SIZE_MAX - st->size ? SIZE_MAX : st->size + max;
 
-    while (r->page < pages && st->size < end) {
+    while (r->page < pages && st->size < end && r->put.zipped < zip_max) {
         if (run->live) r->page = ram_next_dirty(b, r->page, WATCH_MIGRATION);
         if (r->page >= pages) break;
         ram_put_page(&r->put, run, st, b, r->page++);
     }
+    ram_put_flush(&r->put, st);
     if (run->live && r->page > first) ram_watch(b, first, r->page - first, WATCH_MIGRATION);
     if (r->page < pages) return;
     r->page = 0;
@@ -91,8 +95,10 @@ static bool ram_sweep(SaveRun *run, Stream *st, size_t max)
 {
     RamSave *r = run->ram;
     size_t start = st->size;
+    unsigned zip_max = max < SIZE_MAX ? ZIP_PIECE : UINT_MAX;
 
-    while (r->block < r->blocks->len && st->size - start < max)
+    r->put.zipped = 0;
+    while (r->block < r->blocks->len && st->size - start < max && r->put.zipped < zip_max)
         ram_sweep_block(run, st, max - (st->size - start));
     return r->block < r->blocks->len;
 }

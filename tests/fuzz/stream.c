@@ -8,6 +8,8 @@
  * than a second, never memory out of proportion to the input.  corpus/stream has whole streams,
  * which are loaded as they are and are changed too.
  */
+#include <zlib.h>
+
 #include "core/machine.h"
 #include "migration/load.h"
 #include "migration/migration.h"
@@ -78,6 +80,10 @@ static void ram_records(Machine *m, Stream *st)
 {
     static const uint8_t page[PAGE_SIZE] = { 1, 2, 3 };
 
+    uint8_t zip[200];
+    uLongf zip_len = sizeof(zip);
+
+    compress(zip, &zip_len, page, sizeof(page));
     for (RamBlock *b = ram_block_first(m); b; b = b->next) {
         stream_put_be64(st, 2);
         stream_put_str8(st, b->idstr);
@@ -88,6 +94,9 @@ static void ram_records(Machine *m, Stream *st)
         stream_put_u8(st, 7);
         stream_put_be64(st, PAGE_SIZE | 0x60);
         stream_put(st, "\1\0\5\5\3abc", 8);
+        stream_put_be64(st, 3 * PAGE_SIZE | 0x120);
+        stream_put_be32(st, (uint32_t)zip_len);
+        stream_put(st, zip, zip_len);
     }
     stream_put_be64(st, 0x10);
 }

@@ -36,7 +36,9 @@ flat:
     mov edi,COUNTED
     mov ecx,COUNTED_PAGES * 1024
 .fill:
-    imul eax,edi,K
+    mov eax,edi
+    shr eax,4                   ; equal words: zlib can shorten them
+    imul eax,eax,K
     stosd
     loop .fill
     mov edi,COUNTED
@@ -64,7 +66,9 @@ sweep:
     add edi,COUNTED
     mov ecx,1024
 .look:
-    imul eax,edi,K
+    mov eax,edi
+    shr eax,4
+    imul eax,eax,K
     mov edx,edi
     and edx,4095
     cmp edx,100

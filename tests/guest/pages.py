@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 # TEST-TIMEOUT: 300
-"""Forms in which pages travel: as differences (xbzrle).  A guest that checks its own pages goes from
+"""Forms in which pages travel: as differences (xbzrle), compressed, and behind something else in a
+file.  A guest that checks its own pages goes from
 Stasis to Stasis, to QEMU and back, each time with enough rounds for every form to occur; its RAM is
 the same, byte by byte, on both sides."""
 import os
@@ -12,13 +13,14 @@ import sys
 import time
 
 sys.path[:0] = [os.environ["SRCDIR"] + "/tests", os.environ["SRCDIR"] + "/tests/lib"]
-from guest_vm import VM
+from guest_vm import STASIS, VM
 from tap import Tap
 
 TAP = Tap()
 TMP, SRC = os.environ["TMPDIR"], os.environ["SRCDIR"]
 QEMU = "qemu-system-x86_64"
 MIB = 32
+ARRIVED = r"prelaunch|paused\b(?! \(inmigrate)"
 OPTIONS = ["-M", "pc-i440fx-7.2,acpi=off,hpet=off,usb=off,vmport=off", "-cpu", "pentium3,-apic",
            "-m", str(MIB), "-nodefaults", "-vga", "std",
            "-drive", f"file={TMP}/pages.img,format=raw,if=ide,snapshot=on"]
@@ -71,7 +73,7 @@ def move(vm, to_qemu, name, settings, wanted, source_settings=()):
     TAP.equal(status, "completed", f"{name}: completed")
     for key, least in wanted.items():
         TAP.check(counter(text, key) >= least, f"{name}: {key} is counted", text)
-    dst.wait_status(r"paused|prelaunch")
+    dst.wait_status(ARRIVED)
     there, here = ram(vm, "there"), ram(dst, "here")
     TAP.check(there == here, f"{name}: RAM is the same",
               f"{[hex(i) for i in range(0, len(here), 4096) if there[i:i + 4096] != here[i:i + 4096]][:9]}")
@@ -98,6 +100,49 @@ def xbzrle():
     vm.kill()
 
 
+def compress():
+    settings = ["migrate_set_capability compress on"]
+    slow = ["migrate_set_parameter downtime-limit 1", "migrate_set_parameter max-bandwidth 2M",
+            "migrate_set_parameter compress-level 6"]
+    wanted = {"compression pages": 400, "dirty sync count": 2}
+    vm = start(qemu=False)
+    checked(vm, "at the start")
+    hops = [False, True, False] if shutil.which(QEMU) else [False]
+    for n, to_qemu in enumerate(hops):
+        vm, text = move(vm, to_qemu, f"compress{n}", settings, wanted, slow)
+        TAP.check(counter(text, "compressed size") < counter(text, "compression pages") * 4,
+                  "compressed is shorter", text)
+    vm.kill()
+
+
+def offset():
+    """file: with an offset: what lies before it is kept, what lies behind the stream is not."""
+    before, path = os.urandom(12345), f"{TMP}/state"
+    with open(path, "wb") as f:
+        f.write(before + bytes(64 << 20))
+    vm = start(qemu=False)
+    checked(vm, "at the start")
+    vm.hmp(f"migrate file:{path},offset={len(before)}")
+    TAP.equal(vm.wait_migration()[0], "completed", "saved behind an offset")
+    there = ram(vm, "there")
+    vm.kill()
+    with open(path, "rb") as f:
+        data = f.read()
+    TAP.check(data[:len(before)] == before, "what lies before the offset is kept")
+    TAP.check(data[len(before):len(before) + 4] == b"QEVM", "the stream begins at the offset")
+    TAP.check(len(data) < 32 << 20, "the file ends with the stream", f"{len(data)}")
+    r = subprocess.run([STASIS, *OPTIONS, "-display", "none", "-incoming", f"file:{path}"],
+                       capture_output=True, text=True, timeout=60)
+    TAP.check(r.returncode == 1 and "Not a migration stream" in r.stderr,
+              "without the offset it is refused", r.stderr)
+    vm = start("-S", "-incoming", f"file:{path},offset={len(before)}", qemu=False)
+    vm.wait_status(ARRIVED)
+    TAP.check(ram(vm, "here") == there, "loaded from behind the offset")
+    vm.hmp("cont")
+    checked(vm, "from a file")
+    vm.kill()
+
+
 def small_cache():
     """More pages change than the cache holds: what is in it stays and is of use."""
     vm = start(qemu=False)
@@ -118,5 +163,5 @@ else:
     os.truncate(TMP + "/pages.img", 1 << 20)
     if not shutil.which(QEMU):
         TAP.skip("pages with QEMU", f"no {QEMU}")
-    TAP.run(xbzrle, small_cache)
+    TAP.run(xbzrle, compress, small_cache, offset)
 TAP.finish()

@@ -104,9 +104,13 @@ static void add_up(RamStats *sum, const RamStats *one)
     sum->xbzrle_pages += one->xbzrle_pages;
     sum->xbzrle_misses += one->xbzrle_misses;
     sum->xbzrle_overflows += one->xbzrle_overflows;
+    sum->compress_pages += one->compress_pages;
+    sum->compress_busy += one->compress_busy;
 }
 
 /* names: capabilities that are on. */
+static bool waits = true; /* for threads */
+
 static RamStats turns(const char *const *names, uint64_t cache_size)
 {
     Machine *a = make(), *b = make();
@@ -115,6 +119,7 @@ static RamStats turns(const char *const *names, uint64_t cache_size)
 
     for (; *names; names++) g_assert_true(capability_set(a, *names, true, &err));
     migration_parameters(a)->xbzrle_cache_size = cache_size;
+    migration_parameters(a)->compress_wait_thread = waits;
     for (int turn = 0; turn < 8; turn++) {
         RamStats one = save_and_load(a, b);
 
@@ -151,11 +156,38 @@ static void test_small_cache(void)
     g_assert_cmpint(s.xbzrle_misses, >, 1000);
 }
 
+static void test_compressed(void)
+{
+    RamStats s = turns((const char *const[]){ "compress", NULL }, 1 * MiB);
+
+    g_assert_cmpint(s.compress_pages, >, 100);
+    g_assert_cmpint(s.compress_busy, ==, 0);
+}
+
+static void test_compressed_first(void)
+{
+    RamStats s = turns((const char *const[]){ "compress", "xbzrle", NULL }, 1 * MiB);
+
+    g_assert_cmpint(s.compress_pages, >, 10);
+    g_assert_cmpint(s.xbzrle_pages, >, 100);
+}
+
+/* What no thread is free for goes whole. */
+static void test_busy(void)
+{
+    waits = false;
+    g_assert_cmpint(turns((const char *const[]){ "compress", NULL }, 1 * MiB).compress_busy, >, 0);
+    waits = true;
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/encodings/whole", test_whole);
     g_test_add_func("/encodings/differences", test_differences);
     g_test_add_func("/encodings/small-cache", test_small_cache);
+    g_test_add_func("/encodings/compressed", test_compressed);
+    g_test_add_func("/encodings/compressed-first", test_compressed_first);
+    g_test_add_func("/encodings/busy", test_busy);
     return g_test_run();
 }

@@ -3,11 +3,13 @@
  * texts, and that a refused stream changes nothing. */
 #include <glib.h>
 #include <string.h>
+#include <zlib.h>
 
 #include "core/machine.h"
 #include "migration/load.h"
 #include "migration/migration.h"
 #include "migration/save.h"
+#include "util/bits.h"
 
 /* A device with a state that is only memory: what the stream does with it is what is tested. */
 typedef struct Box {
@@ -427,6 +429,66 @@ static void test_refused_differences(void)
     expect(&st, "XBZRLE page at 1000 of ram makes no sense");
 }
 
+/* As a record has it: length and stream. */
+static size_t zipped(uint8_t fill, uint8_t out[200])
+{
+    uint8_t page[PAGE_SIZE];
+    uLongf len = 196;
+
+    memset(page, fill, sizeof(page));
+    g_assert_cmpint(compress(out + 4, &len, page, sizeof(page)), ==, Z_OK);
+    store_be32(out, (uint32_t)len);
+    return len + 4;
+}
+
+/* Records of one page apply in their order, threads or not. */
+static void test_compressed(void)
+{
+    Machine *m = make_filled();
+    uint8_t *host = ram_block_find(m, "ram")->host, zip[200], want[4 * PAGE_SIZE];
+    Error err = ERROR_INIT;
+    Stream st;
+    size_t n;
+
+    page_list(&st);
+    for (unsigned page = 0; page < 4; page++) {
+        memset(want + page * PAGE_SIZE, (int)page + 50, PAGE_SIZE);
+        for (uint8_t turn = 0; turn <= page; turn++) {
+            n = zipped(turn == page && page < 3 ? (uint8_t)(page + 50) : turn, zip);
+            page_record(&st, page, 0x100, zip, n);
+        }
+    }
+    page_record(&st, 3, 0x02, "\65", 1);
+    stream_put_be64(&st, 0x10);
+    footer(&st, 9);
+    stream_put_u8(&st, SECTION_EOF);
+    g_assert_cmpint(load_bytes(m, st.data, st.size, 7, true, &err), ==, LOAD_DONE);
+    g_assert_cmpmem(host, sizeof(want), want, sizeof(want));
+    stream_free(&st);
+    machine_free(m);
+}
+
+static void test_refused_compressed(void)
+{
+    uint8_t zip[200];
+    size_t n = zipped(1, zip);
+    Stream st;
+
+    page_list(&st);
+    page_record(&st, 0, 0x100, "\0\0\20\17", 4);
+    expect(&st, "a compressed page of 4111 bytes");
+    page_list(&st);
+    zip[n - 1] ^= 1; /* its checksum */
+    page_record(&st, 0, 0x100, zip, n);
+    stream_put_be64(&st, 0x10);
+    expect(&st, "a compressed page makes no sense");
+    page_list(&st);
+    store_be32(zip, (uint32_t)n - 5);
+    page_record(&st, 0, 0x100, zip, n - 1);
+    stream_put_be64(&st, 0x10);
+    expect(&st, "a compressed page makes no sense");
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -439,5 +501,7 @@ int main(int argc, char **argv)
     g_test_add_func("/stream/refused-ram", test_refused_ram);
     g_test_add_func("/stream/differences", test_differences);
     g_test_add_func("/stream/refused-differences", test_refused_differences);
+    g_test_add_func("/stream/compressed", test_compressed);
+    g_test_add_func("/stream/refused-compressed", test_refused_compressed);
     return g_test_run();
 }
