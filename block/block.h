@@ -75,6 +75,8 @@ bool image_snapshot_switch(BlockImage *img, unsigned n, Error *err);
 void image_snapshot_switch_keep(BlockImage *img);
 bool image_snapshot_switch_back(BlockImage *img, Error *err);
 bool image_snapshot_delete(BlockImage *img, unsigned n, Error *err);
+/* Whether the active layer holds exactly what snapshot n does. */
+bool image_snapshot_is_active(BlockImage *img, unsigned n, bool *same, Error *err);
 /* VM state of the active layer (write) or of snapshot n (read, through its own L1). */
 int image_vmstate_write(BlockImage *img, uint64_t off, const void *buf, size_t len);
 int image_vmstate_read(BlockImage *img, unsigned n, uint64_t off, void *buf, size_t len);

@@ -79,6 +79,7 @@ typedef struct ImageSnapshotOps {
     void (*keep)(BlockImage *img);
     bool (*back)(BlockImage *img, Error *err);
     bool (*del)(BlockImage *img, unsigned n, Error *err);
+    bool (*is_active)(BlockImage *img, unsigned n, bool *same, Error *err);
     int (*read)(BlockImage *img, unsigned n, uint64_t off, void *buf, size_t len); /* its disk */
     int (*vmstate_write)(BlockImage *img, uint64_t off, const void *buf, size_t len);
     int (*vmstate_read)(BlockImage *img, unsigned n, uint64_t off, void *buf, size_t len);

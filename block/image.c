@@ -377,6 +377,11 @@ bool image_snapshot_delete(BlockImage *img, unsigned n, Error *err)
     return image_snapshots_writable(img, err) && img->fmt->snapshots->del(img, n, err);
 }
 
+bool image_snapshot_is_active(BlockImage *img, unsigned n, bool *same, Error *err)
+{
+    return img->fmt->snapshots->is_active(img, n, same, err);
+}
+
 int image_vmstate_write(BlockImage *img, uint64_t off, const void *buf, size_t len)
 {
     if (!img->fmt->snapshots) return -ENOTSUP;

@@ -384,6 +384,43 @@ static bool snapshot_delete(BlockImage *img, unsigned n, Error *err)
     return true;
 }
 
+/* Whether two L2 tables (0: none) lead to the same clusters. */
+static int snapshot_same_table(Qcow2 *q, uint64_t a, uint64_t b, bool *same)
+{
+    Qcow2Table *ta = NULL, *tb = NULL;
+    int ret = 0;
+
+    qcow2_tables_limit(q);
+    if (a) ret = qcow2_table_get(q, a, &ta);
+    if (b && !ret) ret = qcow2_table_get(q, b, &tb);
+    for (uint64_t i = 0; i < q->l2_entries && !ret && *same; i++) {
+        uint64_t ea = ta ? qcow2_entry(q, ta, i) : 0, eb = tb ? qcow2_entry(q, tb, i) : 0;
+
+        *same = ((ea ^ eb) & ~Q2_COPIED) == 0;
+    }
+    return ret;
+}
+
+static bool snapshot_is_active(BlockImage *img, unsigned n, bool *same, Error *err)
+{
+    Qcow2 *q = QCOW2(img);
+    Qcow2Snapshot *s = g_ptr_array_index(q->snapshots, n);
+    uint64_t tables = (q->size + q->l2_span - 1) / q->l2_span, *l1;
+    int ret = 0;
+
+    *same = s->info.disk_size == q->size;
+    if (!*same) return true;
+    if (!snapshot_l1_load(q, s, &l1, err)) return false;
+    for (uint64_t i = 0; i < tables && !ret && *same; i++) {
+        uint64_t a = i < q->l1_size ? q->l1[i] & Q2_OFFSET_MASK : 0;
+        uint64_t b = i < s->l1_size ? l1[i] & Q2_OFFSET_MASK : 0;
+
+        if (a != b) ret = snapshot_same_table(q, a, b, same);
+    }
+    g_free(l1);
+    return !ret || error_errno(err, -ret, "Could not read the tables of '%s'", s->info.name);
+}
+
 static int snapshot_read(BlockImage *img, unsigned n, uint64_t off, void *buf, size_t len)
 {
     Qcow2 *q = QCOW2(img);
@@ -409,6 +446,7 @@ const ImageSnapshotOps qcow2_snapshot_ops = {
     .keep = snapshot_keep,
     .back = snapshot_back,
     .del = snapshot_delete,
+    .is_active = snapshot_is_active,
     .read = snapshot_read,
     .vmstate_write = qcow2_vmstate_write,
     .vmstate_read = qcow2_vmstate_read,

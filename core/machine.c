@@ -165,6 +165,7 @@ static void machine_free_objects(Machine *m)
 void machine_free(Machine *m)
 {
     if (!m) return;
+    m->notifiers = NULL; /* nobody is told of the end: they are freed in no order */
     clock_stop(&m->clock);
     while (m->devices) { /* the last one first: wires lead to earlier ones */
         Device *dev = m->devices;

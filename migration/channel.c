@@ -2,9 +2,12 @@
 /* What all channels share: see channel.h. */
 #include "migration/channel.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "migration/migration.h"
 
 const ChannelClass *channel_find(const char *uri, const char **rest)
 {
@@ -16,6 +19,31 @@ const ChannelClass *channel_find(const char *uri, const char **rest)
         return c;
     }
     return NULL;
+}
+
+static gint channel_by_name(gconstpointer a, gconstpointer b)
+{
+    const ChannelClass *const *x = a, *const *y = b;
+
+    return strcmp((*x)->name, (*y)->name);
+}
+
+void migration_help_channels(void)
+{
+    GPtrArray *list = g_ptr_array_new();
+
+    SET_EACH (ChannelClass, c, channels) {
+        g_ptr_array_add(list, (gpointer)c);
+    }
+    g_ptr_array_sort(list, channel_by_name);
+    printf("Channels:\n");
+    for (guint i = 0; i < list->len; i++) {
+        const ChannelClass *c = list->pdata[i];
+
+        printf("  %s:%s\n", c->name, c->form);
+    }
+    printf("  defer (until the monitor's migrate_incoming)\n");
+    g_ptr_array_free(list, TRUE);
 }
 
 void channel_close(Channel *ch)

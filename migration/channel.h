@@ -17,7 +17,7 @@ typedef struct Channel {
 } Channel;
 
 typedef struct ChannelClass {
-    const char *name;
+    const char *name, *form; /* what stands behind "name:", for help */
     /* rest: what stands behind "name:".  getfd: gives up a named descriptor, or NULL. */
     bool (*open_out)(Channel *ch, const char *rest, Sink *getfd, Error *err);
     bool (*open_in)(Channel *ch, const char *rest, Sink *getfd, Error *err);

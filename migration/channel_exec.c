@@ -35,5 +35,5 @@ static bool channel_exec_in(Channel *ch, const char *rest, Sink *getfd, Error *e
     return channel_exec_open(ch, rest, true, err);
 }
 
-static const ChannelClass channel_exec = { "exec", channel_exec_out, channel_exec_in };
+static const ChannelClass channel_exec = { "exec", "COMMAND", channel_exec_out, channel_exec_in };
 CHANNEL(channel_exec);

@@ -61,7 +61,8 @@ static bool channel_file_in(Channel *ch, const char *rest, Sink *getfd, Error *e
     return channel_file_open(ch, rest, O_RDONLY, err);
 }
 
-static const ChannelClass channel_fd = { "fd", channel_fd_open, channel_fd_open };
-static const ChannelClass channel_file = { "file", channel_file_out, channel_file_in };
+static const ChannelClass channel_fd = { "fd", "NAME or NUMBER", channel_fd_open, channel_fd_open };
+static const ChannelClass channel_file = { "file", "PATH[,offset=N]", channel_file_out,
+    channel_file_in };
 CHANNEL(channel_fd);
 CHANNEL(channel_file);

@@ -48,7 +48,7 @@ static bool channel_unix_in(Channel *ch, const char *rest, Sink *getfd, Error *e
     return channel_socket_done(ch, true);
 }
 
-static const ChannelClass channel_tcp = { "tcp", channel_tcp_out, channel_tcp_in };
-static const ChannelClass channel_unix = { "unix", channel_unix_out, channel_unix_in };
+static const ChannelClass channel_tcp = { "tcp", "HOST:PORT", channel_tcp_out, channel_tcp_in };
+static const ChannelClass channel_unix = { "unix", "PATH", channel_unix_out, channel_unix_in };
 CHANNEL(channel_tcp);
 CHANNEL(channel_unix);

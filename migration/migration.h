@@ -16,8 +16,15 @@ bool migration_init(Machine *m, Error *err);
  * "defer"). */
 bool migration_incoming(Machine *m, const char *uri, Error *err);
 
+/* Prints what an URI may begin with, sorted ("-incoming help"). */
+void migration_help_channels(void);
+
 /* -loadvm: before the machine first runs. */
 bool snapshot_load_at_start(Machine *m, const char *name, Error *err);
+
+/* Before the machine first runs, without -loadvm: false where a loadvm over several disks was cut
+ * short and they do not fit together. */
+bool snapshot_guard_check(Machine *m, Error *err);
 
 /* A snapshot is being saved or loaded: the guest waits, and may not change. */
 bool snapshot_under_way(Machine *m);

@@ -8,6 +8,7 @@
 #include "migration/load.h"
 #include "migration/migration.h"
 #include "migration/save.h"
+#include "migration/snapshot_guard.h"
 #include "migration/snapshot_set.h"
 
 enum { PIECE = 4 * MiB };
@@ -315,7 +316,8 @@ static void load_switch(SnapshotJob *j)
 {
     unsigned switched = 0;
 
-    if (load_on_disks(j, load_check_call) == j->disks.n)
+    if (load_on_disks(j, load_check_call) == j->disks.n &&
+        snapshot_guard_set(&j->disks, j->name, &j->err))
         switched = load_on_disks(j, load_switch_call);
     if (!error_is_set(&j->err) && load_commit(j->load, &j->err)) {
         for (unsigned i = 0; i < j->disks.n; i++)
@@ -324,6 +326,7 @@ static void load_switch(SnapshotJob *j)
     } else {
         load_switch_back(j, switched);
     }
+    snapshot_guard_clear(&j->disks);
     snapshot_job_end(j);
 }
 

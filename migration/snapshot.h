@@ -6,6 +6,7 @@
  *            -> older entries of the name deleted -> run on
  *   loadvm:  checks -> stop, drain -> state read piece by piece into copies -> disks checked
  *            -> disks switched -> copies committed -> run on
+ *            (of several disks each keeps what it was until all are there: snapshot_guard.h)
  *
  * Whatever fails before the last arrow but one leaves machine and disks as they were.
  */

@@ -79,6 +79,7 @@ static bool build_start_state(Machine *m, const CommandLine *cl, Error *err)
             return error_prefix(err, "-incoming %s: ", cl->incoming);
         }
     }
+    if (!cl->incoming && !cl->loadvm && !snapshot_guard_check(m, err)) return false;
     if (cl->loadvm && !snapshot_load_at_start(m, cl->loadvm, err)) return false;
     return true;
 }

@@ -3,12 +3,16 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "migration/migration.h"
 #include "net/net.h"
 #include "system/options.h"
 #include "ui/ui.h"
 #include "util/chardev.h"
 
-bool option_wants_help(const char *arg) { return !strcmp(arg, "help") || !strcmp(arg, "?"); }
+bool option_wants_help(const char *arg)
+{
+    return arg && (!strcmp(arg, "help") || !strcmp(arg, "?"));
+}
 
 /* The keys of options whose values are not listed by a set. */
 static const struct {
@@ -29,6 +33,8 @@ static const struct {
                 "  align=<off>" },
     { "name", "  guest=<str>\n  process=<str>\n  debug-threads=<bool>" },
     { "global", "  driver=<str>\n  property=<str>\n  value=<str>" },
+    { "uuid", "  32 hexadecimal digits, as 12345678-1234-1234-1234-123456789abc" },
+    { "torture", "  <num> - of instructions" },
     { "mon", "  chardev=<id of a -chardev>\n  mode=<readline or control>\n  pretty=<bool>" },
     { "drive", "  file=<str>\n"
                "  format=<str> - 'format=help' lists them\n"
@@ -44,8 +50,27 @@ static const struct {
                "  rerror=<report, ignore or stop>" },
 };
 
-bool help_keys(const char *option)
+static void help_directories(void)
 {
+    for (const char *p = FIRMWARE_PATH; *p; p += strcspn(p, ":"), p += *p == ':')
+        printf("%.*s\n", (int)strcspn(p, ":"), p);
+}
+
+/* Options whose one value is of a kind that has a list. */
+static bool help_lists(const char *option)
+{
+    if (!strcmp(option, "L"))
+        help_directories();
+    else if (!strcmp(option, "incoming"))
+        migration_help_channels();
+    else
+        return false;
+    return true;
+}
+
+bool help_values(const char *option)
+{
+    if (help_lists(option)) return true;
     for (unsigned i = 0; i < ARRAY_SIZE(help_key_lists); i++) {
         if (strcmp(help_key_lists[i].option, option)) continue;
         printf("-%s options:\n%s\n", option, help_key_lists[i].keys);

@@ -198,14 +198,14 @@ static bool options_unknown(const char *name, Error *err)
 
 static bool options_apply(CommandLine *cl, const OptionDef *o, const char *arg, Error *err)
 {
-    if (o->text) {
+    if (option_wants_help(arg) && help_values(o->name)) {
+        cl->answered = true;
+    } else if (o->text) {
         char **at = (char **)((char *)cl + o->text);
         g_free(*at);
         *at = g_strdup(arg);
     } else if (o->flag) {
         *(bool *)((char *)cl + o->flag) = true;
-    } else if (option_wants_help(arg) && help_keys(o->name)) {
-        cl->answered = true;
     } else if (!o->set(cl, o->name, arg, err)) {
         return error_prefix(err, "-%s%s%s: ", o->name, o->arg ? " " : "", o->arg ? arg : "");
     }

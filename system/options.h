@@ -49,7 +49,7 @@ OptionSet opt_disk, opt_cdrom, opt_floppy, opt_drive, opt_netdev, opt_nic, opt_c
     opt_mon, opt_object, opt_display, opt_log;
 /* -- help_values.c: lists for `help` -- */
 bool option_wants_help(const char *arg);
-bool help_keys(const char *option); /* false: it has no list of keys */
+bool help_values(const char *option); /* false: it has no list of keys */
 void help_line_devices(void);
 void help_machines(void);
 void help_devices(void);

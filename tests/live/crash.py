@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-# TEST-TIMEOUT: 300
+# TEST-TIMEOUT: 400
 """savevm, savevm over an older snapshot of the same name, loadvm and delvm of a machine with two
 disks, in whose midst the emulator is killed (before a write, or half through it), or a disk is
 full: at every write that these make, on either disk.  Whatever is left is clean by qemu-img, every
@@ -30,12 +30,12 @@ def drive(disk, fault=""):
     return ["-drive", f"file={path},format=qcow2,if=ide,id={disk}"]
 
 
-def start(faulty=None, fault=""):
+def start(faulty=None, fault="", more=()):
     options = ["-M", "pc", "-m", "1", "-nodefaults", "-bios", TMP + "/edges.rom", "-S",
                "-rtc", "clock=vm,base=2026-01-01"]
     for disk in DISKS:
         options += drive(disk, fault if disk == faulty else "")
-    return VM(*options, serial=False)
+    return VM(*options, *more, serial=False)
 
 
 def hash_of(vm):
@@ -44,6 +44,18 @@ def hash_of(vm):
 
 def names(vm):
     return re.findall(r"(?m)^--\s+(\S+)", vm.hmp("info snapshots"))
+
+
+def at_power_on(more=()):
+    with start(more=more) as vm:
+        digest = hash_of(vm)
+        vm.quit()
+    return digest
+
+
+def go_to(name):
+    for disk in DISKS:
+        subprocess.run([IMG, "snapshot", "-a", name, f"{TMP}/{disk}.qcow2"], check=True)
 
 
 def prepare():
@@ -55,21 +67,25 @@ def prepare():
         subprocess.run([IMG, "create", "-q", "-f", "qcow2", "-o", "cluster_size=4k",
                         f"{TMP}/{disk}.qcow2", "1M"], check=True)
     digests = {}
-    with start() as vm:
-        for name in ("old", "vm", "later"):
+    for k, name in enumerate(("old", "vm", "later")):
+        with start() as vm:
             vm.hmp("cont")
             subprocess.run(["sleep", "0.2"], check=True)
             vm.hmp("stop")
             if name != "later":
                 TAP.equal(vm.hmp("savevm " + name), "", "savevm " + name)
                 digests[name] = hash_of(vm)
-        vm.quit()
-    with start() as vm:
-        digests["on"] = hash_of(vm)
-        vm.quit()
+            vm.quit()
+        for disk in DISKS:  # the guest knows one disk only
+            subprocess.run(["qemu-io", "-c", f"write -P {k + 1} 512k 8k", f"{TMP}/{disk}.qcow2"],
+                           check=True, capture_output=True)
+    digests["on"] = at_power_on()
     for disk in DISKS:
         os.rename(f"{TMP}/{disk}.qcow2", f"{TMP}/{disk}.kept")
-    TAP.equal(len(set(digests.values())), 3, "three states differ")
+    fresh()
+    go_to("old")
+    digests["on at old"] = at_power_on()
+    TAP.equal(len(set(digests.values())), 4, "four states differ")
     return digests
 
 
@@ -105,9 +121,39 @@ def loads(vm, name, allowed, digests):
     expect(hash_of(vm) in [digests[a] for a in allowed if a], f"{name} is another state")
 
 
-def verdict(allowed, digests, killed):
-    """What a new emulator makes of the images."""
+def first_look(digests, loading):
+    """A start without a snapshot has the disks of one moment, or is refused; True where it was."""
+    try:
+        digest = at_power_on()
+    except Gone as e:
+        expect(loading and "loadvm 'old' was cut short" in str(e), str(e))
+        return True
+    expect(digest in (digests["on"], digests["on at old"] if loading else None),
+           "the disks are of different moments, and nobody tells")
+    return False
+
+
+def ways_out(digests):
+    """Of a refused start: on to the snapshot, or back to what was before."""
+    for disk in DISKS:
+        shutil.copyfile(f"{TMP}/{disk}.qcow2", f"{TMP}/{disk}.mixed")
+    expect(at_power_on(["-loadvm", "old"]) == digests["old"], "-loadvm of a mixed set")
+    expect(at_power_on() == digests["on at old"], "power-on after that")
+    for disk in DISKS:
+        shutil.copyfile(f"{TMP}/{disk}.mixed", f"{TMP}/{disk}.qcow2")
+    go_to("stasis:before-loadvm:old")
+    expect(at_power_on() == digests["on"], "taken back")
+    with start() as vm:
+        expect("before-loadvm" not in vm.hmp("info snapshots"), "an entry is left over")
+        vm.quit()
+
+
+def verdict(allowed, digests, killed, loading):
+    """What a new emulator makes of the images; True where a plain start was refused."""
     image_clean(killed)
+    refused = first_look(digests, loading)
+    if refused:
+        ways_out(digests)
     with start() as vm:
         for name in ("old", "vm", "new"):
             loads(vm, name, allowed[name], digests)
@@ -116,6 +162,7 @@ def verdict(allowed, digests, killed):
         expect(vm.hmp("loadvm after") == "", "no loadvm afterwards")
         vm.quit()
     image_clean(killed)
+    return refused
 
 
 # command: which states each name may be in where it was cut short; and once it is done.
@@ -129,7 +176,8 @@ COMMANDS = {
 
 
 def cut_short(command, disk, kind, at, digests):
-    """One run with a fault; False where the command is over before it."""
+    """One run with a fault: whether the command was cut short by it, and whether a start was
+    refused afterwards."""
     cut, done = COMMANDS[command]
     fresh()
     with start(disk, f"kind={kind},at={at}") as vm:
@@ -149,8 +197,11 @@ def cut_short(command, disk, kind, at, digests):
         if not died:
             vm.hmp("stop")
             vm.quit()
-    verdict({**BEFORE, **(done if not died and not text else cut)}, digests, died)
-    return died or bool(text)
+    for disk in DISKS:
+        shutil.copyfile(f"{TMP}/{disk}.qcow2", f"{TMP}/{disk}.left")
+    allowed = {**BEFORE, **(done if not died and not text else cut)}
+    refused = verdict(allowed, digests, died, command.startswith("loadvm"))
+    return died or bool(text), refused
 
 
 def every_write(command, disk, kind, digests):
@@ -158,7 +209,7 @@ def every_write(command, disk, kind, digests):
     broken, faults, at, quiet = [], 0, 1, 0
     while at < LIMIT and quiet < 4:
         try:
-            hit = cut_short(command, disk, kind, at, digests)
+            hit, _ = cut_short(command, disk, kind, at, digests)
         except (Broken, TimeoutError, Gone, ConnectionError) as e:
             broken.append(f"write {at}: {e}")
             hit = True
@@ -169,12 +220,29 @@ def every_write(command, disk, kind, digests):
               "\n".join(broken[:5]))
 
 
+def between_switches(digests):
+    """Killed when the first disk is at the snapshot and the second is not: found by halving, since
+    before that nothing is refused and the disks are as they were, and behind it all are there."""
+    low, high, refused = 1, LIMIT, False
+    while low < high and not refused:
+        at = (low + high) // 2
+        hit, refused = cut_short("loadvm old", "two", "kill", at, digests)
+        for disk in DISKS:  # what the kill left, not what the verdict made of it
+            shutil.copyfile(f"{TMP}/{disk}.left", f"{TMP}/{disk}.qcow2")
+        if not refused and hit and at_power_on() == digests["on"]:
+            low = at + 1
+        else:
+            high = at
+    TAP.check(refused, "disks of different moments: the start is refused, both ways lead out")
+
+
 def main():
     digests = prepare()
     for command in COMMANDS:
         for kind in ("kill", "tear", "enospc"):
             for disk in DISKS:
                 every_write(command, disk, kind, digests)
+    between_switches(digests)
 
 
 if shutil.which("nasm") and shutil.which("qemu-img"):
