@@ -403,6 +403,7 @@ static void uart_event(void *opaque, ChardevEvent event)
 static uint8_t uart_read_rbr(Uart *u)
 {
     struct UartState *s = &u->s;
+    uint8_t byte;
 
     if (s->fcr & FCR_ENABLE) {
         s->rbr = s->recv_fifo.num ? fifo_get(&s->recv_fifo) : 0;
@@ -412,8 +413,10 @@ static uint8_t uart_read_rbr(Uart *u)
         s->lsr &= ~(LSR_DATA | LSR_BREAK);
     }
     uart_update(u);
+    byte = s->rbr;
+    /* a mux hands the next one over at once */
     if (u->chardev && !(s->mcr & MCR_LOOP)) chardev_accept_input(u->chardev);
-    return s->rbr;
+    return byte;
 }
 
 /* -- sending -- */

@@ -84,7 +84,10 @@ static void mux_deliver(MuxFront *f)
 static void mux_set_focus(MuxChardev *mux, int to)
 {
     if (mux->focus == to) return;
-    if (mux->focus >= 0) mux_tell(&mux->fronts[mux->focus], CHARDEV_FOCUS_OUT);
+    if (mux->focus >= 0) {
+        mux_deliver(&mux->fronts[mux->focus]); /* it came before the keys that lead away */
+        mux_tell(&mux->fronts[mux->focus], CHARDEV_FOCUS_OUT);
+    }
     mux->focus = to;
     if (to < 0) return;
     mux_tell(&mux->fronts[to], CHARDEV_FOCUS_IN);

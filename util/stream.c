@@ -150,7 +150,7 @@ void stream_rewind(Stream *s, size_t pos)
 void stream_discard(Stream *s, size_t n)
 {
     assert(n <= s->size);
-    memmove(s->data, s->data + n, s->size - n);
+    if (n && n < s->size) memmove(s->data, s->data + n, s->size - n);
     s->size -= n;
     s->pos -= MIN_OF(s->pos, n);
     s->offset += n;
