@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "block/block.h"
+#include "hw/fdc.h"
 #include "hw/fw_cfg.h"
 #include "hw/ide.h"
 #include "hw/rtc.h"
@@ -139,6 +140,13 @@ bool board_pics(Board *b, Device *master, Error *err)
                "elcr_mask", "0xde", "irq", "pic.2", "master", "pic", NULL);
 }
 
+static bool board_fdc(Board *b, Error *err)
+{
+    b->fdc = device_create(b->m, "isa-fdc", "fdc", err, "driveA",
+        b->floppies[0] ? b->floppies[0] : "", "driveB", b->floppies[1] ? b->floppies[1] : "", NULL);
+    return b->fdc != NULL;
+}
+
 bool board_isa_chips(Board *b, Error *err)
 {
     Machine *m = b->m;
@@ -146,7 +154,7 @@ bool board_isa_chips(Board *b, Error *err)
     b->rtc = device_create(m, "mc146818rtc", "rtc", err, NULL);
     return b->rtc && board_add(b, "isa-pit", "pit", err) &&
            device_create(m, "isa-pcspk", "pcspk", err, "pit", "pit", NULL) &&
-           board_serials(b, err) && board_parallels(b, err) &&
+           board_serials(b, err) && board_parallels(b, err) && board_fdc(b, err) &&
            board_add(b, "i8042", "i8042", err) && board_add(b, "port92", "port92", err) &&
            board_add(b, "ioport80", "ioport80", err) && board_debugcon(b, err);
 }
@@ -171,7 +179,16 @@ static void board_cmos_memory(Board *b)
     board_cmos16(b, 0x5b, above / 65536);
     rtc_set_cmos(b->rtc, 0x5d, (uint8_t)(above / 65536 >> 16));
     rtc_set_cmos(b->rtc, 0x5f, (uint8_t)(b->m->config.cpus - 1));
-    rtc_set_cmos(b->rtc, 0x14, 0x06); /* x87, PS/2 mouse */
+}
+
+/* 10h: the types of the floppy drives; 14h: how many there are, x87, PS/2 mouse. */
+static void board_cmos_floppies(Board *b)
+{
+    unsigned a = fdc_drive_type(b->fdc, 0), second = fdc_drive_type(b->fdc, 1);
+    unsigned count = (a != FDC_NONE) + (second != FDC_NONE);
+
+    rtc_set_cmos(b->rtc, 0x10, (uint8_t)(a << 4 | second));
+    rtc_set_cmos(b->rtc, 0x14, (uint8_t)(0x06 | (count ? (count - 1) << 6 | 1 : 0)));
 }
 
 /* Boot devices in the firmware's numbers, the first one in the low nibble of 3Dh. */
@@ -320,6 +337,7 @@ bool board_finish(Board *b, Error *err)
 
     if (!board_kernel(b, err) || !board_fw_cfg(b, err) || !board_user_devices(b, err)) return false;
     board_cmos_memory(b);
+    board_cmos_floppies(b);
     board_cmos_disks(b);
     board_cmos_boot(b, c->boot_once ? c->boot_once : usual);
     return true;

@@ -10,7 +10,7 @@
 
 #include "core/machine.h"
 
-enum { BOARD_DRIVES = 4 };
+enum { BOARD_DRIVES = 4, BOARD_FLOPPIES = 2 };
 
 /* An IDE drive by bus * 2 + unit; backend NULL: none. */
 typedef struct BoardDrive {
@@ -20,7 +20,7 @@ typedef struct BoardDrive {
 
 typedef struct Board {
     Machine *m;
-    Device *fw_cfg, *rtc;
+    Device *fw_cfg, *rtc, *fdc;
     RamBlock *ram, *bios, *rom;
     uint64_t below_4g;
     MemRegion low, high, rom_top, rom_low, option_roms;
@@ -32,6 +32,7 @@ typedef struct Board {
     unsigned nics; /* MAC addresses given out */
     unsigned isa_nics;
     BoardDrive drives[BOARD_DRIVES];
+    const char *floppies[BOARD_FLOPPIES]; /* back ends, or NULL */
     MachineNotifier notifier;
 } Board;
 
@@ -50,14 +51,15 @@ Device *board_reserve(Board *b, const char *cls, const char *id, Error *err);
 bool board_add(Board *b, const char *cls, const char *id, Error *err);
 /* CPU, fw_cfg. */
 bool board_cpu(Board *b, Error *err);
-/* RTC, timer, speaker, then serial and parallel ports, keyboard controller, port 92h and 80h. */
+/* RTC, timer, speaker, then serial and parallel ports, floppy and keyboard controllers, ports 92h
+ * and 80h. */
 bool board_isa_chips(Board *b, Error *err);
 bool board_pics(Board *b, Device *master, Error *err);
 bool board_dma(Board *b, Error *err);
 /* Once all is there: CMOS, fw_cfg items, -kernel. */
 bool board_finish(Board *b, Error *err);
 
-/* Sorts the IDE drives of the command line into b->drives; NULL on a bad one. */
+/* Sorts the IDE and floppy drives of the command line into b->drives and b->floppies. */
 bool board_take_drives(Board *b, Error *err);
 /* Disks of -drive if=virtio, each on a slot of its own. */
 bool board_virtio_drives(Board *b, Error *err);

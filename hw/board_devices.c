@@ -106,7 +106,7 @@ bool board_nics(Board *b, const char *fallback, const char *bus, Error *err)
     return true;
 }
 
-/* -- IDE drives -- */
+/* -- IDE and floppy drives -- */
 
 static bool board_put_drive(Board *b, int index, const BoardDrive *drive, Error *err)
 {
@@ -132,9 +132,8 @@ bool board_take_drives(Board *b, Error *err)
             const DriveConfig *d = c->drives->pdata[i];
             BoardDrive drive = { .backend = d->id, .serial = d->serial, .cdrom = d->cdrom };
 
-            if (d->interface == DRIVE_NONE || d->interface == DRIVE_VIRTIO) continue;
-            if (d->interface != DRIVE_IDE)
-                return error_set(err, "drive '%s': this machine has IDE drives only", d->id);
+            if (d->interface == DRIVE_FLOPPY) b->floppies[d->index] = d->id;
+            if (d->interface != DRIVE_IDE) continue;
             if ((d->index >= 0) == (pass == 0) && !board_put_drive(b, d->index, &drive, err))
                 return false;
         }

@@ -17,6 +17,22 @@ static DriveErrorAction drive_error_policy(const BlockDev *bd, bool write, int r
     return strcmp(policy, "ignore") ? DRIVE_ERROR_REPORT : DRIVE_ERROR_IGNORE;
 }
 
+static bool drive_error_check_one(const BlockDev *bd, const char *key, const char *what, Error *err)
+{
+    static const char *const known[] = { "report", "stop", "ignore", "enospc", "auto" };
+    const char *text = block_dev_option(bd, key);
+
+    for (size_t i = 0; text && i < ARRAY_SIZE(known); i++)
+        if (!strcmp(text, known[i])) return true;
+    return !text || error_set(err, "'%s' invalid %s error action", text, what);
+}
+
+bool drive_error_check(const BlockDev *bd, Error *err)
+{
+    return drive_error_check_one(bd, "werror", "write", err) &&
+           drive_error_check_one(bd, "rerror", "read", err);
+}
+
 DriveErrorAction drive_error_action(Machine *m, const BlockDev *bd, bool write, int ret)
 {
     static const char *const names[] = {

@@ -11,5 +11,7 @@ typedef enum DriveErrorAction {
     DRIVE_ERROR_STOP,   /* the machine stops, and does it over when it goes on */
 } DriveErrorAction;
 
+/* Are the drive's actions known ones?  For a device that takes it. */
+bool drive_error_check(const BlockDev *bd, Error *err);
 /* ret: the negative errno.  write: flushes included.  Tells it as BLOCK_IO_ERROR. */
 DriveErrorAction drive_error_action(Machine *m, const BlockDev *bd, bool write, int ret);

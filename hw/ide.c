@@ -10,6 +10,7 @@
 
 #include "core/machine.h"
 #include "core/qmp.h"
+#include "hw/drive_error.h"
 
 /* Registers of the command block; behind them, the control block's one. */
 enum { REG_DATA, REG_ERROR, REG_COUNT, REG_SECTOR, REG_LCYL, REG_HCYL, REG_DEVICE, REG_STATUS };
@@ -577,23 +578,12 @@ static const BlockMediaOps media_ops = {
     .eject_request = media_eject_request,
 };
 
-static bool ide_check_policy(const BlockDev *bd, const char *key, const char *what, Error *err)
-{
-    static const char *const known[] = { "report", "stop", "ignore", "enospc", "auto" };
-    const char *text = block_dev_option(bd, key);
-
-    for (size_t i = 0; text && i < ARRAY_SIZE(known); i++)
-        if (!strcmp(text, known[i])) return true;
-    return !text || error_set(err, "'%s' invalid %s error action", text, what);
-}
-
 static bool ide_attach_drive(IdeBus *bus, unsigned unit, Error *err)
 {
     BlockDev *bd = bus->blk[unit];
     IdeMedia *media;
 
-    if (!ide_check_policy(bd, "werror", "write", err)) return false;
-    if (!ide_check_policy(bd, "rerror", "read", err)) return false;
+    if (!drive_error_check(bd, err)) return false;
     media = g_new(IdeMedia, 1);
     *media = (IdeMedia){ bus, unit };
     block_dev_set_removable(bd, bus->cdrom[unit]);

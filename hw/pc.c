@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The machine "pc": 440FX and PIIX3, as QEMU's pc-i440fx-7.2 has them, without what is not there
- * yet (ACPI, HPET, USB, I/O APIC, floppy).  Devices are created in the order of the stream's
+ * yet (ACPI, HPET, USB, I/O APIC).  Devices are created in the order of the stream's
  * sections; slots: 00.0 host bridge, 01.0 PIIX3, 01.1 IDE, 01.3 kept for power management, 02.0
  * VGA, 03.0 NICs.
  */

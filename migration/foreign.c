@@ -18,7 +18,6 @@
     static const VmState ident = { .name = (text), .version = (v), .fields = (f) }
 
 BYTES(bytes_1, 1);
-BYTES(bytes_3, 3);
 BYTES(bytes_4, 4);
 BYTES(bytes_8, 8);
 BYTES(bytes_144, 144);
@@ -26,35 +25,6 @@ BYTES(bytes_151, 151);
 BYTES(bytes_181, 181);
 BYTES(bytes_206, 206);
 BYTES(bytes_4105, 4105);
-
-/* The floppy controller: its drives carry subsections of their own. */
-TABLE(fdrive_media_rate, "fdrive/media_rate", 1, bytes_1);
-TABLE(fdrive_media_changed, "fdrive/media_changed", 1, bytes_1);
-TABLE(fdrive_perpendicular, "fdrive/perpendicular", 1, bytes_1);
-static const VmState fdrive = {
-    .name = "fdrive",
-    .version = 1,
-    .fields = bytes_3,
-    .subsections = (const VmState *const[]){ &fdrive_media_rate, &fdrive_media_changed,
-        &fdrive_perpendicular, NULL },
-};
-static const VmField fdc_state_fields[] = {
-    VM_UNUSED(539),
-    FOREIGN_STRUCT("drives", 2, fdrive),
-    VM_END,
-};
-TABLE(fdc_reset_sensei, "fdc/reset_sensei", 1, bytes_4);
-TABLE(fdc_result_timer, "fdc/result_timer", 1, bytes_8);
-TABLE(fdc_phase, "fdc/phase", 1, bytes_1);
-static const VmState fdc_state = {
-    .name = "fdc",
-    .version = 2,
-    .fields = fdc_state_fields,
-    .subsections =
-        (const VmState *const[]){ &fdc_reset_sensei, &fdc_result_timer, &fdc_phase, NULL },
-};
-static const VmField fdc_fields[] = { FOREIGN_STRUCT("state", 1, fdc_state), VM_END };
-TABLE(fdc, "fdc", 2, fdc_fields);
 
 TABLE(ioapic, "ioapic", 3, bytes_206);
 TABLE(hpet_rtc_irq, "hpet/rtc_irq_level", 1, bytes_1);
@@ -80,8 +50,8 @@ static const VmState pm = {
     .subsections = (const VmState *const[]){ &pm_memhp, NULL },
 };
 
-static const VmState *const foreign_tables[] = { &fdc, &ioapic, &hpet, &vmmouse, &i2c_bus,
-    &acpi_build, &tpr_opt, &apic, &pm };
+static const VmState *const foreign_tables[] = { &ioapic, &hpet, &vmmouse, &i2c_bus, &acpi_build,
+    &tpr_opt, &apic, &pm };
 
 bool foreign_section_skip(Stream *st, const char *idstr, uint32_t version)
 {

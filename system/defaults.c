@@ -77,6 +77,26 @@ static void defaults_cdrom(CommandLine *cl)
     g_ptr_array_add(cl->drives, use);
 }
 
+/* An empty floppy drive as unit 0, where nothing else is. */
+static void defaults_floppy(CommandLine *cl)
+{
+    static const char *const floppy[] = { "isa-fdc", "floppy", NULL };
+
+    if (defaults_has_device(cl, floppy)) return;
+    for (unsigned i = 0; i < cl->drives->len; i++) {
+        Options *o = ((OptionUse *)cl->drives->pdata[i])->opts;
+        if (strcmp(options_get_or(o, "if", ""), "floppy")) continue;
+        if (strcmp(options_get_or(o, "index", options_get_or(o, "unit", "0")), "1")) return;
+    }
+    OptionUse *use = g_new0(OptionUse, 1);
+    use->option = "drive";
+    use->text = g_strdup("if=floppy");
+    use->opts = options_new();
+    options_set(use->opts, "if", "floppy");
+    options_set(use->opts, "index", "0");
+    g_ptr_array_add(cl->drives, use);
+}
+
 void command_line_defaults(CommandLine *cl)
 {
     static const char *const vga[] = { "VGA", "isa-vga", NULL };
@@ -89,6 +109,7 @@ void command_line_defaults(CommandLine *cl)
     if (c->no_defaults) return;
     defaults_lines(cl);
     defaults_cdrom(cl);
+    defaults_floppy(cl);
     if (!cl->nics->len && !cl->netdevs->len && !cl->no_nic) {
         OptionUse *use = g_new0(OptionUse, 1);
         use->option = "nic";

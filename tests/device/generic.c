@@ -36,6 +36,14 @@ static bool needs_pci(const DeviceClass *cls)
     return cls->bus && !strcmp(cls->bus, "pci");
 }
 
+/* One that moves its data by ISA DMA needs the controller. */
+static bool needs_dma(const DeviceClass *cls)
+{
+    for (const Prop *p = cls->props; p && p->name; p++)
+        if (!strcmp(p->name, "dma")) return true;
+    return false;
+}
+
 static void free_disk(void *bd) { block_dev_free(bd); }
 
 /* A disk of zeroes in a file that has no name any more. */
@@ -67,12 +75,14 @@ static Machine *machine_with(const DeviceClass *cls)
     if (needs_pci(cls) && !device_create(m, "PCIBUS", "pci.0", &err, NULL)) g_error("%s", err.msg);
     if (cls->bus && !strcmp(cls->bus, "pci") && !device_create(m, "PCIHost", NULL, &err, NULL))
         g_error("%s", err.msg);
+    if (needs_dma(cls) && !device_create(m, "i8257", NULL, &err, NULL)) g_error("%s", err.msg);
     dut = device_new(m, cls->name, "dut", &err);
     for (const Prop *p = cls->props; dut && p && p->name; p++) {
         if (p->type == PROP_CHARDEV) {
             bare_tape(m, "tape");
             device_set(dut, p->name, "tape", &err);
-        } else if (p->type == PROP_BLOCK && !strcmp(p->name, "drive")) {
+        } else if (p->type == PROP_BLOCK &&
+                   (!strcmp(p->name, "drive") || !strcmp(p->name, "driveA"))) {
             add_empty_disk(m);
             device_set(dut, p->name, "disk", &err);
         }

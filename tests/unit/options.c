@@ -229,9 +229,13 @@ static void test_defaults(void)
     g_assert_cmpstr(cl.config.vga, ==, "std");
     command_line_free(&cl);
 
-    cl = defaulted("-hdc x -netdev user,id=a");
-    g_assert_cmpuint(cl.drives->len, ==, 1);
+    cl = defaulted("-hdc x -netdev user,id=a"); /* and an empty floppy drive */
+    g_assert_cmpuint(cl.drives->len, ==, 2);
     g_assert_cmpuint(cl.nics->len, ==, 0);
+    command_line_free(&cl);
+
+    cl = defaulted("-hdc x -fda y");
+    g_assert_cmpuint(cl.drives->len, ==, 2);
     command_line_free(&cl);
 }
 
