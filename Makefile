@@ -116,7 +116,8 @@ run-demo: $(BUILD)/stasis $(DEMO)
 
 # -- tests ----------------------------------------------------------------------------------------
 
-RUN_TESTS = $(SRC)/tests/run --src $(abspath $(SRC)) --build $(abspath $(BUILD))
+RUN_TESTS = $(SRC)/tests/run --src $(abspath $(SRC)) --build $(abspath $(BUILD)) \
+	$(if $(SANITIZE),--times 5)
 .PHONY: check check-long run-tests run-tests-long
 check: deps-check
 	$(AGAIN) all tests

@@ -7,6 +7,7 @@ import tempfile
 import time
 
 PROMPT = "(qemu) "
+TIMES = int(os.environ.get("TEST_TIMES", "1"))  # a build with sanitizers takes longer
 STASIS = os.environ.get("STASIS") or os.path.join(
     os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "build", "stasis")
 STASIS_IMG = os.environ.get("STASIS_IMG") or STASIS + "-img"
@@ -16,7 +17,7 @@ class Monitor:
     """A human monitor on a Unix socket: plain lines, answers up to the prompt."""
 
     def __init__(self, path, timeout=30, process=None):
-        end = time.monotonic() + timeout
+        end = time.monotonic() + timeout * TIMES
         while True:
             self.sock = socket.socket(socket.AF_UNIX)
             try:
@@ -27,7 +28,7 @@ class Monitor:
                 if time.monotonic() > end or (process and process.poll() is not None):
                     raise
                 time.sleep(0.02)
-        self.sock.settimeout(timeout)
+        self.sock.settimeout(timeout * TIMES)
         self.text = ""
         self.banner = self.read()
 
@@ -86,11 +87,11 @@ class Vm:
         return self.log.read().decode(errors="replace")
 
     def wait(self, timeout=30):
-        return self.process.wait(timeout)
+        return self.process.wait(timeout * TIMES)
 
     def wait_status(self, want, timeout=30):
         """Until `info status` shows the state."""
-        end = time.monotonic() + timeout
+        end = time.monotonic() + timeout * TIMES
         while time.monotonic() < end:
             got = self.cmd("info status")
             if want in got:
@@ -116,7 +117,7 @@ class Vm:
 def run(*args, timeout=60, **kw):
     """The program with these arguments: status, standard output, standard error."""
     p = subprocess.run([STASIS, *args], stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                       timeout=timeout, check=False, **kw)
+                       timeout=timeout * TIMES, check=False, **kw)
     return p.returncode, p.stdout, p.stderr
 
 

@@ -11,13 +11,13 @@ import time
 
 sys.path[:0] = [os.environ["SRCDIR"] + "/tests", os.environ["SRCDIR"] + "/tests/lib"]
 import pcap
-from guest_vm import VM
+from guest_vm import TIMES, VM
 from tap import Tap
 
 TAP = Tap()
 TMP, SRC, IMG = os.environ["TMPDIR"], os.environ["SRCDIR"], os.environ["STASIS_IMG"]
 DUE_MS = [0, 50, 200, 450, 800]
-NEAR_MS = 20
+NEAR_MS = 20 * TIMES
 CARDS = {"a": bytes.fromhex("525400123456"), "b": bytes.fromhex("02005e00aa55")}
 
 

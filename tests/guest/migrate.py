@@ -16,12 +16,12 @@ import time
 sys.path[:0] = [os.environ["SRCDIR"] + "/tests", os.environ["SRCDIR"] + "/tests/lib"]
 import guests
 import linux686
-from guest_vm import VM
+from guest_vm import TIMES, VM
 from tap import Tap
 
 TAP = Tap()
 TMP = os.environ["TMPDIR"]
-SILENCE_S = 0.3
+SILENCE_S = 0.3 * TIMES
 
 
 def count(vm):

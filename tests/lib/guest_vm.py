@@ -12,6 +12,7 @@ import tempfile
 import time
 
 STASIS = os.environ.get("STASIS", "build/stasis")
+TIMES = int(os.environ.get("TEST_TIMES", "1"))  # a build with sanitizers takes longer
 PROMPT = re.compile(rb"(^|\n)\(qemu\) $")
 
 
@@ -25,7 +26,7 @@ class Line:
     def __init__(self, path, proc, what):
         self.what, self.proc, self.data, self.mark = what, proc, b"", 0
         self.log = []  # (time, bytes)
-        end = time.monotonic() + 20
+        end = time.monotonic() + 20 * TIMES
         while True:
             s = socket.socket(socket.AF_UNIX)
             try:
@@ -56,7 +57,7 @@ class Line:
         """Waits for a pattern behind the last one found; answers the match."""
         if isinstance(pattern, str):
             pattern = pattern.encode()
-        end = time.monotonic() + timeout
+        end = time.monotonic() + timeout * TIMES
         while True:
             m = re.search(pattern, self.data[self.mark:])
             if m:
@@ -64,7 +65,7 @@ class Line:
                 return m
             left = end - time.monotonic()
             if left <= 0:
-                raise TimeoutError(f"{self.what}: no {pattern!r} in {timeout} s; last: "
+                raise TimeoutError(f"{self.what}: no {pattern!r} in {timeout * TIMES} s; last: "
                                    f"{self.data[self.mark:][-600:]!r}")
             self.pump(min(left, 1))
 
@@ -118,7 +119,7 @@ class VM:
             return f.read().decode(errors="replace")
 
     def _prompt(self, timeout):
-        end = time.monotonic() + timeout
+        end = time.monotonic() + timeout * TIMES
         while not PROMPT.search(self.mon.data[self.mon.mark:]):
             if time.monotonic() > end:
                 raise TimeoutError(f"monitor: no prompt; {self.mon.data[self.mon.mark:][-300:]!r}")
@@ -143,7 +144,7 @@ class VM:
         return self._prompt(20)
 
     def wait_status(self, pattern, timeout=60):
-        end = time.monotonic() + timeout
+        end = time.monotonic() + timeout * TIMES
         while True:
             text = self.hmp("info status")
             if re.search(pattern, text):
@@ -154,7 +155,7 @@ class VM:
 
     def wait_migration(self, timeout=60):
         """The final status of a migration, and `info migrate`."""
-        end = time.monotonic() + timeout
+        end = time.monotonic() + timeout * TIMES
         while True:
             text = self.hmp("info migrate")
             m = re.search(r"Migration status: (\w+)", text)
@@ -183,7 +184,7 @@ class VM:
             self.mon.send("quit\n")
         except OSError:
             pass
-        return self.proc.wait(timeout)
+        return self.proc.wait(timeout * TIMES)
 
     def _end(self):
         """What a failed test left behind."""
