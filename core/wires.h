@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Lines of well-known input wires: the number in "cpu0.N". */
+/* Lines of well-known input wires: the number in "cpu0.N" or "pic.N". */
 #pragma once
 
 /* Into an x86 CPU. */
@@ -10,4 +10,12 @@ enum CpuWire {
     CPU_WIRE_A20,      /* level: address line 20 is let through */
     CPU_WIRE_SMI,      /* edge */
     CPU_WIRE_IGNNE,    /* level: port F0h clears FERR */
+};
+
+/* Into the master of the 8259s ("pic"): lines 0 to 15 as ISA devices drive them; as the chipset
+ * drives them, too, they count from here on.  What the chip sees is the OR of all. */
+enum PicWire {
+    PIC_WIRE_PIRQ = 16, /* a PCI interrupt routed to this line */
+    PIC_WIRE_SCI = 32,  /* power management */
+    PIC_WIRES = 48,
 };

@@ -8,6 +8,7 @@
 #include "hw/fw_cfg.h"
 
 #include "core/machine.h"
+#include "hw/acpi.h"
 
 enum { REG_SELECT, REG_DATA, REG_DMA, FILE_NAME = 56, FILE_SLOTS = 32, DIR_ENTRY = 64 };
 enum { KEY_NONE = 0xffff, KEY_WRITE = 0x4000 };
@@ -18,6 +19,9 @@ enum { DMA_DESCRIPTOR = 16, DMA_CHUNK = 4096 };
 typedef struct FwCfgItem {
     uint8_t *data;
     size_t len;
+    RamBlock *block; /* whose content data is, or NULL */
+    void (*select)(Device *owner);
+    Device *owner;
 } FwCfgItem;
 
 typedef struct FwCfgFile {
@@ -34,9 +38,8 @@ typedef struct FwCfg {
         uint16_t cur_entry;
         uint32_t cur_offset;
         uint64_t dma_addr;
-        uint64_t table_mr_size, linker_mr_size,
-            rsdp_mr_size;  /* of ACPI tables, which no board has */
-        uint8_t dma_waits; /* for pages that have not arrived */
+        uint64_t table_mr_size, linker_mr_size, rsdp_mr_size; /* wire only: of ACPI's files, or 0 */
+        uint8_t dma_waits;                                    /* for pages that have not arrived */
     } s;
 } FwCfg;
 #define FW_CFG(d) ((FwCfg *)(d))
@@ -88,7 +91,7 @@ static const VmField fw_cfg_exact[] = { VM_INT(struct FwCfgState, dma_waits), VM
 
 static void fw_cfg_set_item(FwCfgItem *item, const void *data, size_t len)
 {
-    g_free(item->data);
+    if (!item->block) g_free(item->data);
     *item = (FwCfgItem){ .data = g_memdup2(data, len), .len = len };
 }
 
@@ -158,22 +161,48 @@ static void fw_cfg_write_directory(FwCfg *f)
     fw_cfg_add(&f->dev, FW_CFG_FILE_DIR, dir, 4 + f->nfiles * DIR_ENTRY);
 }
 
-bool fw_cfg_add_file(Device *dev, const char *name, const void *data, size_t len, Error *err)
+/* The file of this name, made where there is none. */
+static FwCfgItem *fw_cfg_file(FwCfg *f, const char *name, Error *err)
 {
-    FwCfg *f = FW_CFG(dev);
     unsigned at = 0;
 
-    if (strlen(name) >= FILE_NAME) return error_set(err, "fw_cfg: name '%s' is too long", name);
-    while (at < f->nfiles && strcmp(f->files[at].name, name) < 0) at++;
-    if (at == f->nfiles || strcmp(f->files[at].name, name)) {
-        if (f->nfiles == FILE_SLOTS) return error_set(err, "fw_cfg: no slot left for '%s'", name);
-        memmove(&f->files[at + 1], &f->files[at], (f->nfiles - at) * sizeof(FwCfgFile));
-        f->files[at] = (FwCfgFile){ .item = { NULL, 0 } };
-        g_strlcpy(f->files[at].name, name, FILE_NAME);
-        f->nfiles++;
+    if (strlen(name) >= FILE_NAME) {
+        error_set(err, "fw_cfg: name '%s' is too long", name);
+        return NULL;
     }
-    fw_cfg_set_item(&f->files[at].item, data, len);
-    fw_cfg_write_directory(f);
+    while (at < f->nfiles && strcmp(f->files[at].name, name) < 0) at++;
+    if (at < f->nfiles && !strcmp(f->files[at].name, name)) return &f->files[at].item;
+    if (f->nfiles == FILE_SLOTS) {
+        error_set(err, "fw_cfg: no slot left for '%s'", name);
+        return NULL;
+    }
+    memmove(&f->files[at + 1], &f->files[at], (f->nfiles - at) * sizeof(FwCfgFile));
+    f->files[at] = (FwCfgFile){ .item = { NULL } };
+    g_strlcpy(f->files[at].name, name, FILE_NAME);
+    f->nfiles++;
+    return &f->files[at].item;
+}
+
+bool fw_cfg_add_file(Device *dev, const char *name, const void *data, size_t len, Error *err)
+{
+    FwCfgItem *item = fw_cfg_file(FW_CFG(dev), name, err);
+
+    if (!item) return false;
+    fw_cfg_set_item(item, data, len);
+    fw_cfg_write_directory(FW_CFG(dev));
+    return true;
+}
+
+bool fw_cfg_add_block(Device *dev, const char *name, RamBlock *block, size_t len,
+    void (*select)(Device *owner), Device *owner, Error *err)
+{
+    FwCfgItem *item = fw_cfg_file(FW_CFG(dev), name, err);
+
+    if (!item) return false;
+    *item = (FwCfgItem){
+        .data = block->host, .len = len, .block = block, .select = select, .owner = owner
+    };
+    fw_cfg_write_directory(FW_CFG(dev));
     return true;
 }
 
@@ -181,9 +210,11 @@ bool fw_cfg_add_file(Device *dev, const char *name, const void *data, size_t len
 
 static void fw_cfg_select(FwCfg *f, uint16_t key)
 {
+    const FwCfgItem *item = fw_cfg_item(f, key & (uint16_t)~KEY_WRITE);
+
     f->s.cur_offset = 0;
-    f->s.cur_entry = key & (uint16_t)~KEY_WRITE;
-    if (!fw_cfg_item(f, f->s.cur_entry)) f->s.cur_entry = KEY_NONE;
+    f->s.cur_entry = item ? key & (uint16_t)~KEY_WRITE : KEY_NONE;
+    if (item && item->select) item->select(item->owner);
 }
 
 /* What is left of the selected item. */
@@ -235,7 +266,14 @@ static uint32_t fw_cfg_dma_piece(FwCfg *f, uint32_t control, uint64_t gpa, uint3
 
 static bool fw_cfg_dma_present(FwCfg *f, uint32_t control, uint64_t gpa, uint32_t len)
 {
-    return !(control & DMA_READ) || !len || dma_probe(&f->dev, gpa, len, fw_cfg_run_dma);
+    uint16_t key = control & DMA_SELECT ? (uint16_t)(control >> 16) : f->s.cur_entry;
+    const FwCfgItem *item = fw_cfg_item(f, key & (uint16_t)~KEY_WRITE);
+
+    if (!(control & DMA_READ) || !len) return true;
+    if (item && item->block &&
+        !ram_probe(&f->dev, item->block, 0, item->block->size >> PAGE_BITS, fw_cfg_run_dma))
+        return false;
+    return dma_probe(&f->dev, gpa, len, fw_cfg_run_dma);
 }
 
 /* Does what the descriptor at dma_addr says, as soon as all the memory is there. */
@@ -319,7 +357,8 @@ static void fw_cfg_unrealize(Device *dev)
 {
     FwCfg *f = FW_CFG(dev);
 
-    for (unsigned i = 0; i < f->nfiles; i++) g_free(f->files[i].item.data);
+    for (unsigned i = 0; i < f->nfiles; i++)
+        if (!f->files[i].item.block) g_free(f->files[i].item.data);
     g_hash_table_destroy(f->items);
 }
 
@@ -329,6 +368,38 @@ static void fw_cfg_reset(Device *dev)
     fw_cfg_select(FW_CFG(dev), FW_CFG_SIGNATURE);
 }
 
+static uint64_t fw_cfg_block_len(FwCfg *f, const char *name)
+{
+    for (unsigned i = 0; i < f->nfiles; i++)
+        if (f->files[i].item.block && !strcmp(f->files[i].name, name)) return f->files[i].item.len;
+    return 0;
+}
+
+static void fw_cfg_settle(Device *dev)
+{
+    FwCfg *f = FW_CFG(dev);
+
+    f->s.table_mr_size = fw_cfg_block_len(f, ACPI_FILE_TABLES);
+    f->s.linker_mr_size = fw_cfg_block_len(f, ACPI_FILE_LOADER);
+    f->s.rsdp_mr_size = fw_cfg_block_len(f, ACPI_FILE_RSDP);
+}
+
 DEVICE(fw_cfg, "firmware configuration", FwCfg, .vmstates = VMSTATES(&fw_cfg_vmstate),
     .exact = fw_cfg_exact, .realize = fw_cfg_realize, .unrealize = fw_cfg_unrealize,
-    .power_on = fw_cfg_reset, .reset = fw_cfg_reset, .sync = fw_cfg_run_dma);
+    .power_on = fw_cfg_reset, .reset = fw_cfg_reset, .settle = fw_cfg_settle,
+    .sync = fw_cfg_run_dma);
+
+static void fw_cfg_declare(Device *dev, Aml *a)
+{
+    size_t mark = aml_device(a, "FWCF");
+    Aml *res = aml_new();
+
+    (void)dev;
+    aml_res_io(res, 0x510, 12);
+    aml_name_text(a, "_HID", "QEMU0002");
+    aml_name_int(a, "_STA", 0x0b); /* there, and nothing to show to a user */
+    aml_name_resources(a, "_CRS", res);
+    aml_close(a, mark);
+    aml_free(res);
+}
+ACPI_PART(fw_cfg, ACPI_ON_PCI, fw_cfg_declare);

@@ -45,3 +45,8 @@ void fw_cfg_add_u64(Device *dev, uint16_t key, uint64_t v);
 /* Adds a file, or replaces it; fails on a name of more than 55 bytes and when all slots are taken.
  * Files get their keys in the order of their names. */
 bool fw_cfg_add_file(Device *dev, const char *name, const void *data, size_t len, Error *err);
+
+/* A file that is the start of a RAM block, which travels by itself.  select, if not NULL, is called
+ * when the guest selects the file, and may write the block. */
+bool fw_cfg_add_block(Device *dev, const char *name, RamBlock *block, size_t len,
+    void (*select)(Device *owner), Device *owner, Error *err);

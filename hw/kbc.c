@@ -11,6 +11,7 @@
  * does not drive it.  A reset request resets the machine, not only the CPU.
  */
 #include "core/machine.h"
+#include "hw/acpi.h"
 #include "hw/ps2.h"
 
 enum { REG_DATA, REG_COMMAND };
@@ -391,3 +392,19 @@ static void kbc_sync(Device *dev) { kbc_drive(KBC(dev)); }
 DEVICE(kbc, "8042 keyboard controller", Kbc, .name = "i8042", .bus = "isa", .props = kbc_props,
     .vmstates = VMSTATES(&kbc_vmstate), .realize = kbc_realize, .power_on = kbc_reset,
     .reset = kbc_reset, .sync = kbc_sync, .irq_in = kbc_irq_in);
+
+static void kbc_declare(Device *dev, Aml *a)
+{
+    Kbc *k = KBC(dev);
+    Aml *keyboard = aml_new(), *mouse = aml_new();
+
+    aml_res_io(keyboard, 0x60, 1);
+    aml_res_io(keyboard, 0x64, 1);
+    aml_res_irq(keyboard, (unsigned)k->kbd_irq.line);
+    aml_res_irq(mouse, (unsigned)k->mouse_irq.line);
+    acpi_isa_device(a, "KBD", "PNP0303", -1, keyboard);
+    acpi_isa_device(a, "MOU", "PNP0F13", -1, mouse);
+    aml_free(keyboard);
+    aml_free(mouse);
+}
+ACPI_PART(kbc, ACPI_ON_ISA, kbc_declare);

@@ -6,6 +6,7 @@
  * Not modelled: EPP and ECP cycles (those registers read ones), input through the data lines.
  */
 #include "core/machine.h"
+#include "hw/acpi.h"
 #include "util/chardev.h"
 
 enum { REG_DATA, REG_STATUS, REG_CONTROL, REGS = 8 };
@@ -119,6 +120,19 @@ DEVICE(parallel, "parallel port", Parallel, .name = "isa-parallel", .bus = "isa"
     .user_creatable = true, .props = parallel_props, .vmstates = VMSTATES(&parallel_vmstate),
     .realize = parallel_realize, .unrealize = parallel_unrealize, .power_on = parallel_reset,
     .reset = parallel_reset, .sync = parallel_sync);
+
+static void parallel_declare(Device *dev, Aml *a)
+{
+    Parallel *p = PARALLEL(dev);
+    char name[] = { 'L', 'P', 'T', (char)('1' + p->index), 0 };
+    Aml *res = aml_new();
+
+    aml_res_io(res, p->iobase, p->iobase & 7 ? 3 : REGS);
+    if (p->irq.dev) aml_res_irq(res, (unsigned)p->irq.line);
+    acpi_isa_device(a, name, "PNP0400", p->index + 1, res);
+    aml_free(res);
+}
+ACPI_PART(parallel, ACPI_ON_ISA, parallel_declare);
 
 static bool parallel_realize(Device *dev, Error *err)
 {

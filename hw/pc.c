@@ -66,15 +66,28 @@ static bool pc_ide(Board *b, Error *err)
     return device_realize(ide, err);
 }
 
+static bool pc_power(Board *b, Error *err)
+{
+    return !b->m->config.acpi ||
+           (board_add(b, "i2c-bus", "smbus", err) &&
+               device_create(b->m, "PIIX4_PM", "pm", err, "addr", "01.3", NULL));
+}
+
+static bool pc_acpi_tables(Board *b, Error *err)
+{
+    return !b->m->config.acpi ||
+           device_create(b->m, "acpi-build", "acpi", err, "fw_cfg", "fw_cfg", NULL);
+}
+
 static bool pc_init(Machine *m, Error *err)
 {
     Board *b = board_get(m);
 
     return board_take_drives(b, err) && pc_ram(b, err) && board_firmware(b, "bios-256k.bin", err) &&
            pc_north(b, err) && pc_vga(b, err) && board_isa_chips(b, err) &&
-           board_nics(b, "e1000", "pci", err) && pc_ide(b, err) &&
+           board_nics(b, "e1000", "pci", err) && pc_ide(b, err) && pc_power(b, err) &&
            board_nics(b, "e1000", "isa", err) && board_virtio_drives(b, err) &&
-           board_finish(b, err);
+           board_finish(b, err) && pc_acpi_tables(b, err);
 }
 
 MACHINE(pc, .name = "pc-i440fx-7.2", .alias = "pc", .desc = "Standard PC (i440FX + PIIX, 1996)",

@@ -22,7 +22,8 @@ struct Pic {
     Irq irq;           /* INT */
     Device *master;    /* the chip that this one is cascaded to, or NULL */
     Pic *slave;
-    uint64_t raised[PIC_LINES]; /* for `info irq`: statistics, no guest state */
+    uint16_t inputs[PIC_WIRES / 16]; /* master: levels by who drives them; told anew by each sync */
+    uint64_t raised[PIC_LINES];      /* for `info irq`: statistics, no guest state */
     struct PicState {
         uint8_t last_irr;         /* levels of the input lines (exact) */
         uint8_t last_irr_vmstate; /* the same as the wire has them: pic_settle */
@@ -117,24 +118,33 @@ static void pic_update(Pic *p) { irq_set(&p->irq, pic_pending(p) >= 0); }
 
 static void pic_sync(Device *dev) { pic_update(PIC(dev)); }
 
-static void pic_irq_in(Device *dev, int line, bool level)
+/* The level of one of the chip's own lines. */
+static void pic_input(Pic *p, int line, bool level)
 {
-    Pic *p = PIC(dev);
-    uint8_t bit;
+    uint8_t bit = (uint8_t)(1 << line);
 
-    if (line >= PIC_LINES) {
-        if (p->slave) pic_irq_in(&p->slave->dev, line - PIC_LINES, level);
-        return;
-    }
-    bit = (uint8_t)(1 << line);
     if (level == !!(p->s.last_irr & bit)) return;
     p->s.last_irr ^= bit;
     /* While outputs are being recomputed after a load, irr already says what was latched. */
-    if (dev->m->syncing && !(p->s.elcr & bit)) return;
+    if (p->dev.m->syncing && !(p->s.elcr & bit)) return;
     /* Both modes drop a request whose line falls before it is acknowledged. */
     p->s.irr = level ? p->s.irr | bit : p->s.irr & ~bit;
     p->raised[line] += level;
     pic_update(p);
+}
+
+static void pic_irq_in(Device *dev, int wire, bool level)
+{
+    Pic *p = PIC(dev);
+    uint16_t *driver = &p->inputs[wire / 16];
+    int line = wire % 16;
+
+    *driver = (uint16_t)((*driver & ~(1 << line)) | level << line);
+    level = (p->inputs[0] | p->inputs[1] | p->inputs[2]) >> line & 1;
+    if (line < PIC_LINES)
+        pic_input(p, line, level);
+    else if (p->slave)
+        pic_input(p->slave, line - PIC_LINES, level);
 }
 
 static void pic_acknowledge(Pic *p, int line)

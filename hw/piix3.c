@@ -9,6 +9,7 @@
  * Its interrupt inputs 0 to 3 are PIRQA..PIRQD.
  */
 #include "core/machine.h"
+#include "core/wires.h"
 #include "hw/pci.h"
 
 enum { PIRQS = 4, PIC_LINES = 16, REG_PIRQ = 0x60, PIRQ_OFF = 0x80, PIRQ_LINE = 0x0f };
@@ -89,7 +90,8 @@ static void piix3_drive(Piix3 *p, bool all)
         uint16_t bit = (uint16_t)(1 << line);
         bool change = (high ^ p->driven) & bit;
 
-        if (change || (all && routed & bit)) p->pic->cls->irq_in(p->pic, line, (high & bit) != 0);
+        if (change || (all && routed & bit))
+            irq_set(&(Irq){ p->pic, PIC_WIRE_PIRQ + line }, (high & bit) != 0);
     }
     p->driven = high;
 }

@@ -12,16 +12,19 @@
  */
 #include "core/command.h"
 #include "core/machine.h"
+#include "core/qmp.h"
+#include "core/wires.h"
+#include "hw/acpi.h"
 #include "hw/pci.h"
+#include "hw/piix4_pm.h"
 
 enum { REG_PM_BASE = 0x40, REG_APMC = 0x5b, REG_PM_ENABLE = 0x80, REG_SMB_BASE = 0x90 };
 enum { REG_SMB_CONFIG = 0xd2 };
-enum { PM_PORTS = 64, SMB_PORTS = 16, GPE_PORTS = 4, APM_PORTS = 2 };
+enum { PM_PORTS = 64, SMB_PORTS = 16, APM_PORTS = 2 };
 enum { AT_PM = 0x000, AT_SMB = 0x100, AT_GPE = 0x200, AT_APM = 0x300 }; /* blocks of registers */
 enum { PM_STS = 0, PM_EN = 2, PM_CNT = 4, PM_TMR = 8 };
 enum { STS_TIMER = 0x0001, STS_BUTTON = 0x0100, STS_MASK = 0x8521, EN_MASK = 0x0521 };
 enum { CNT_SCI = 0x0001, CNT_TYPE = 0x1c00, CNT_SLEEP = 0x2000, CNT_MASK = 0x1c03 };
-enum { APM_ACPI_ON = 0xf1, APM_ACPI_OFF = 0xf0 };
 enum { SMB_STAT, SMB_CTL = 2, SMB_CMD, SMB_ADDR, SMB_DATA0, SMB_DATA1, SMB_BLOCK };
 enum { SMB_ERROR = 0x04, SMB_STAT_MASK = 0x1e, SMB_KILL = 0x02, SMB_FAILED = 0x10 };
 enum { SMB_START = 0x40, SMB_BLOCK_SIZE = 32 };
@@ -175,7 +178,7 @@ static const VmState piix4_pm_vmstate = {
     .post_load = piix4_pm_post_load,
 };
 
-static const Prop piix4_pm_props[] = { PCI_PROPS(Piix4Pm), PROP(Piix4Pm, irq, "pic.9"), PROP_END };
+static const Prop piix4_pm_props[] = { PCI_PROPS(Piix4Pm), PROP(Piix4Pm, irq, "pic.41"), PROP_END };
 
 /* -- events -- */
 
@@ -317,8 +320,8 @@ static void apm_write(State *s, uint32_t reg, uint8_t val)
         return;
     }
     s->apmc = val;
-    if (val == APM_ACPI_ON) s->cnt |= CNT_SCI;
-    if (val == APM_ACPI_OFF) s->cnt &= (uint16_t)~CNT_SCI;
+    if (val == PIIX4_PM_ACPI_ON) s->cnt |= CNT_SCI;
+    if (val == PIIX4_PM_ACPI_OFF) s->cnt &= (uint16_t)~CNT_SCI;
 }
 
 static void piix4_pm_write(Device *dev, uint32_t reg, uint32_t val, unsigned size)
@@ -406,8 +409,8 @@ static bool piix4_pm_realize(Device *dev, Error *err)
     pd->wmask[REG_PM_ENABLE] = 0x01;
     pd->wmask[REG_SMB_CONFIG] = 0x0f;
     timer_init(&PIIX4_PM(dev)->overflow, &dev->m->clock, piix4_pm_fire, dev);
-    return pio_map(dev, 0xafe0, GPE_PORTS, &piix4_pm_io, AT_GPE, "acpi-gpe0", err) &&
-           pio_map(dev, 0xb2, APM_PORTS, &piix4_pm_io, AT_APM, "apm", err);
+    return pio_map(dev, PIIX4_PM_GPE, PIIX4_PM_GPE_PORTS, &piix4_pm_io, AT_GPE, "acpi-gpe0", err) &&
+           pio_map(dev, PIIX4_PM_APMC, APM_PORTS, &piix4_pm_io, AT_APM, "apm", err);
 }
 
 static void piix4_pm_unrealize(Device *dev) { timer_cancel(&PIIX4_PM(dev)->overflow); }
@@ -451,12 +454,45 @@ DEVICE(piix4_pm, "PIIX4 power management", Piix4Pm, .name = "PIIX4_PM", .bus = "
     .realize = piix4_pm_realize, .unrealize = piix4_pm_unrealize, .power_on = piix4_pm_power_on,
     .reset = piix4_pm_reset, .sync = piix4_pm_sync, .irq_in = piix4_pm_irq_in);
 
+uint16_t piix4_pm_base(Machine *m)
+{
+    EACH_DEVICE (dev, m)
+        if (dev->cls == &piix4_pm_class) {
+            return load_le16(pci_config(&PIIX4_PM(dev)->pci) + REG_PM_BASE) & 0xffc0u;
+        }
+    return 0;
+}
+
+/* Tells Windows that the PM timer reads right the first time. */
+static void piix4_pm_append_waet(Device *dev, GByteArray *to)
+{
+    enum { TIMER_READS_RIGHT = 2 };
+
+    (void)dev;
+    acpi_put(to, TIMER_READS_RIGHT, 4);
+}
+ACPI_TABLE(piix4_pm, .signature = "WAET", .revision = 1, .append = piix4_pm_append_waet);
+
 /* Without the chip the button leads nowhere. */
+static void piix4_pm_press(Machine *m)
+{
+    qmp_event(m, "POWERDOWN", NULL);
+    EACH_DEVICE (dev, m)
+        if (dev->cls == &piix4_pm_class) piix4_pm_irq_in(dev, 0, true);
+}
+
 static void cmd_system_powerdown(CommandCall *call, Error *err)
 {
     (void)err;
-    EACH_DEVICE (dev, call->m)
-        if (dev->cls == &piix4_pm_class) piix4_pm_irq_in(dev, 0, true);
+    piix4_pm_press(call->m);
 }
 COMMAND(system_powerdown, .name = "system_powerdown", .args = "", .usage = "",
     .help = "send system power down event", .run = cmd_system_powerdown);
+
+static json_t *system_powerdown_qmp_run(QmpCall *call, Error *err)
+{
+    (void)err;
+    piix4_pm_press(call->m);
+    return NULL;
+}
+QMP_COMMAND(system_powerdown, .name = "system_powerdown", .run = system_powerdown_qmp_run);

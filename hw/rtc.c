@@ -13,6 +13,7 @@
 
 #include "core/machine.h"
 #include "core/qmp.h"
+#include "hw/acpi.h"
 #include "hw/rtc.h"
 
 enum {
@@ -564,3 +565,15 @@ DEVICE(rtc, "MC146818 real-time clock", Rtc, .name = "mc146818rtc", .bus = "isa"
     .props = rtc_props, .vmstates = VMSTATES(&rtc_vmstate), .realize = rtc_realize,
     .unrealize = rtc_unrealize, .power_on = rtc_power_on, .reset = rtc_reset, .settle = rtc_settle,
     .sync = rtc_sync);
+
+static void rtc_declare(Device *dev, Aml *a)
+{
+    Rtc *r = RTC(dev);
+    Aml *res = aml_new();
+
+    aml_res_io(res, r->iobase, 2);
+    if (r->irq.dev) aml_res_irq(res, (unsigned)r->irq.line);
+    acpi_isa_device(a, "RTC", "PNP0B00", -1, res);
+    aml_free(res);
+}
+ACPI_PART(rtc, ACPI_ON_ISA, rtc_declare);

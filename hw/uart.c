@@ -6,6 +6,7 @@
  * framing errors, modem lines of a real port behind the back end.
  */
 #include "core/machine.h"
+#include "hw/acpi.h"
 #include "util/chardev.h"
 
 enum { REG_DATA, REG_IER, REG_IIR_FCR, REG_LCR, REG_MCR, REG_LSR, REG_MSR, REG_SCR, REGS };
@@ -642,6 +643,19 @@ static void uart_unrealize(Device *dev)
 DEVICE(uart, "16550A serial port", Uart, .name = "isa-serial", .bus = "isa", .user_creatable = true,
     .props = uart_props, .vmstates = VMSTATES(&uart_vmstate), .realize = uart_realize,
     .unrealize = uart_unrealize, .power_on = uart_reset, .reset = uart_reset, .sync = uart_sync);
+
+static void uart_declare(Device *dev, Aml *a)
+{
+    Uart *u = UART(dev);
+    char name[] = { 'C', 'O', 'M', (char)('1' + u->index), 0 };
+    Aml *res = aml_new();
+
+    aml_res_io(res, u->iobase, REGS);
+    if (u->irq.dev) aml_res_irq(res, (unsigned)u->irq.line);
+    acpi_isa_device(a, name, "PNP0501", u->index + 1, res);
+    aml_free(res);
+}
+ACPI_PART(uart, ACPI_ON_ISA, uart_declare);
 
 static void uart_notify(void *opaque, MachineEvent event)
 {

@@ -46,11 +46,20 @@ static bool opt_absent(Options *o, const char *key, const char *what, Error *err
     return !on || error_set(err, "%s=on: %s not modelled; use %s=off", key, what, key);
 }
 
+/* "auto" leaves the choice to us. */
+static bool opt_switch(Options *o, const char *key, bool *to, Error *err)
+{
+    const char *v = options_get(o, key);
+
+    if (!v || !strcmp(v, "auto")) return true;
+    return parse_bool(v, to, err) || error_prefix(err, "%s: ", key);
+}
+
 bool opt_machine(CommandLine *cl, const char *option, const char *arg, Error *err)
 {
     static const struct {
         const char *key, *what;
-    } absent[] = { { "acpi", "ACPI is" }, { "hpet", "the HPET is" }, { "usb", "USB is" },
+    } absent[] = { { "hpet", "the HPET is" }, { "usb", "USB is" },
         { "vmport", "the VMware port is" }, { "smm", "system management mode is" } };
 
     (void)option;
@@ -69,6 +78,7 @@ bool opt_machine(CommandLine *cl, const char *option, const char *arg, Error *er
     for (unsigned i = 0; ok && i < ARRAY_SIZE(absent); i++) {
         ok = opt_absent(o, absent[i].key, absent[i].what, err);
     }
+    ok = ok && opt_switch(o, "acpi", &cl->config.acpi, err);
     if (ok && !cl->answered) ok = options_check_used(o, "machine", err);
     if (ok && type) opt_replace(&cl->config.type, type);
     for (unsigned i = 0; ok && i < o->entries->len; i++) {
@@ -405,6 +415,6 @@ bool opt_vga(CommandLine *cl, const char *option, const char *arg, Error *err)
 bool opt_no_acpi(CommandLine *cl, const char *option, const char *arg, Error *err)
 {
     (void)option, (void)arg, (void)err;
-    cl->config.acpi = false; /* it never is, as yet */
+    cl->config.acpi = false;
     return true;
 }

@@ -224,6 +224,7 @@ static void options_init(CommandLine *cl)
     c->boot_menu_timeout_ms = -1;
     c->rtc_base = INT64_MIN;
     c->type_opts = options_new();
+    c->acpi = true;
     c->drives = g_ptr_array_new();
     c->nics = g_ptr_array_new();
     c->serials = g_ptr_array_new();

@@ -14,7 +14,7 @@
 #include "util/bits.h"
 #include "util/chardev.h"
 
-enum { PROBE_LINES = 32, BARE_RAM = 1 * MiB };
+enum { PROBE_LINES = PIC_WIRES, BARE_RAM = 1 * MiB };
 
 typedef struct Probe {
     Device dev;
@@ -151,10 +151,18 @@ static inline void bare_run(Machine *m, int64_t ns)
 }
 
 static inline Probe *bare_probe(Machine *m, const char *id) { return (Probe *)device_find(m, id); }
-static inline bool bare_irq(Machine *m, int line) { return bare_probe(m, "pic")->level[line]; }
+/* A line of the interrupt controller, whoever drives it. */
+static inline bool bare_irq(Machine *m, int line)
+{
+    const bool *level = bare_probe(m, "pic")->level;
+
+    return level[line] || level[PIC_WIRE_PIRQ + line] || level[PIC_WIRE_SCI + line];
+}
 static inline unsigned bare_rises(Machine *m, int line)
 {
-    return bare_probe(m, "pic")->rises[line];
+    const unsigned *rises = bare_probe(m, "pic")->rises;
+
+    return rises[line] + rises[PIC_WIRE_PIRQ + line] + rises[PIC_WIRE_SCI + line];
 }
 
 static inline uint8_t in8(Machine *m, uint32_t port) { return (uint8_t)pio_read(m, port, 1); }

@@ -15,15 +15,15 @@ IMAGE = os.environ["TMPDIR"] + "/power.img"
 CODE = bytes.fromhex(
     "31c08ed8be247c"      # xor ax,ax; mov ds,ax; mov si,7c24h
     "ac84c07406b40ecd10ebf5"  # 1: lodsb; test al,al; jz 2f; mov ah,0eh; int 10h; jmp 1b
-    "ba00b0edf6c40174fa"  # 2: mov dx,b000h; 3: in ax,dx; test ah,1; jz 3b
-    "ba04b0b80020ef"      # mov dx,b004h; mov ax,2000h (soft off, SLP_EN); out dx,ax
+    "ba0006edf6c40174fa"  # 2: mov dx,600h; 3: in ax,dx; test ah,1; jz 3b
+    "ba0406b80020ef"      # mov dx,604h; mov ax,2000h (soft off, SLP_EN); out dx,ax
     "ebfe")               # jmp $
 SECTOR = (CODE.ljust(0x24, b"\0") + b"ready for the button\0").ljust(510, b"\0") + b"\x55\xaa"
 
 with open(IMAGE, "wb") as image:
     image.write(SECTOR.ljust(1 << 20, b"\0"))
 with VM("-M", "pc", "-m", "16", "-nodefaults", "-vga", "std", "-drive", f"file={IMAGE},format=raw",
-        "-device", "PIIX4_PM,addr=01.3", "-no-shutdown") as vm:
+        "-no-shutdown") as vm:
     TAP.check(screen.wait(vm, "ready for the button"), "the guest runs with power management")
     TAP.check("running" in vm.hmp("info status"), "and waits")
     vm.hmp("system_powerdown")

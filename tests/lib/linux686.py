@@ -65,7 +65,7 @@ def closure(modules_dir, names):
     return order
 
 
-def files(tmp, modules=("ne2k-pci", "ata_piix", "sd_mod"), setup=SETUP):
+def files(tmp, modules=("ne2k-pci", "ata_piix", "sd_mod", "button", "evdev"), setup=SETUP):
     """(kernel, initrd) in tmp."""
     kernel, mods = guests.kernel_686()
     initrd = tmp + "/initrd.gz"

@@ -74,7 +74,7 @@ static void test_machine(void)
     g_assert_cmpstr(cl.config.name, ==, "plain");
     command_line_free(&cl);
 
-    refused("-M pc,acpi=on", "-M pc,acpi=on: acpi=on: ACPI is not modelled; use acpi=off");
+    refused("-M pc,hpet=on", "-M pc,hpet=on: hpet=on: the HPET is not modelled; use hpet=off");
 }
 
 static void test_boot(void)
