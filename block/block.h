@@ -196,6 +196,9 @@ BlockImage *block_dev_image(BlockDev *bd);
 
 /* Queues a request; req lives until done has run.  Requests of one drive run in order. */
 void block_submit(BlockDev *bd, BlockReq *req);
+/* Sets a byte of dirty for each chunk that a request writes to, when it is submitted; NULL ends it.
+ * Meanwhile the medium stays. */
+void block_dev_track(BlockDev *bd, uint8_t *dirty, size_t chunk);
 /* Waits until req is complete and runs its done() here and now. */
 void block_wait(BlockReq *req);
 /* Waits for everything that is queued and runs their done(). */

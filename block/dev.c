@@ -32,6 +32,8 @@ struct BlockDev {
     bool removable, writable, no_lock, snapshot;
     uint64_t size; /* set by the worker after each call, read atomically */
     BlockStats stats;
+    uint8_t *dirty; /* block_dev_track */
+    size_t chunk;
     const BlockMediaOps *media;
     void *media_opaque;
 
@@ -181,8 +183,25 @@ static gboolean dev_dispatch(GSource *source, GSourceFunc fn, gpointer opaque)
     return G_SOURCE_CONTINUE;
 }
 
+void block_dev_track(BlockDev *bd, uint8_t *dirty, size_t chunk)
+{
+    bd->dirty = dirty;
+    bd->chunk = chunk;
+}
+
+static void dev_mark_dirty(BlockDev *bd, const BlockReq *req)
+{
+    uint64_t size = block_dev_size(bd);
+
+    if (req->op != BLOCK_WRITE && req->op != BLOCK_ZERO) return;
+    if (!req->len || req->off > size || req->len > size - req->off) return;
+    for (uint64_t c = req->off / bd->chunk; c <= (req->off + req->len - 1) / bd->chunk; c++)
+        bd->dirty[c] = 1;
+}
+
 void block_submit(BlockDev *bd, BlockReq *req)
 {
+    if (bd->dirty) dev_mark_dirty(bd, req);
     req->dev = bd;
     req->completed = false;
     req->ret = 0;
@@ -366,6 +385,7 @@ bool block_dev_change(
     BlockDev *bd, const char *file, const char *format, bool read_only, Error *err)
 {
     if (!bd->removable) return error_set(err, "Device '%s' is not removable", bd->id);
+    if (bd->dirty) return error_set(err, "Device '%s' is being migrated", bd->id);
     block_drain(bd);
     if (file) {
         bd->next = dev_open(bd, file, format, read_only, bd->snapshot && !read_only, err);

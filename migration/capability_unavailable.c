@@ -6,10 +6,8 @@
     CAPABILITY(ident, .name = wire_name, .rank = place, .unavailable = why)
 
 UNAVAILABLE(rdma_pin_all, "rdma-pin-all", 1, "there is no RDMA channel");
-UNAVAILABLE(zero_blocks, "zero-blocks", 3, "disks are not sent");
 UNAVAILABLE(x_colo, "x-colo", 7, "two copies do not run in step");
 UNAVAILABLE(release_ram, "release-ram", 8, "pages are kept until the guest has left");
-UNAVAILABLE(block, "block", 9, "disks are not sent");
 UNAVAILABLE(multifd, "multifd", 12, "one channel carries everything");
 UNAVAILABLE(dirty_bitmaps, "dirty-bitmaps", 13, "images keep no dirty bitmaps");
 UNAVAILABLE(postcopy_blocktime, "postcopy-blocktime", 14, "blocked time is not measured");

@@ -7,6 +7,7 @@
 #include "migration/globalstate.h"
 #include "migration/disks.h"
 #include "migration/incoming.h"
+#include "migration/block_migration.h"
 #include "migration/load.h"
 #include "migration/migration.h"
 #include "migration/qmp_migrate.h"
@@ -17,7 +18,8 @@
 bool migration_init(Machine *m, Error *err)
 {
     migration_events_start(m);
-    return timer_register(m, err) && ram_register(m, err) && globalstate_register(m, err);
+    return timer_register(m, err) && block_register(m, err) && ram_register(m, err) &&
+           globalstate_register(m, err);
 }
 
 /* -- digest -- */

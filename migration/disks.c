@@ -46,6 +46,14 @@ bool disks_give_up(Machine *m, Error *err) { return disks_walk(m, image_inactiva
 
 bool disks_take(Machine *m, Error *err) { return disks_walk(m, image_activate, err); }
 
+bool disks_take_one(BlockDev *bd, Error *err)
+{
+    DisksWalk w = { .call = image_activate };
+
+    block_call_sync(bd, disks_call, &w);
+    return !error_is_set(&w.err) || error_set(err, "%s: %s", block_dev_id(bd), w.err.msg);
+}
+
 struct DisksFlush {
     unsigned left;
     bool orphan; /* the last request frees it */

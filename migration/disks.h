@@ -9,6 +9,8 @@ void disks_drain(Machine *m);
 /* Flushes and unlocks every image / locks and reads its tables anew. */
 bool disks_give_up(Machine *m, Error *err);
 bool disks_take(Machine *m, Error *err);
+/* One drive, that is to be written to before the others; again is no harm. */
+bool disks_take_one(struct BlockDev *bd, Error *err);
 
 /* A flush of every drive while the guest runs, so that the one at its stop has little to do. */
 typedef struct DisksFlush DisksFlush;

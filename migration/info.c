@@ -96,6 +96,13 @@ static void info_print_compress(const RamStats *s, Sink *out)
     sink_printf(out, "compression rate: %0.2f\n", compress_rate(s));
 }
 
+static void info_print_disk(const BlockTotals *t, Sink *out)
+{
+    sink_printf(out, "transferred disk: %" PRIu64 " kbytes\n", t->transferred / KiB);
+    sink_printf(out, "remaining disk: %" PRIu64 " kbytes\n", (t->total - t->transferred) / KiB);
+    sink_printf(out, "total disk: %" PRIu64 " kbytes\n", t->total / KiB);
+}
+
 static void info_migrate_run(CommandCall *call, Error *err)
 {
     MigrationInfo i = migration_info(call->m);
@@ -119,6 +126,7 @@ static void info_migrate_run(CommandCall *call, Error *err)
     if (i.downtime_ms >= 0) sink_printf(out, "downtime: %" PRId64 " ms\n", i.downtime_ms);
     sink_printf(out, "setup: %" PRId64 " ms\n", i.setup_ms);
     info_print_ram(&i, out);
+    if (i.has_disk) info_print_disk(&i.disk, out);
     if (i.ram.cache_size) info_print_xbzrle(&i.ram, out);
     if (i.ram.compress) info_print_compress(&i.ram, out);
 }

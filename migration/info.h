@@ -2,6 +2,7 @@
 /* The facts of a migration: what `info migrate` prints and query-migrate is built from. */
 #pragma once
 
+#include "migration/block_migration.h"
 #include "migration/outgoing.h"
 #include "migration/ram.h"
 
@@ -15,6 +16,8 @@ typedef struct MigrationInfo {
     int64_t expected_downtime_ms; /* until completed; -1 then */
     int64_t setup_ms;
     RamStats ram;
+    bool has_disk; /* disks are being sent */
+    BlockTotals disk;
     uint64_t remaining; /* bytes */
     double mbps;
     uint64_t pages_per_second;

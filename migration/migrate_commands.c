@@ -2,7 +2,9 @@
 /* The commands migrate, migrate_cancel, migrate_continue, migrate_start_postcopy and
  * migrate_incoming. */
 #include "core/command.h"
+#include "migration/block_migration.h"
 #include "migration/incoming.h"
+#include "migration/info.h"
 #include "migration/outgoing.h"
 
 static void migrate_run(CommandCall *call, Error *err)
@@ -10,10 +12,13 @@ static void migrate_run(CommandCall *call, Error *err)
     bool detach = command_flag(call, "d");
     Error none = ERROR_INIT;
 
-    if (!outgoing_start(
-            call->m, command_text(call, "uri"), call->out, detach ? NULL : call->out, err) ||
-        detach)
-        sink_done(call->out, error_is_set(err) ? err : &none);
+    if (!block_options_begin(call->m, command_flag(call, "b"), command_flag(call, "i"), err) ||
+        !outgoing_start(
+            call->m, command_text(call, "uri"), call->out, detach ? NULL : call->out, err)) {
+        detach = true;
+        if (!migration_under_way(call->m)) block_options_end(call->m);
+    }
+    if (detach) sink_done(call->out, error_is_set(err) ? err : &none);
 }
 
 static void migrate_cancel_run(CommandCall *call, Error *err)
@@ -43,9 +48,12 @@ COMMAND(migrate_start_postcopy, .name = "migrate_start_postcopy", .args = "", .u
     .run = migrate_start_postcopy_run);
 COMMAND(migrate_continue, .name = "migrate_continue", .args = "state:s", .usage = "state",
     .help = "Continue migration from the given paused state", .run = migrate_continue_run);
-COMMAND(migrate, .name = "migrate", .args = "d:-d,uri:s", .usage = "[-d] uri",
-    .help = "migrate to URI (using -d to not wait for completion)", .run = migrate_run,
-    .async = true);
+COMMAND(migrate, .name = "migrate", .args = "d:-d,b:-b,i:-i,uri:s", .usage = "[-d] [-b] [-i] uri",
+    .help = "migrate to URI (using -d to not wait for completion)\n"
+            "-b for migration without shared storage with full copy of disk\n"
+            "-i for migration without shared storage with incremental copy of disk (base image "
+            "shared between src and destination)",
+    .run = migrate_run, .async = true);
 COMMAND(migrate_cancel, .name = "migrate_cancel", .args = "", .usage = "",
     .help = "cancel the current VM migration", .run = migrate_cancel_run);
 COMMAND(migrate_incoming, .name = "migrate_incoming", .args = "uri:s", .usage = "uri",

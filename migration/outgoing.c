@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "migration/block_migration.h"
 #include "migration/capability.h"
 #include "migration/channel.h"
 #include "migration/disks.h"
@@ -115,6 +116,7 @@ static void outgoing_close(Outgoing *o)
     }
     save_end(o->save);
     o->save = NULL;
+    block_options_end(o->m);
     disks_flush_end(o->flush);
     o->flush = NULL;
     channel_close(&o->ch);
@@ -374,7 +376,7 @@ static void outgoing_converge(Outgoing *o)
 
     o->m->throttle = 0;
     if (o->status != MIGRATION_ACTIVE) return;
-    left = (double)save_pending(o->save);
+    left = (double)ram_save_remaining(o->save);
     excess = (left - (total - sent / 1.5)) / total;
     if (left <= (double)outgoing_threshold(o) || excess <= 0) return;
     o->m->throttle = (unsigned)CLAMP(excess * THROTTLE_STEEP, 0, THROTTLE_MAX);
@@ -599,6 +601,8 @@ bool outgoing_start_postcopy(Machine *m, Error *err)
                               "migration");
     if (!outgoing_going(o))
         return error_set(err, "Postcopy must be started after migration has been started");
+    if (capability_on(m, "block"))
+        return error_set(err, "Postcopy does not carry disks that are being sent");
     o->want_postcopy = true;
     return true;
 }
@@ -644,6 +648,7 @@ void outgoing_info(Machine *m, MigrationInfo *i)
     i->setup_ms = (o->connected_ns - o->start_ns) / NS_PER_MS;
     i->ram = o->save ? *ram_save_stats(o->save) : o->stats;
     i->remaining = o->save ? ram_save_remaining(o->save) : o->remaining;
+    i->has_disk = o->save && block_save_totals(o->save, &i->disk);
     if (!i->total_ms) return;
     i->mbps = (double)i->ram.transferred * 8 / 1000 / (double)i->total_ms;
     if (outgoing_going(o)) i->pages_per_second = i->ram.pages * 1000 / (uint64_t)i->total_ms;

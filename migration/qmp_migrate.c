@@ -50,14 +50,15 @@ void migration_event_pass(Machine *m, uint64_t round)
 
 static json_t *migrate_qmp_run(QmpCall *call, Error *err)
 {
-    static const char *const absent[] = { "blk", "inc", "resume" };
+    Machine *m = call->m;
 
-    for (size_t i = 0; i < ARRAY_SIZE(absent); i++) {
-        if (!qmp_bool(call, absent[i], false)) continue;
-        error_set(err, "'%s' is not available", absent[i]);
+    if (qmp_bool(call, "resume", false)) {
+        error_set(err, "'resume' is not available");
         return NULL;
     }
-    outgoing_start(call->m, qmp_text(call, "uri"), &call->sink, NULL, err);
+    if (block_options_begin(m, qmp_bool(call, "blk", false), qmp_bool(call, "inc", false), err) &&
+        !outgoing_start(m, qmp_text(call, "uri"), &call->sink, NULL, err))
+        block_options_end(m);
     return NULL;
 }
 QMP_COMMAND(migrate, .name = "migrate", .args = "uri:s,blk:b?,inc:b?,detach:b?,resume:b?",
@@ -126,6 +127,11 @@ static json_t *query_migrate_run(QmpCall *call, Error *err)
     if (i.expected_downtime_ms >= 0)
         json_object_set_new(o, "expected-downtime", json_integer(i.expected_downtime_ms));
     json_object_set_new(o, "ram", migrate_ram(&i));
+    if (i.has_disk)
+        json_object_set_new(o, "disk",
+            json_pack("{s:I,s:I,s:I}", "total", (json_int_t)i.disk.total, "transferred",
+                (json_int_t)i.disk.transferred, "remaining",
+                (json_int_t)(i.disk.total - i.disk.transferred)));
     if (i.ram.cache_size) json_object_set_new(o, "xbzrle-cache", migrate_xbzrle(&i.ram));
     if (i.ram.compress) json_object_set_new(o, "compression", migrate_compress(&i.ram));
     return o;

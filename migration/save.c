@@ -63,6 +63,14 @@ void save_section_body(Stream *st, Section *sec)
 
 static const IterableOps *section_iterable(const Section *sec) { return sec->iterable; }
 
+/* This save sends it in rounds. */
+static bool save_sends(const SaveRun *run, const Section *sec)
+{
+    const IterableOps *ops = sec->iterable;
+
+    return ops && (!ops->active || (run->live && ops->active(run->m)));
+}
+
 SaveRun *save_begin(Machine *m, bool live, bool return_path)
 {
     SaveRun *run = g_new0(SaveRun, 1);
@@ -75,7 +83,7 @@ SaveRun *save_begin(Machine *m, bool live, bool return_path)
     save_header(run);
     if (return_path) postcopy_out_advise(run);
     for (Section *s = m->sections; s; s = s->next) {
-        if (!s->iterable) continue;
+        if (!save_sends(run, s)) continue;
         save_section_header(&run->st, s, SECTION_START);
         section_iterable(s)->setup(run, &run->st);
         save_section_footer(&run->st, s);
@@ -89,10 +97,10 @@ bool save_iterate(SaveRun *run, size_t max)
     bool more = false;
 
     assert(run->state == SAVE_ITERATE);
-    for (Section *s = run->m->sections; s; s = s->next) {
-        if (!s->iterable) continue;
+    for (Section *s = run->m->sections; s && !more; s = s->next) {
+        if (!save_sends(run, s)) continue;
         save_section_header(&run->st, s, SECTION_PART);
-        more |= section_iterable(s)->iterate(run, &run->st, max);
+        more = section_iterable(s)->iterate(run, &run->st, max);
         save_section_footer(&run->st, s);
     }
     return more;
@@ -103,7 +111,7 @@ uint64_t save_pending(SaveRun *run)
     uint64_t n = 0;
 
     for (Section *s = run->m->sections; s; s = s->next)
-        if (s->iterable) n += section_iterable(s)->pending(run);
+        if (save_sends(run, s)) n += section_iterable(s)->pending(run);
     return n;
 }
 
@@ -138,7 +146,7 @@ static bool save_complete_iterables(SaveRun *run, size_t max)
     for (Section *s = run->m->sections; s; s = s->next) {
         bool last;
 
-        if (!s->iterable) continue;
+        if (!save_sends(run, s)) continue;
         last = section_iterable(s)->pending(run) <= max;
         save_section_header(&run->st, s, last ? SECTION_END : SECTION_PART);
         section_iterable(s)->complete(run, &run->st, last ? SIZE_MAX : max);

@@ -31,8 +31,11 @@ typedef struct LoadRun LoadRun;
 /* An iterable section's handler: sent in rounds while the guest runs.  Section.opaque is its
  * own. */
 typedef struct IterableOps {
+    /* Does a live save send it?  NULL: every save does. */
+    bool (*active)(Machine *m);
     void (*setup)(SaveRun *run, Stream *st);
-    /* Writes about max bytes; false once a round ended with nothing left to send. */
+    /* Writes about max bytes; false once a round ended with nothing left to send.  True holds the
+     * sections behind this one back. */
     bool (*iterate)(SaveRun *run, Stream *st, size_t max);
     /* Bytes that complete would write now. */
     uint64_t (*pending)(SaveRun *run);
@@ -43,12 +46,14 @@ typedef struct IterableOps {
     void (*load)(LoadRun *run, Stream *st, int version, bool *end);
 } IterableOps;
 
-typedef struct RamSave RamSave; /* migration/ram_save.c */
+typedef struct RamSave RamSave;     /* migration/ram_save.c */
+typedef struct BlockSave BlockSave; /* migration/block_save.c */
 
 struct SaveRun {
     Machine *m;
     Stream st;
     RamSave *ram;
+    BlockSave *block;
     bool live; /* the guest runs meanwhile: dirty pages are tracked */
     bool no_vmdesc;
     enum { SAVE_ITERATE, SAVE_COMPLETE_RAM, SAVE_DEVICES, SAVE_DONE } state;

@@ -123,6 +123,7 @@ static void fuzz_parts(Fuzz *f)
 
         stream_init(&st);
         stream_init(&more);
+        if (s->iterable && strcmp(s->idstr, "ram")) continue;
         if (s->iterable) {
             ram_list(f->m, &st);
             g_ptr_array_add(f->parts, part_of(s, SECTION_START, &st));
