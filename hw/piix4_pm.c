@@ -187,13 +187,21 @@ static int64_t piix4_pm_ticks(Device *dev)
     return (int64_t)muldiv64((uint64_t)clock_now(&dev->m->clock), TIMER_HZ, 1000000000);
 }
 
-/* Notes a carry that has been, arms the next, drives SCI. */
+/* Notes a carry that has been: one that interrupts nobody arms no timer. */
+static void piix4_pm_settle(Device *dev)
+{
+    State *s = &PIIX4_PM(dev)->s;
+
+    if (piix4_pm_ticks(dev) >= s->overflow_time) s->sts |= STS_TIMER;
+}
+
+/* Arms the next carry, drives SCI. */
 static void piix4_pm_update(Device *dev)
 {
     Piix4Pm *p = PIIX4_PM(dev);
     State *s = &p->s;
 
-    if (piix4_pm_ticks(dev) >= s->overflow_time) s->sts |= STS_TIMER;
+    piix4_pm_settle(dev);
     timer_arm(&p->overflow, piix4_pm_deadline(s));
     irq_set(&p->irq, s->cnt & CNT_SCI && (s->sts & s->en || s->gpe_sts & s->gpe_en));
 }
@@ -452,7 +460,8 @@ static void piix4_pm_sync(Device *dev)
 DEVICE(piix4_pm, "PIIX4 power management", Piix4Pm, .name = "PIIX4_PM", .bus = "pci",
     .user_creatable = true, .props = piix4_pm_props, .vmstates = VMSTATES(&piix4_pm_vmstate),
     .realize = piix4_pm_realize, .unrealize = piix4_pm_unrealize, .power_on = piix4_pm_power_on,
-    .reset = piix4_pm_reset, .sync = piix4_pm_sync, .irq_in = piix4_pm_irq_in);
+    .reset = piix4_pm_reset, .settle = piix4_pm_settle, .sync = piix4_pm_sync,
+    .irq_in = piix4_pm_irq_in);
 
 uint16_t piix4_pm_base(Machine *m)
 {
