@@ -9,12 +9,13 @@ import subprocess
 import tempfile
 import time
 
+TIMES = int(os.environ.get("TEST_TIMES", "1"))  # a build with sanitizers takes longer
 STASIS = os.environ.get("STASIS", "build/stasis")
 
 
 class Qmp:
     def __init__(self, path, process, timeout=20):
-        end = time.monotonic() + timeout
+        end = time.monotonic() + timeout * TIMES
         while True:
             self.sock = socket.socket(socket.AF_UNIX)
             try:
@@ -25,7 +26,7 @@ class Qmp:
                 if process.poll() is not None or time.monotonic() > end:
                     raise
                 time.sleep(0.02)
-        self.sock.settimeout(timeout)
+        self.sock.settimeout(timeout * TIMES)
         self.data = b""
         self.events = []  # those that came and that nobody waited for yet
         self.greeting = self.message()

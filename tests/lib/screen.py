@@ -4,6 +4,8 @@ import os
 import re
 import time
 
+from guest_vm import TIMES
+
 COLUMNS, ROWS, BASE = 80, 25, 0xb8000
 
 
@@ -20,14 +22,14 @@ def text(vm):
 
 def wait(vm, pattern, timeout=120):
     """Until the screen shows the pattern; answers the match."""
-    end = time.monotonic() + timeout
+    end = time.monotonic() + timeout * TIMES
     while True:
         shown = text(vm)
         m = re.search(pattern, shown, re.S)
         if m:
             return m
         if time.monotonic() > end:
-            raise TimeoutError(f"no {pattern!r} on the screen in {timeout} s:\n{shown}")
+            raise TimeoutError(f"no {pattern!r} on the screen in {timeout * TIMES} s:\n{shown}")
         time.sleep(0.1)
 
 

@@ -16,7 +16,7 @@ import zlib
 
 sys.path.insert(0, os.environ["SRCDIR"] + "/tests")
 from tap import Tap
-from vm import Vm
+from vm import TIMES, Vm
 
 TAP = Tap()
 TMP, HERE = os.environ["TMPDIR"], os.environ["SRCDIR"] + "/tests/system/"
@@ -50,7 +50,7 @@ def assemble():
 
 
 def wait_for(condition, timeout=20):
-    end = time.monotonic() + timeout
+    end = time.monotonic() + timeout * TIMES
     while not condition():
         if time.monotonic() > end:
             return False
