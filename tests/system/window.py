@@ -41,6 +41,19 @@ def window():
         tap.equal(vm.wait(20), 0, "quit")
 
 
+def by_default():
+    """Where there is a display the window comes unasked, elsewhere nothing does."""
+    options = ("-M", "isapc", "-S", "-name", "flock", "-serial", "null")
+    with Vm(*options, nodefaults=False) as vm:
+        becomes("Stasis (flock) [Not started]", "a display: a window")
+        vm.monitor.send("quit")
+        vm.wait(20)
+    where = os.environ.pop("DISPLAY")
+    with Vm(*options, nodefaults=False) as vm:
+        tap.check("paused" in vm.cmd("info status"), "no display: it runs without")
+    os.environ["DISPLAY"] = where
+
+
 read_end, write_end = os.pipe()
 server = subprocess.Popen(["Xvfb", "-displayfd", str(write_end), "-screen", "0", "1024x768x24",
                            "-nolisten", "tcp"], pass_fds=[write_end], stderr=subprocess.DEVNULL)
@@ -49,7 +62,7 @@ os.environ["DISPLAY"] = ":" + os.read(read_end, 20).decode().strip()
 os.environ["SDL_VIDEODRIVER"] = "x11"
 help_text = subprocess.run([STASIS, "-display", "help"], capture_output=True, text=True).stdout
 if re.search(r"^sdl ", help_text, re.M):
-    tap.run(window)
+    tap.run(window, by_default)
 else:
     tap.skip("window", "this build has no SDL")
 server.terminate()
