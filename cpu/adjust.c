@@ -101,6 +101,8 @@ HANDLER(adjust_cbw)
 {
     if (in->opsize == 2)
         WR_16(cpu, AL_AT, (uint16_t)(int8_t)RD_8(cpu, AL_AT));
+    else if (in->opsize == 8)
+        WR_64(cpu, AL_AT, (uint64_t)(int32_t)RD_32(cpu, AL_AT));
     else
         WR_32(cpu, AL_AT, (uint32_t)(int16_t)RD_16(cpu, AL_AT));
     NEXT(cpu, in);
@@ -110,6 +112,8 @@ HANDLER(adjust_cwd)
 {
     if (in->opsize == 2)
         WR_16(cpu, REG_OFFSET(R_EDX), (uint16_t)((int16_t)RD_16(cpu, AL_AT) >> 15));
+    else if (in->opsize == 8)
+        WR_64(cpu, REG_OFFSET(R_EDX), (uint64_t)((int64_t)RD_64(cpu, AL_AT) >> 63));
     else
         WR_32(cpu, REG_OFFSET(R_EDX), (uint32_t)((int32_t)RD_32(cpu, AL_AT) >> 31));
     NEXT(cpu, in);

@@ -46,8 +46,8 @@
     HANDLER(name##_##bits##_##kind)                                                                \
     {                                                                                              \
         MISS_##kind(wr, bits / 8, name##_##bits##_seg);                                            \
-        uint32_t lin = LIN_##kind(cpu, in, bits / 8, true);                                        \
-        Mem##bits *p = wp_##bits(cpu, lin);                                                        \
+        ADDR_##kind lin = LIN_##kind(cpu, in, bits / 8, true);                                     \
+        Mem##bits *p = WP_##kind(bits)(cpu, lin);                                                  \
         U(bits) b = (U(bits))(source), r;                                                          \
         U(bits) a = LIKELY(p != NULL) ? *p : (U(bits))mmu_load_rmw(cpu, in, lin, bits / 8);        \
                                                                                                    \
@@ -71,7 +71,7 @@
     HANDLER(name##_##bits##_##kind)                                                                \
     {                                                                                              \
         MISS_##kind(rd, bits / 8, name##_##bits##_seg);                                            \
-        U(bits) b = ld_##bits(cpu, in, LIN_##kind(cpu, in, bits / 8, false));                      \
+        U(bits) b = LD_##kind(bits)(cpu, in, LIN_##kind(cpu, in, bits / 8, false));                \
         U(bits) a = RD_##bits(cpu, in->reg_at), r;                                                 \
                                                                                                    \
         DO_##op(bits);                                                                             \
@@ -85,7 +85,7 @@
     EACH_MEM(LOAD_MEM, op##_rm, op, bits)                                                          \
     RMW_REG(op##_mi, op, bits, rm_at, in->imm)                                                     \
     EACH_MEM(RMW_MEM, op##_mi, op, bits, in->imm)
-#define ALU(op) ALU_BITS(op, 8) ALU_BITS(op, 16) ALU_BITS(op, 32)
+#define ALU(op) ALU_BITS(op, 8) ALU_BITS(op, 16) ALU_BITS(op, 32) ALU_BITS(op, 64)
 
 ALU(add)
 ALU(or)
@@ -101,7 +101,7 @@ ALU(xor)
     HANDLER(name##_##bits##_##kind)                                                                \
     {                                                                                              \
         MISS_##kind(rd, bits / 8, name##_##bits##_seg);                                            \
-        U(bits) a = ld_##bits(cpu, in, LIN_##kind(cpu, in, bits / 8, false));                      \
+        U(bits) a = LD_##kind(bits)(cpu, in, LIN_##kind(cpu, in, bits / 8, false));                \
         U(bits) b = (U(bits))(source);                                                             \
                                                                                                    \
         DO_##op(bits);                                                                             \
@@ -125,7 +125,7 @@ ALU(xor)
     HANDLER(cmp_rm_##bits##_##kind)                                                                \
     {                                                                                              \
         MISS_##kind(rd, bits / 8, cmp_rm_##bits##_seg);                                            \
-        U(bits) b = ld_##bits(cpu, in, LIN_##kind(cpu, in, bits / 8, false));                      \
+        U(bits) b = LD_##kind(bits)(cpu, in, LIN_##kind(cpu, in, bits / 8, false));                \
         U(bits) a = RD_##bits(cpu, in->reg_at);                                                    \
                                                                                                    \
         DO_cmp(bits);                                                                              \
@@ -144,12 +144,15 @@ ALU(xor)
 TEST_BITS(cmp, 8)
 TEST_BITS(cmp, 16)
 TEST_BITS(cmp, 32)
+TEST_BITS(cmp, 64)
 TEST_BITS(test, 8)
 TEST_BITS(test, 16)
 TEST_BITS(test, 32)
+TEST_BITS(test, 64)
 CMP_RM(8)
 CMP_RM(16)
 CMP_RM(32)
+CMP_RM(64)
 
 #define ALL_ALU(form)                                                                              \
     {                                                                                              \
@@ -179,7 +182,8 @@ const OpFns test_mi = FNS(test_mi);
 
 #define UNARY_BITS(op, bits, b)                                                                    \
     RMW_REG(op##_m, op, bits, rm_at, b) EACH_MEM(RMW_MEM, op##_m, op, bits, b)
-#define UNARY(op, b) UNARY_BITS(op, 8, b) UNARY_BITS(op, 16, b) UNARY_BITS(op, 32, b)
+#define UNARY(op, b)                                                                               \
+    UNARY_BITS(op, 8, b) UNARY_BITS(op, 16, b) UNARY_BITS(op, 32, b) UNARY_BITS(op, 64, b)
 
 UNARY(inc, 1)
 UNARY(dec, 1)

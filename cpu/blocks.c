@@ -250,12 +250,13 @@ static uint64_t block_limit_room(const Cpu *cpu)
 {
     const SegReg *cs = &cpu->s.segs[R_CS];
 
+    if (cpu->mode & MODE_CS64) return UINT64_MAX;
     return cpu->s.eip > cs->limit ? 0 : (uint64_t)cs->limit - cpu->s.eip + 1;
 }
 
 static void block_fix_jump(Insn *in)
 {
-    if (in->flags & INSN_REL) in->disp = in->off + in->len + (int32_t)in->imm;
+    if (in->flags & INSN_REL) in->disp = in->off + in->len + (int64_t)in->imm;
 }
 
 /* Decodes a straight line from host; room bytes are there.  False where not even the first
@@ -288,21 +289,21 @@ static bool block_decode(Cpu *cpu, Block *b, const uint8_t *host, uint32_t room,
 /* The bytes of the instruction at s.eip, the last ones from the next page.  False where one page is
  * no RAM. */
 static bool block_cross_bytes(
-    Cpu *cpu, uint32_t lin, const uint8_t *host, uint8_t code[INSN_MAX], uint8_t **host2)
+    Cpu *cpu, uint64_t lin, const uint8_t *host, uint8_t code[INSN_MAX], uint8_t **host2)
 {
-    uint32_t first = PAGE_SIZE - (lin & PAGE_MASK);
+    uint32_t first = PAGE_SIZE - (uint32_t)(lin & PAGE_MASK);
 
-    *host2 = mmu_fetch(cpu, lin + first);
+    *host2 = mmu_fetch(cpu, (lin + first) & cpu->eip_mask);
     if (!*host2) return false;
     memcpy(code, host, first);
     memcpy(code + first, *host2, INSN_MAX - first);
     return true;
 }
 
-static Block *block_build(Cpu *cpu, uint32_t lin, uint8_t *host)
+static Block *block_build(Cpu *cpu, uint64_t lin, uint8_t *host)
 {
     BlockCache *c = cpu->blocks;
-    uint32_t room = PAGE_SIZE - (lin & PAGE_MASK);
+    uint32_t room = PAGE_SIZE - (uint32_t)(lin & PAGE_MASK);
     uint64_t limit = block_limit_room(cpu);
     uint8_t code[INSN_MAX];
     Block *b;
@@ -333,14 +334,14 @@ static Block *block_build(Cpu *cpu, uint32_t lin, uint8_t *host)
 
 /* -- lookup -- */
 
-static Block *block_lookup(Cpu *cpu, uint32_t lin, const uint8_t *host)
+static Block *block_lookup(Cpu *cpu, uint64_t lin, const uint8_t *host)
 {
     uint8_t *host2 = NULL;
 
     for (Block *b = cpu->blocks->hash[block_bucket(host)]; b; b = b->hash_next) {
         if (b->host != host || b->mode != cpu->mode) continue;
         if (!b->crossing) return b;
-        if (!host2) host2 = mmu_fetch(cpu, (lin | PAGE_MASK) + 1);
+        if (!host2) host2 = mmu_fetch(cpu, ((lin | PAGE_MASK) + 1) & cpu->eip_mask);
         if (b->host2 == host2) return b;
     }
     return NULL;
@@ -348,7 +349,7 @@ static Block *block_lookup(Cpu *cpu, uint32_t lin, const uint8_t *host)
 
 Block *blocks_find(Cpu *cpu)
 {
-    uint32_t lin = (uint32_t)(cpu->s.segs[R_CS].base + cpu->s.eip);
+    uint64_t lin = cpu_code_lin(cpu);
     BlockCache *c = cpu->blocks;
     JumpEntry *e = &c->jump[jump_index(lin)];
     CodePage *p;
@@ -397,7 +398,7 @@ Block *blocks_copy(Cpu *cpu, const Block *from, int n)
 
 Block *blocks_single(Cpu *cpu)
 {
-    uint32_t lin = (uint32_t)(cpu->s.segs[R_CS].base + cpu->s.eip);
+    uint64_t lin = cpu_code_lin(cpu);
     uint64_t limit = block_limit_room(cpu);
     Block *b = cpu->blocks->single;
     Insn *in = b->insns;
@@ -412,7 +413,7 @@ Block *blocks_single(Cpu *cpu)
     cpu->blocks->source = NULL;
     for (unsigned n = 0; r == DECODE_MORE; n++) {
         if (n == limit) cpu_raise(cpu, EXC_GP, 0);
-        code[n] = mmu_fetch_byte(cpu, lin + n);
+        code[n] = mmu_fetch_byte(cpu, (lin + n) & cpu->eip_mask);
         in->off = 0;
         r = insn_decode(cpu, cpu->mode, code, n + 1, in);
         if (n + 1 == INSN_MAX && r == DECODE_MORE) r = DECODE_LONG;

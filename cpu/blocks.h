@@ -39,8 +39,8 @@ struct Block {
 };
 
 typedef struct JumpEntry {
-    uint32_t lin, mode;
-    uint64_t gen;
+    uint64_t lin, gen;
+    uint32_t mode;
     Block *block;
 } JumpEntry;
 
@@ -67,7 +67,10 @@ typedef struct BlockCache {
     const Block *source; /* ... and the block it was copied from, or NULL */
 } BlockCache;
 
-static inline unsigned jump_index(uint32_t lin) { return (lin ^ lin >> 12) & (JUMP_CACHE - 1); }
+static inline unsigned jump_index(uint64_t lin)
+{
+    return (unsigned)(lin ^ lin >> 12) & (JUMP_CACHE - 1);
+}
 
 bool blocks_init(Cpu *cpu, Error *err);
 void blocks_free(Cpu *cpu);

@@ -23,12 +23,12 @@ static uint32_t debug_len(const Cpu *cpu, unsigned n)
 }
 
 /* The DR6 bits of the breakpoints of these kinds that overlap addr .. addr+size-1. */
-static uint32_t debug_match(const Cpu *cpu, uint32_t kinds, uint32_t addr, uint32_t size)
+static uint32_t debug_match(const Cpu *cpu, uint32_t kinds, uint64_t addr, uint32_t size)
 {
     uint32_t hits = 0;
 
     for (unsigned n = 0; n < 4; n++) {
-        uint32_t len = debug_len(cpu, n), first = (uint32_t)cpu->s.dr[n] & ~len;
+        uint64_t len = debug_len(cpu, n), first = cpu->s.dr[n] & ~len;
 
         if (!debug_enabled(cpu, n) || !(kinds >> debug_kind(cpu, n) & 1)) continue;
         if (addr <= first + len && first <= addr + (size - 1)) hits |= 1u << n;
@@ -57,7 +57,8 @@ void cpu_debug_update(Cpu *cpu)
 
 void cpu_debug_fetch(Cpu *cpu)
 {
-    uint32_t lin = (uint32_t)(cpu->s.segs[R_CS].base + cpu->s.eip), hits;
+    uint64_t lin = cpu_code_lin(cpu);
+    uint32_t hits;
 
     if (cpu->s.eflags & FLAG_RF || cpu->s.debug_pending & DEBUG_HOLD) return;
     hits = debug_match(cpu, 1 << BP_EXEC, lin, 1);
@@ -90,13 +91,13 @@ void cpu_debug_hold(Cpu *cpu)
 
 bool cpu_debug_page(const Cpu *cpu, uint64_t lin)
 {
-    return debug_match(cpu, 1 << BP_WRITE | 1 << BP_ACCESS, (uint32_t)lin & ~0xfffu, 0x1000);
+    return debug_match(cpu, 1 << BP_WRITE | 1 << BP_ACCESS, lin & ~0xfffull, 0x1000);
 }
 
 void cpu_debug_data(Cpu *cpu, uint64_t lin, unsigned size, bool write)
 {
     uint32_t kinds = 1 << BP_ACCESS | (write ? 1 << BP_WRITE : 0);
-    uint32_t hits = debug_match(cpu, kinds, (uint32_t)lin, size);
+    uint32_t hits = debug_match(cpu, kinds, lin, size);
 
     if (!hits) return;
     cpu->s.debug_pending |= hits;

@@ -20,7 +20,7 @@ struct Insn {
         struct Block *block; /* of a block's last instruction and its end mark */
     };
     uint64_t imm;     /* sign-extended as the opcode says; far pointers: offset ... */
-    int32_t disp;     /* of the address; jumps: from the block's start to the target */
+    int64_t disp;     /* of the address; jumps and RIP-relative: from the block's start */
     uint16_t base_at; /* where in Cpu the base and index registers are (or Cpu.zero) */
     uint16_t index_at;
     uint8_t reg_at; /* byte offsets in s.regs of the operand of ModRM.reg ... */
@@ -32,14 +32,16 @@ struct Insn {
     uint8_t adsize;      /* address size: 2, 4, 8 */
     uint8_t modrm;       /* the byte itself; modrm >= 0xc0: register form */
     uint8_t reg, rm;     /* its fields, extended by REX */
-    uint8_t base, index; /* of the address; REG_NONE where there is none */
+    uint8_t base, index; /* of the address; REG_NONE where there is none, REG_PC */
     uint8_t seg;         /* the segment that the address uses, prefix applied */
     uint8_t flags;       /* INSN_* */
     uint8_t rep;         /* 0, 0xf2 or 0xf3 */
+    uint8_t rex;         /* the prefix, or 0 */
     uint8_t op;          /* last opcode byte: condition codes, x87 groups */
     uint16_t sel;        /* far pointers: selector; ENTER: level */
 };
-enum { REG_NONE = 0xff };
+enum { REG_NONE = 0xff, REG_PC = 0xfe };
+enum { REX_B = 1, REX_X = 2, REX_R = 4, REX_W = 8 };
 enum {
     INSN_LOCK = 1,
     INSN_LAST = 2, /* ends its block: may do I/O */
@@ -60,6 +62,10 @@ enum { INSN_MAX = 15 };
 
 /* Offset part of a memory operand, wrapped to the address size. */
 uint64_t insn_ea(const Cpu *cpu, const Insn *in);
+static inline uint64_t insn_wrap(const Insn *in, uint64_t off)
+{
+    return in->adsize == 8 ? off : in->adsize == 4 ? (uint32_t)off : (uint16_t)off;
+}
 /* The memory operand of size bytes: segment checks done, linear address. */
 uint64_t insn_lin(Cpu *cpu, const Insn *in, unsigned size, bool write);
 
@@ -73,6 +79,8 @@ void cpu_write_reg(Cpu *cpu, unsigned reg, uint64_t val, unsigned size, bool rex
  * commit. */
 void cpu_push(Cpu *cpu, uint64_t val, unsigned size);
 uint64_t cpu_pop(Cpu *cpu, unsigned size);
+/* Writes as much of RSP as is the stack pointer. */
+void cpu_set_sp(Cpu *cpu, uint64_t sp);
 
 /*
  * Slow handlers (INSN_SLOW).  They end their block (all but those of the x87, MMX and SSE,
@@ -91,7 +99,9 @@ InsnFn op_arpl, op_lar, op_lsl, op_verr, op_verw, op_lldt, op_sldt, op_ltr, op_s
 /* cpu/system.c */
 InsnFn op_lgdt, op_lidt, op_sgdt, op_sidt, op_lmsw, op_smsw, op_clts, op_mov_r_cr, op_mov_cr_r;
 InsnFn op_mov_r_dr, op_mov_dr_r, op_invlpg, op_invd, op_wbinvd, op_hlt, op_cli, op_sti;
-InsnFn op_pushf, op_popf, op_sysenter, op_sysexit, op_rsm, op_in, op_out;
+InsnFn op_pushf, op_popf, op_rsm, op_in, op_out;
+/* cpu/syscall.c */
+InsnFn op_sysenter, op_sysexit, op_syscall, op_sysret, op_swapgs, op_rdtscp, op_fsgsbase;
 /* cpu/msr.c, cpu/models.c */
 InsnFn op_rdmsr, op_wrmsr, op_rdtsc, op_rdpmc, op_cpuid;
 /* cpu/x87.c: all of D8..DF (in->op, in->modrm), and WAIT; slow or not is the table's choice */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Descriptors and privileged stacks: shared by segment.c, far.c, interrupt.c and task.c.
+ * Descriptors and privileged stacks: shared by segment.c, far.c, interrupt.c and task.c.  In long
+ * mode descriptors of the system kind have 16 bytes, and code, gates and stacks may be wide.
  * Source: Intel SDM volume 3, chapters 3 (descriptors), 5 (protection) and 7 (tasks).
  */
 #pragma once
@@ -27,6 +28,7 @@ enum {
 
 typedef struct Desc {
     uint32_t lo, hi;
+    uint32_t top; /* long mode, system kind: bits 63 to 32 of base or offset */
     uint64_t lin; /* where it stands, for the accessed and busy bits */
 } Desc;
 
@@ -50,15 +52,20 @@ static inline bool desc_is_readable(const Desc *d)
     return (d->hi & SEGF_S) && (d->hi & (SEGF_CODE | SEGF_RW)) != SEGF_CODE;
 }
 static inline uint16_t desc_gate_sel(const Desc *d) { return (uint16_t)(d->lo >> 16); }
-static inline uint32_t desc_gate_offset(const Desc *d)
+static inline uint64_t desc_gate_offset(const Desc *d)
 {
     uint32_t low = d->lo & 0xffff;
 
-    return desc_type(d) & DESC_IS_32 ? (d->hi & 0xffff0000) | low : low;
+    return desc_type(d) & DESC_IS_32 ? (uint64_t)d->top << 32 | (d->hi & 0xffff0000) | low : low;
+}
+/* Code that long mode runs as 64-bit code. */
+static inline bool desc_is_code64(const Cpu *cpu, const Desc *d)
+{
+    return cpu_long(cpu) && (d->hi & SEGF_L);
 }
 static inline bool selector_null(uint16_t sel) { return (sel & 0xfffc) == 0; }
 
-uint32_t desc_base(const Desc *d);
+uint64_t desc_base(const Desc *d);
 uint32_t desc_limit(const Desc *d); /* in bytes */
 SegReg desc_segreg(uint16_t sel, const Desc *d);
 
@@ -66,6 +73,9 @@ SegReg desc_segreg(uint16_t sel, const Desc *d);
 bool desc_read(Cpu *cpu, uint16_t sel, Desc *d);
 /* The same, raising vector(sel | ext) instead. */
 void desc_fetch(Cpu *cpu, uint16_t sel, Desc *d, int vector, uint32_t ext);
+/* Completes a descriptor of the system kind in long mode by its second half; vector(sel | ext)
+ * where that lies beyond the table or is not what it must be. */
+void desc_fetch_top(Cpu *cpu, uint16_t sel, Desc *d, int vector, uint32_t ext);
 /* Sets the accessed bit in memory where it is clear: the last thing that can fault. */
 void desc_mark_accessed(Cpu *cpu, Desc *d);
 /* Changes the type field in memory (busy bits). */
@@ -85,24 +95,30 @@ void segs_drop_inner(Cpu *cpu, unsigned cpl);
 /* A stack that a transfer pushes to, current or about to be. */
 typedef struct Stack {
     SegReg ss;
-    uint32_t esp;
-    uint32_t mask; /* 0xffff or 0xffffffff */
+    uint64_t esp;
+    uint64_t mask; /* 16, 32 or 64 ones */
     bool sys;      /* pages are accessed as supervisor */
+    bool wide;     /* 64-bit code's: no segment, canonical addresses */
 } Stack;
 
 void stack_current(Cpu *cpu, Stack *st);
+/* The stack of 64-bit code of level cpl. */
+void stack_long(Stack *st, uint64_t rsp, unsigned cpl);
 void stack_inner(Stack *st, const SegReg *ss, uint32_t esp, unsigned cpl);
 /* Room for n pushes of size bytes, or vector(code); afterwards stack_push cannot fault. */
 void stack_reserve(Cpu *cpu, const Stack *st, unsigned n, unsigned size, int vector, uint32_t code);
-void stack_push(Cpu *cpu, Stack *st, uint32_t val, unsigned size);
+void stack_push(Cpu *cpu, Stack *st, uint64_t val, unsigned size);
 /* The item off bytes above the current stack's top. */
-uint32_t stack_peek(Cpu *cpu, uint32_t off, unsigned size);
-/* Moves ESP or SP, as SS says. */
-void stack_adjust(Cpu *cpu, uint32_t bytes);
+uint64_t stack_peek(Cpu *cpu, uint32_t off, unsigned size);
+/* Moves RSP, ESP or SP, as CS and SS say. */
+void stack_adjust(Cpu *cpu, uint64_t bytes);
 static inline uint32_t stack_mask(const SegReg *ss) { return ss->flags & SEGF_DB ? ~0u : 0xffff; }
 
 /* Reads SS:ESP of an inner level from the TSS; #TS where that is too short. */
 void tss_inner_stack(Cpu *cpu, unsigned cpl, uint32_t ext, uint16_t *ss, uint32_t *esp);
+/* Reads the eight bytes at off of a 64-bit TSS: an RSP; #TS where it is too short. */
+uint64_t tss_long_stack(Cpu *cpu, uint32_t off, uint32_t ext);
+enum { TSS64_RSP0 = 4, TSS64_IST1 = 0x24 };
 /* Checks a selector for SS of level cpl taken from the TSS, raising #TS and #SS. */
 void stack_check_inner_ss(Cpu *cpu, uint16_t sel, unsigned cpl, uint32_t ext, Desc *d);
 
@@ -117,6 +133,14 @@ void interrupt_taken(Cpu *cpu);
 
 /* -- far transfers -- */
 
+/* Raises #GP where eip lies beyond the code segment d, or is not canonical in 64-bit code. */
+void far_check_target(Cpu *cpu, const Desc *d, uint64_t eip, uint32_t ext);
+/* SS where 64-bit code of level cpl starts on a stack of its own: none. */
+SegReg segreg_null_ss(unsigned cpl);
+/* Returns to 64-bit code of an inner level may load a null SS. */
+bool stack_null_is_good(Cpu *cpu, const Desc *cs, uint16_t ss, unsigned cpl);
+/* The RSP that a return loads, by what of it the stack of the level returned to uses. */
+uint64_t stack_returned(Cpu *cpu, const Desc *cs, uint64_t rsp);
 /* CS becomes the descriptor's segment at privilege cpl. */
 void cs_commit(Cpu *cpu, uint16_t sel, const Desc *d, unsigned cpl);
 /* Checks the CS that RET or IRET pops, raising #GP and #NP ... */

@@ -34,10 +34,10 @@ static void dispatch_link(Cpu *cpu, const Insn *in, Block *to)
 
 void dispatch_continue(Cpu *cpu, const Insn *in)
 {
-    uint32_t lin = (uint32_t)(cpu->s.segs[R_CS].base + cpu->s.eip);
+    uint64_t lin = cpu_code_lin(cpu);
     JumpEntry *e = &cpu->blocks->jump[jump_index(lin)];
     Block *b = e->block;
-    bool flat = cpu->mode & MODE_FLAT << R_CS;
+    bool flat = cpu->mode & (MODE_FLAT << R_CS | MODE_CS64);
 
     if (UNLIKELY(cpu->exit_pending || cpu->slice_left <= 0 || e->lin != lin ||
                  e->mode != cpu->mode || e->gen != cpu->tlb->gen || b->n > cpu->slice_left)) {
@@ -66,8 +66,8 @@ void op_slow(Cpu *cpu, const Insn *in)
 {
     cpu->cur = NULL;
     sse_settle(cpu);
-    cpu->s.eip = (uint32_t)(cpu->s.eip + in->off);
-    cpu->next_eip = (uint32_t)(cpu->s.eip + in->len);
+    cpu->s.eip = (cpu->s.eip + in->off) & cpu->eip_mask;
+    cpu->next_eip = (cpu->s.eip + in->len) & cpu->eip_mask;
     in->slow(cpu, in);
     cpu->s.eip = cpu->next_eip;
     cpu->link = NULL;
@@ -79,8 +79,8 @@ void op_mid(Cpu *cpu, const Insn *in)
 {
     uint64_t start = cpu->s.eip;
 
-    cpu->s.eip = (uint32_t)(start + in->off);
-    cpu->next_eip = (uint32_t)(cpu->s.eip + in->len);
+    cpu->s.eip = (start + in->off) & cpu->eip_mask;
+    cpu->next_eip = (cpu->s.eip + in->len) & cpu->eip_mask;
     cpu->cur = in;
     cpu->cur_synced = true;
     in->slow(cpu, in);
@@ -93,7 +93,7 @@ void op_mid(Cpu *cpu, const Insn *in)
 /* Behind the last instruction, where that is no jump. */
 void op_end(Cpu *cpu, const Insn *in)
 {
-    cpu->s.eip = (uint32_t)(cpu->s.eip + in->off);
+    cpu->s.eip = (cpu->s.eip + in->off) & cpu->eip_mask;
     CHAIN(cpu, in, 0);
 }
 
@@ -102,7 +102,7 @@ void op_leave(Cpu *cpu, const Insn *in)
 {
     Block *b = cpu->block;
 
-    cpu->s.eip = (uint32_t)(cpu->s.eip + in->off);
+    cpu->s.eip = (cpu->s.eip + in->off) & cpu->eip_mask;
     cpu->slice_left += b->count - (in - b->insns);
     cpu->link = NULL;
     LEAVE(cpu);
@@ -111,7 +111,7 @@ void op_leave(Cpu *cpu, const Insn *in)
 /* Behind the last instruction of a block that is run once. */
 void op_stop(Cpu *cpu, const Insn *in)
 {
-    cpu->s.eip = (uint32_t)(cpu->s.eip + in->off);
+    cpu->s.eip = (cpu->s.eip + in->off) & cpu->eip_mask;
     LEAVE(cpu);
 }
 

@@ -33,7 +33,7 @@ static void fault_settle(Cpu *cpu, bool done)
     if (in) {
         Block *b = cpu->block;
 
-        if (!cpu->cur_synced) cpu->s.eip = (uint32_t)(cpu->s.eip + in->off);
+        if (!cpu->cur_synced) cpu->s.eip = (cpu->s.eip + in->off) & cpu->eip_mask;
         cpu->slice_left += b->count - (in - b->insns) - 1;
     }
     cpu->cur = NULL;

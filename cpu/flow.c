@@ -2,30 +2,50 @@
 /*
  * Near jumps: Jcc JMP CALL RET LOOP JCXZ.  Source: Intel SDM volume 2.
  *
- * Each has a form for flat 32-bit code (and stack) and one for the rest, which checks the target
- * against CS's limit before anything is committed.
+ * Each has a form for flat 32-bit code (and stack), one for 64-bit code and one for the rest, which
+ * checks the target against CS's limit before anything is committed.
  */
 #include "cpu/operand.h"
 
-static inline uint32_t flow_next(const Cpu *cpu, const Insn *in)
-{
-    return (uint32_t)(cpu->s.eip + in->off + in->len);
-}
-
 /* The target of a relative jump. */
-static inline uint32_t flow_target(const Cpu *cpu, const Insn *in)
+static inline uint64_t flow_target(const Cpu *cpu, const Insn *in)
 {
-    uint32_t to = (uint32_t)cpu->s.eip + (uint32_t)in->disp;
+    uint64_t to = cpu->s.eip + (uint64_t)in->disp;
 
-    return in->opsize == 2 ? (uint16_t)to : to;
+    return in->opsize == 2 ? (uint16_t)to : to & cpu->eip_mask;
 }
 
-static void flow_check(Cpu *cpu, const Insn *in, uint32_t to)
+static void flow_check(Cpu *cpu, const Insn *in, uint64_t to)
 {
-    if (to > cpu->s.segs[R_CS].limit) RAISE(cpu, in, EXC_GP, 0);
+    bool ok = cpu->mode & MODE_CS64 ? cpu_is_canonical(to) : to <= cpu->s.segs[R_CS].limit;
+
+    if (!ok) RAISE(cpu, in, EXC_GP, 0);
 }
+
+#define FLOW_FNS(flat, wide, any)                                                                  \
+    {                                                                                              \
+        {                                                                                          \
+            { 0 }, OP_ROW(any), { flat, any, any, any, any, any },                                 \
+            {                                                                                      \
+                any, any, any, any, wide, wide                                                     \
+            }                                                                                      \
+        }                                                                                          \
+    }
 
 /* -- Jcc -- */
+
+HANDLER(jcc_any)
+{
+    if (cc_test(cpu, in->op & 15)) {
+        uint64_t to = flow_target(cpu, in);
+
+        flow_check(cpu, in, to);
+        cpu->s.eip = to;
+        CHAIN(cpu, in, 1);
+    }
+    cpu->s.eip = insn_next(cpu, in);
+    CHAIN(cpu, in, 0);
+}
 
 #define JCC(cc)                                                                                    \
     HANDLER(jcc##cc##_flat)                                                                        \
@@ -34,18 +54,22 @@ static void flow_check(Cpu *cpu, const Insn *in, uint32_t to)
             cpu->s.eip = (uint32_t)cpu->s.eip + (uint32_t)in->disp;                                \
             CHAIN(cpu, in, 1);                                                                     \
         }                                                                                          \
-        cpu->s.eip = flow_next(cpu, in);                                                           \
+        cpu->s.eip = (uint32_t)(cpu->s.eip + in->off + in->len);                                   \
+        CHAIN(cpu, in, 0);                                                                         \
+    }                                                                                              \
+    HANDLER(jcc##cc##_long)                                                                        \
+    {                                                                                              \
+        if (cc_test(cpu, cc)) {                                                                    \
+            uint64_t to = cpu->s.eip + (uint64_t)in->disp;                                         \
+                                                                                                   \
+            if (UNLIKELY(!cpu_is_canonical(to))) TAIL_CALL(jcc_any, cpu, in);                      \
+            cpu->s.eip = to;                                                                       \
+            CHAIN(cpu, in, 1);                                                                     \
+        }                                                                                          \
+        cpu->s.eip += in->off + in->len;                                                           \
         CHAIN(cpu, in, 0);                                                                         \
     }
-#define JCC_FNS(cc)                                                                                \
-    {                                                                                              \
-        {                                                                                          \
-            { 0 }, { jcc_any, jcc_any, jcc_any, jcc_any },                                         \
-            {                                                                                      \
-                jcc##cc##_flat, jcc_any, jcc_any, jcc_any                                          \
-            }                                                                                      \
-        }                                                                                          \
-    }
+#define JCC_FNS(cc) FLOW_FNS(jcc##cc##_flat, jcc##cc##_long, jcc_any)
 JCC(0)
 JCC(1)
 JCC(2)
@@ -63,30 +87,11 @@ JCC(13)
 JCC(14)
 JCC(15)
 
-HANDLER(jcc_any)
-{
-    if (cc_test(cpu, in->op & 15)) {
-        uint32_t to = flow_target(cpu, in);
-
-        flow_check(cpu, in, to);
-        cpu->s.eip = to;
-        CHAIN(cpu, in, 1);
-    }
-    cpu->s.eip = flow_next(cpu, in);
-    CHAIN(cpu, in, 0);
-}
 const OpFns jcc_rel[16] = { JCC_FNS(0), JCC_FNS(1), JCC_FNS(2), JCC_FNS(3), JCC_FNS(4), JCC_FNS(5),
     JCC_FNS(6), JCC_FNS(7), JCC_FNS(8), JCC_FNS(9), JCC_FNS(10), JCC_FNS(11), JCC_FNS(12),
     JCC_FNS(13), JCC_FNS(14), JCC_FNS(15) };
 
 /* -- JMP, CALL, RET -- */
-
-#define FLOW_FNS(flat, any)                                                                        \
-    {                                                                                              \
-        {                                                                                          \
-            { 0 }, { any, any, any, any }, { flat, any, any, any }                                 \
-        }                                                                                          \
-    }
 
 HANDLER(jmp_flat)
 {
@@ -96,21 +101,30 @@ HANDLER(jmp_flat)
 
 HANDLER(jmp_any)
 {
-    uint32_t to = flow_target(cpu, in);
+    uint64_t to = flow_target(cpu, in);
 
     flow_check(cpu, in, to);
     cpu->s.eip = to;
     CHAIN(cpu, in, 1);
 }
-const OpFns jmp_rel = FLOW_FNS(jmp_flat, jmp_any);
+
+HANDLER(jmp_long)
+{
+    uint64_t to = cpu->s.eip + (uint64_t)in->disp;
+
+    if (UNLIKELY(!cpu_is_canonical(to))) TAIL_CALL(jmp_any, cpu, in);
+    cpu->s.eip = to;
+    CHAIN(cpu, in, 1);
+}
+const OpFns jmp_rel = FLOW_FNS(jmp_flat, jmp_long, jmp_any);
 
 HANDLER(call_any)
 {
-    uint32_t to = flow_target(cpu, in);
+    uint64_t to = flow_target(cpu, in);
 
     flow_check(cpu, in, to);
     cpu->cur = in;
-    cpu_push(cpu, flow_next(cpu, in), in->opsize);
+    cpu_push(cpu, insn_next(cpu, in), in->opsize);
     cpu->s.eip = to;
     CHAIN(cpu, in, 1);
 }
@@ -120,23 +134,33 @@ HANDLER(call_flat)
     uint32_t sp = RD_32(cpu, REG_OFFSET(R_ESP)) - 4;
 
     MISS(sp, wr, 4, call_any);
-    st_32(cpu, in, sp, flow_next(cpu, in));
+    st_32(cpu, in, sp, (uint32_t)(cpu->s.eip + in->off + in->len));
     WR_32(cpu, REG_OFFSET(R_ESP), sp);
     cpu->s.eip = (uint32_t)cpu->s.eip + (uint32_t)in->disp;
     CHAIN(cpu, in, 1);
 }
-const OpFns call_rel = FLOW_FNS(call_flat, call_any);
+
+HANDLER(call_long)
+{
+    uint64_t sp = RD_64(cpu, REG_OFFSET(R_ESP)) - 8, to = cpu->s.eip + (uint64_t)in->disp;
+
+    MISS_LONG(sp, lwr, 8, call_any);
+    if (UNLIKELY(!cpu_is_canonical(to))) TAIL_CALL(call_any, cpu, in);
+    stl_64(cpu, in, sp, cpu->s.eip + in->off + in->len);
+    WR_64(cpu, REG_OFFSET(R_ESP), sp);
+    cpu->s.eip = to;
+    CHAIN(cpu, in, 1);
+}
+const OpFns call_rel = FLOW_FNS(call_flat, call_long, call_any);
 
 HANDLER(ret_any)
 {
-    uint32_t sp = (uint32_t)cpu->s.regs[R_ESP], to;
+    uint64_t sp = cpu->s.regs[R_ESP] & cpu->sp_mask, to;
 
     cpu->cur = in;
-    if (!(cpu->mode & MODE_SS32)) sp = (uint16_t)sp;
-    to = (uint32_t)cpu_load(cpu, cpu_seg_lin(cpu, R_SS, sp, in->opsize, false), in->opsize);
+    to = cpu_load(cpu, cpu_seg_lin(cpu, R_SS, sp, in->opsize, false), in->opsize);
     flow_check(cpu, in, to);
-    sp += in->opsize + (uint32_t)in->imm;
-    cpu_write_reg(cpu, R_ESP, sp, cpu->mode & MODE_SS32 ? 4 : 2, false);
+    cpu_set_sp(cpu, sp + in->opsize + in->imm);
     cpu->s.eip = to;
     JUMP(cpu, in);
 }
@@ -150,15 +174,27 @@ HANDLER(ret_flat)
     WR_32(cpu, REG_OFFSET(R_ESP), sp + 4);
     JUMP(cpu, in);
 }
-const OpFns ret_fns = FLOW_FNS(ret_flat, ret_any);
+
+HANDLER(ret_long)
+{
+    uint64_t sp = RD_64(cpu, REG_OFFSET(R_ESP)), to;
+
+    MISS_LONG(sp, lrd, 8, ret_any);
+    to = ldl_64(cpu, in, sp);
+    if (UNLIKELY(!cpu_is_canonical(to))) TAIL_CALL(ret_any, cpu, in);
+    cpu->s.eip = to;
+    WR_64(cpu, REG_OFFSET(R_ESP), sp + 8);
+    JUMP(cpu, in);
+}
+const OpFns ret_fns = FLOW_FNS(ret_flat, ret_long, ret_any);
 const OpFns ret_imm = OP_SAME(ret_any);
 
 HANDLER(jmp_m_any)
 {
-    uint32_t to;
+    uint64_t to;
 
     cpu->cur = in;
-    to = (uint32_t)insn_read_rm(cpu, in, in->opsize);
+    to = insn_read_rm(cpu, in, in->opsize);
     flow_check(cpu, in, to);
     cpu->s.eip = to;
     JUMP(cpu, in);
@@ -167,10 +203,10 @@ const OpFns jmp_m = OP_SAME(jmp_m_any);
 
 HANDLER(call_m_any)
 {
-    uint32_t to = stack_read_before_push(cpu, in);
+    uint64_t to = stack_read_before_push(cpu, in);
 
     flow_check(cpu, in, to);
-    cpu_push(cpu, flow_next(cpu, in), in->opsize);
+    cpu_push(cpu, insn_next(cpu, in), in->opsize);
     cpu->s.eip = to;
     JUMP(cpu, in);
 }
@@ -181,11 +217,10 @@ const OpFns call_m = OP_SAME(call_m_any);
 #define LOOP_HANDLER(name, steps, condition)                                                       \
     HANDLER(name##_any)                                                                            \
     {                                                                                              \
-        uint32_t count = (uint32_t)cpu->s.regs[R_ECX] - (steps);                                   \
-        uint32_t to = flow_target(cpu, in), next = flow_next(cpu, in);                             \
+        uint64_t count = insn_wrap(in, cpu->s.regs[R_ECX] - (steps));                              \
+        uint64_t to = flow_target(cpu, in), next = insn_next(cpu, in);                             \
         bool taken;                                                                                \
                                                                                                    \
-        if (in->adsize == 2) count = (uint16_t)count;                                              \
         taken = condition;                                                                         \
         if (taken) flow_check(cpu, in, to);                                                        \
         if (steps) cpu_write_reg(cpu, R_ECX, count, in->adsize, true);                             \

@@ -16,7 +16,8 @@ typedef struct Delivery {
     bool soft; /* INT n, INT3, INTO: the gate's DPL is checked, EXT stays clear */
     bool has_code;
     uint32_t code, ext;
-    uint32_t eip, eflags; /* what is pushed */
+    uint64_t eip; /* what is pushed */
+    uint32_t eflags;
 } Delivery;
 
 /* Error code of a fault in the IDT entry itself. */
@@ -44,7 +45,7 @@ void interrupt_taken(Cpu *cpu)
 }
 
 /* Clears flags at the handler's entry, jumps, and forgets the event. */
-static void interrupt_commit(Cpu *cpu, uint32_t eip, uint32_t clear)
+static void interrupt_commit(Cpu *cpu, uint64_t eip, uint32_t clear)
 {
     cpu_set_eflags(cpu, 0, clear);
     cpu->s.eip = cpu->next_eip = eip;
@@ -56,9 +57,9 @@ static void interrupt_commit(Cpu *cpu, uint32_t eip, uint32_t clear)
 static void interrupt_vector_table(
     Cpu *cpu, const Delivery *dl, uint64_t table, uint32_t flags, uint32_t clear)
 {
-    uint64_t lin = (uint32_t)(table + (uint32_t)dl->vector * 4);
+    uint64_t lin = table + (uint32_t)dl->vector * 4;
     uint32_t eip = (uint32_t)cpu_load_sys(cpu, lin, 2);
-    uint16_t sel = (uint16_t)cpu_load_sys(cpu, (uint32_t)(lin + 2), 2);
+    uint16_t sel = (uint16_t)cpu_load_sys(cpu, lin + 2, 2);
     Stack st;
 
     stack_current(cpu, &st);
@@ -108,7 +109,7 @@ static void interrupt_same(
 
     stack_current(cpu, &st);
     stack_reserve(cpu, &st, 3u + dl->has_code, size, EXC_SS, dl->ext);
-    if (eip > desc_limit(cs)) cpu_raise(cpu, EXC_GP, dl->ext);
+    far_check_target(cpu, cs, eip, dl->ext);
     desc_mark_accessed(cpu, cs);
     interrupt_push_frame(cpu, &st, dl, size);
     cs_commit(cpu, sel, cs, cpu_cpl(cpu));
@@ -133,7 +134,7 @@ static void interrupt_inner(
     stack_inner(&st, &ss, esp, cpl);
     stack_reserve(
         cpu, &st, 5u + dl->has_code + (vm ? 4 : 0), size, EXC_SS, (ss_sel & 0xfffc) | dl->ext);
-    if (eip > desc_limit(cs)) cpu_raise(cpu, EXC_GP, dl->ext);
+    far_check_target(cpu, cs, eip, dl->ext);
     desc_mark_accessed(cpu, cs);
 
     for (unsigned i = 0; vm && i < ARRAY_SIZE(v86_segs); i++) {
@@ -153,7 +154,7 @@ static void interrupt_inner(
 
 static void interrupt_gate(Cpu *cpu, const Delivery *dl, const Desc *gate)
 {
-    uint32_t eip = desc_gate_offset(gate), code;
+    uint32_t eip = (uint32_t)desc_gate_offset(gate), code;
     uint16_t sel = desc_gate_sel(gate);
     unsigned cpl = cpu_cpl(cpu);
     Desc cs;
@@ -171,35 +172,93 @@ static void interrupt_gate(Cpu *cpu, const Delivery *dl, const Desc *gate)
     }
 }
 
-static void interrupt_protected(Cpu *cpu, const Delivery *dl)
+/* The IDT's entry, which must be a gate of one of these types. */
+static void interrupt_read_gate(Cpu *cpu, const Delivery *dl, uint32_t types, Desc *gate)
 {
-    uint32_t off = (uint32_t)dl->vector * 8;
+    uint32_t size = cpu_long(cpu) ? 16 : 8, off = (uint32_t)dl->vector * size;
     uint64_t raw;
-    Desc gate;
 
-    if (off + 7 > cpu->s.idt.limit) cpu_raise(cpu, EXC_GP, interrupt_idt_code(dl));
-    gate.lin = (uint32_t)(cpu->s.idt.base + off);
-    raw = cpu_load_sys(cpu, gate.lin, 8);
-    gate.lo = (uint32_t)raw;
-    gate.hi = (uint32_t)(raw >> 32);
-    if (gate.hi & SEGF_S || (dl->soft && desc_dpl(&gate) < cpu_cpl(cpu))) {
+    if (off + size - 1 > cpu->s.idt.limit) cpu_raise(cpu, EXC_GP, interrupt_idt_code(dl));
+    gate->lin = cpu->s.idt.base + off;
+    raw = cpu_load_sys(cpu, gate->lin, 8);
+    gate->lo = (uint32_t)raw;
+    gate->hi = (uint32_t)(raw >> 32);
+    gate->top = size == 16 ? (uint32_t)cpu_load_sys(cpu, gate->lin + 8, 4) : 0;
+    if (gate->hi & SEGF_S || (dl->soft && desc_dpl(gate) < cpu_cpl(cpu)) ||
+        !(types >> desc_type(gate) & 1)) {
         cpu_raise(cpu, EXC_GP, interrupt_idt_code(dl));
     }
-    switch (desc_type(&gate)) {
-    case DESC_TASK_GATE:
-    case DESC_INT16:
-    case DESC_TRAP16:
-    case DESC_INT32:
-    case DESC_TRAP32: break;
-    default: cpu_raise(cpu, EXC_GP, interrupt_idt_code(dl));
-    }
-    if (!desc_present(&gate)) cpu_raise(cpu, EXC_NP, interrupt_idt_code(dl));
+    if (!desc_present(gate)) cpu_raise(cpu, EXC_NP, interrupt_idt_code(dl));
+}
+
+enum {
+    INT_GATES_LONG = 1 << DESC_INT32 | 1 << DESC_TRAP32,
+    INT_GATES = 1 << DESC_TASK_GATE | 1 << DESC_INT16 | 1 << DESC_TRAP16 | INT_GATES_LONG
+};
+
+static void interrupt_protected(Cpu *cpu, const Delivery *dl)
+{
+    Desc gate;
+
+    interrupt_read_gate(cpu, dl, INT_GATES, &gate);
     if (desc_type(&gate) == DESC_TASK_GATE) {
-        task_switch(cpu, desc_gate_sel(&gate), dl->soft ? TASK_INT_SOFT : TASK_INT, dl->eip,
-            dl->eflags, dl->has_code, dl->code);
+        task_switch(cpu, desc_gate_sel(&gate), dl->soft ? TASK_INT_SOFT : TASK_INT,
+            (uint32_t)dl->eip, dl->eflags, dl->has_code, dl->code);
     } else {
         interrupt_gate(cpu, dl, &gate);
     }
+}
+
+/* -- long mode -- */
+
+/* The stack that the handler starts on: one of the seven that gates can name, the inner level's, or
+ * the current one. */
+static uint64_t interrupt_long_stack(Cpu *cpu, const Delivery *dl, const Desc *gate, unsigned cpl)
+{
+    unsigned ist = gate->hi & 7;
+
+    if (ist) return tss_long_stack(cpu, TSS64_IST1 + 8 * (ist - 1), dl->ext);
+    if (cpl < cpu_cpl(cpu)) return tss_long_stack(cpu, TSS64_RSP0 + 8 * cpl, dl->ext);
+    return cpu->s.regs[R_ESP];
+}
+
+static void interrupt_long_gate(Cpu *cpu, const Delivery *dl, const Desc *gate, Desc *cs)
+{
+    uint16_t sel = desc_gate_sel(gate);
+    unsigned cpl = desc_is_conforming(cs) ? cpu_cpl(cpu) : desc_dpl(cs);
+    uint64_t eip = desc_gate_offset(gate);
+    bool inner = cpl < cpu_cpl(cpu);
+    Stack st;
+
+    stack_long(&st, interrupt_long_stack(cpu, dl, gate, cpl) & ~(uint64_t)15, cpl);
+    stack_reserve(cpu, &st, 5u + dl->has_code, 8, EXC_SS, dl->ext);
+    far_check_target(cpu, cs, eip, dl->ext);
+    desc_mark_accessed(cpu, cs);
+    stack_push(cpu, &st, cpu->s.segs[R_SS].selector, 8);
+    stack_push(cpu, &st, cpu->s.regs[R_ESP], 8);
+    interrupt_push_frame(cpu, &st, dl, 8);
+    if (inner) cpu->s.segs[R_SS] = segreg_null_ss(cpl);
+    cs_commit(cpu, sel, cs, cpl);
+    interrupt_commit(cpu, eip, interrupt_clears(gate));
+}
+
+static void interrupt_long(Cpu *cpu, const Delivery *dl)
+{
+    uint32_t code;
+    uint16_t sel;
+    Desc gate, cs;
+
+    interrupt_read_gate(cpu, dl, INT_GATES_LONG, &gate);
+    sel = desc_gate_sel(&gate);
+    code = (sel & 0xfffc) | dl->ext;
+    if (selector_null(sel)) cpu_raise(cpu, EXC_GP, dl->ext);
+    desc_fetch(cpu, sel, &cs, EXC_GP, dl->ext);
+    if (!desc_is_code(&cs) || desc_dpl(&cs) > cpu_cpl(cpu) ||
+        (cs.hi & (SEGF_L | SEGF_DB)) != SEGF_L) {
+        cpu_raise(cpu, EXC_GP, code);
+    }
+    if (!desc_present(&cs)) cpu_raise(cpu, EXC_NP, code);
+    interrupt_long_gate(cpu, dl, &gate, &cs);
 }
 
 /* Faults push RF set, so that an instruction breakpoint does not strike twice. */
@@ -216,16 +275,18 @@ void cpu_deliver(Cpu *cpu, int vector, enum IntKind kind, bool has_code, uint32_
         .has_code = has_code,
         .code = code,
         .ext = kind != INT_SOFT,
-        .eip = (uint32_t)(by_insn ? cpu->next_eip : cpu->s.eip) };
+        .eip = by_insn ? cpu->next_eip : cpu->s.eip };
 
     dl.eflags = cpu_get_eflags(cpu) & ~(uint32_t)FLAG_RF;
     if (kind == INT_EXCEPTION && interrupt_is_fault(vector)) dl.eflags |= FLAG_RF;
     if (kind != INT_EXCEPTION && log_on(&cpu->dev.m->log, LOG_INT)) {
-        log_printf(&cpu->dev.m->log, "interrupt %02x cpl=%u IP=%04x:%08x EAX=%08x\n",
-            (unsigned)vector, cpu_cpl(cpu), cpu->s.segs[R_CS].selector, dl.eip,
-            (uint32_t)cpu->s.regs[R_EAX]);
+        log_printf(&cpu->dev.m->log, "interrupt %02x cpl=%u IP=%04x:%08llx EAX=%08llx\n",
+            (unsigned)vector, cpu_cpl(cpu), cpu->s.segs[R_CS].selector, (unsigned long long)dl.eip,
+            (unsigned long long)cpu->s.regs[R_EAX]);
     }
-    if (cpu_protected(cpu)) {
+    if (cpu_long(cpu)) {
+        interrupt_long(cpu, &dl);
+    } else if (cpu_protected(cpu)) {
         interrupt_protected(cpu, &dl);
     } else {
         interrupt_real(cpu, &dl);
@@ -306,9 +367,9 @@ static bool interrupt_redirected(Cpu *cpu, uint32_t vector)
         cpu_raise(cpu, EXC_GP, 0);
     }
     /* the bitmap's 32 bytes stand before the I/O permission bitmap */
-    off = (uint32_t)cpu_load_sys(cpu, (uint32_t)(tr->base + 0x66), 2) - 32 + vector / 8;
+    off = (uint32_t)cpu_load_sys(cpu, tr->base + 0x66, 2) - 32 + vector / 8;
     if (off > tr->limit) cpu_raise(cpu, EXC_GP, 0);
-    return !(cpu_load_sys(cpu, (uint32_t)(tr->base + off), 1) >> (vector & 7) & 1);
+    return !(cpu_load_sys(cpu, tr->base + off, 1) >> (vector & 7) & 1);
 }
 
 static void interrupt_vme(Cpu *cpu, uint32_t vector)
@@ -366,7 +427,7 @@ void op_bound(Cpu *cpu, const Insn *in)
     lin = insn_lin(cpu, in, in->opsize * 2u, false);
     index = (int64_t)cpu_read_reg(cpu, in->reg, in->opsize, in->flags & INSN_REX);
     low = (int64_t)cpu_load(cpu, lin, in->opsize);
-    high = (int64_t)cpu_load(cpu, (uint32_t)(lin + in->opsize), in->opsize);
+    high = (int64_t)cpu_load(cpu, lin + in->opsize, in->opsize);
     if (in->opsize == 2) {
         index = (int16_t)index;
         low = (int16_t)low;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * IRET in all its forms: real mode, v86 (with VME), same and outer level, to v86, nested tasks.
- * Source: Intel SDM volume 2 (pseudo code), volume 3 chapters 6, 7 and 20.
+ * IRET in all its forms: real mode, v86 (with VME), same and outer level, to v86, nested tasks,
+ * long mode.  Source: Intel SDM volume 2 (pseudo code), volume 3 chapters 6, 7 and 20.
  */
 #include "cpu/decode.h"
 #include "cpu/descriptor.h"
@@ -13,7 +13,7 @@ enum {
 };
 
 /* The end of all forms: NMIs may come again. */
-static void iret_done(Cpu *cpu, uint32_t eip)
+static void iret_done(Cpu *cpu, uint64_t eip)
 {
     cpu->s.hflags2 &= ~(uint32_t)HF2_NMI;
     cpu->exit_pending = true;
@@ -23,7 +23,8 @@ static void iret_done(Cpu *cpu, uint32_t eip)
 /* Real mode, and v86 where IOPL lets it. */
 static void iret_real(Cpu *cpu, unsigned size)
 {
-    uint32_t eip = stack_peek(cpu, 0, size), flags = stack_peek(cpu, 2 * size, size);
+    uint32_t eip = (uint32_t)stack_peek(cpu, 0, size);
+    uint32_t flags = (uint32_t)stack_peek(cpu, 2 * size, size);
     uint16_t sel = (uint16_t)stack_peek(cpu, size, size);
     uint32_t mask = IRET_FLAGS | FLAG_IF | (size == 4 ? IRET_FLAGS32 : 0);
     uint32_t iopl = (uint32_t)cpu->s.eflags & FLAG_IOPL;
@@ -49,7 +50,7 @@ static void iret_to_v86(Cpu *cpu, uint32_t eip, uint16_t cs, uint32_t flags)
 {
     static const uint8_t order[] = { R_SS, R_ES, R_DS, R_FS, R_GS };
     uint16_t sel[ARRAY_SIZE(order)];
-    uint32_t esp = stack_peek(cpu, 12, 4);
+    uint32_t esp = (uint32_t)stack_peek(cpu, 12, 4);
 
     for (unsigned i = 0; i < ARRAY_SIZE(order); i++) {
         sel[i] = (uint16_t)stack_peek(cpu, 16 + 4 * i, 4);
@@ -68,16 +69,17 @@ static void iret_to_v86(Cpu *cpu, uint32_t eip, uint16_t cs, uint32_t flags)
 static uint32_t iret_mask(const Cpu *cpu, unsigned size)
 {
     unsigned cpl = cpu_cpl(cpu), iopl = (uint32_t)(cpu->s.eflags & FLAG_IOPL) >> 12;
-    uint32_t mask = IRET_FLAGS | (size == 4 ? IRET_FLAGS32 : 0);
+    uint32_t mask = IRET_FLAGS | (size >= 4 ? IRET_FLAGS32 : 0);
 
     if (cpl <= iopl) mask |= FLAG_IF;
-    if (!cpl) mask |= FLAG_IOPL | (size == 4 ? FLAG_VIF | FLAG_VIP : 0);
+    if (!cpl) mask |= FLAG_IOPL | (size >= 4 ? FLAG_VIF | FLAG_VIP : 0);
     return mask;
 }
 
 static void iret_protected(Cpu *cpu, unsigned size)
 {
-    uint32_t eip = stack_peek(cpu, 0, size), flags = stack_peek(cpu, 2 * size, size);
+    uint32_t eip = (uint32_t)stack_peek(cpu, 0, size);
+    uint32_t flags = (uint32_t)stack_peek(cpu, 2 * size, size);
     uint16_t sel = (uint16_t)stack_peek(cpu, size, size), ss_sel = 0;
     uint32_t mask = iret_mask(cpu, size), esp = 0, esp_mask;
     unsigned cpl = sel & 3;
@@ -92,10 +94,10 @@ static void iret_protected(Cpu *cpu, unsigned size)
     outer = cpl > cpu_cpl(cpu);
     if (outer) {
         ss_sel = (uint16_t)stack_peek(cpu, 4 * size, size);
-        esp = stack_peek(cpu, 3 * size, size);
+        esp = (uint32_t)stack_peek(cpu, 3 * size, size);
         stack_check_outer_ss(cpu, ss_sel, cpl, &ss);
     }
-    if (eip > desc_limit(&cs)) cpu_raise(cpu, EXC_GP, 0);
+    far_check_target(cpu, &cs, eip, 0);
     desc_mark_accessed(cpu, &cs);
     if (outer) {
         desc_mark_accessed(cpu, &ss);
@@ -111,8 +113,47 @@ static void iret_protected(Cpu *cpu, unsigned size)
     iret_done(cpu, eip);
 }
 
+/* Long mode.  64-bit code's IRET pops SS and RSP in any case, SS perhaps null. */
+static void iret_long(Cpu *cpu, unsigned size)
+{
+    uint64_t eip = stack_peek(cpu, 0, size), esp = 0;
+    uint32_t flags = (uint32_t)stack_peek(cpu, 2 * size, size), mask = iret_mask(cpu, size);
+    uint16_t sel = (uint16_t)stack_peek(cpu, size, size), ss_sel = 0;
+    unsigned cpl = sel & 3;
+    bool outer, pops, null = false;
+    Desc cs, ss;
+
+    cs_check_return(cpu, sel, &cs);
+    outer = cpl > cpu_cpl(cpu);
+    pops = outer || cpu_code64(cpu);
+    if (pops) {
+        esp = stack_peek(cpu, 3 * size, size);
+        ss_sel = (uint16_t)stack_peek(cpu, 4 * size, size);
+        null = stack_null_is_good(cpu, &cs, ss_sel, cpl);
+        if (!null) stack_check_outer_ss(cpu, ss_sel, cpl, &ss);
+    }
+    far_check_target(cpu, &cs, eip, 0);
+    desc_mark_accessed(cpu, &cs);
+    if (pops) {
+        if (!null) desc_mark_accessed(cpu, &ss);
+        cpu->s.segs[R_SS] = null ? segreg_null_ss(cpl) : desc_segreg(ss_sel, &ss);
+        cpu->s.regs[R_ESP] = stack_returned(cpu, &cs, esp);
+    } else {
+        stack_adjust(cpu, 3 * size);
+    }
+    if (outer) segs_drop_inner(cpu, cpl);
+    cs_commit(cpu, sel, &cs, cpl);
+    cpu_set_eflags(cpu, flags, mask);
+    iret_done(cpu, eip);
+}
+
 void op_iret(Cpu *cpu, const Insn *in)
 {
+    if (cpu_long(cpu)) {
+        if (cpu->s.eflags & FLAG_NT) cpu_raise(cpu, EXC_GP, 0);
+        iret_long(cpu, in->opsize);
+        return;
+    }
     if (!cpu_protected(cpu) || cpu_v86(cpu)) {
         if (cpu_v86(cpu) && (cpu->s.eflags & FLAG_IOPL) != FLAG_IOPL &&
             (in->opsize != 2 || !(cpu->s.cr[4] & CR4_VME))) {
@@ -123,7 +164,7 @@ void op_iret(Cpu *cpu, const Insn *in)
         uint16_t link = (uint16_t)cpu_load_sys(cpu, cpu->s.tr.base, 2);
 
         cpu_task_switch(cpu, link, TASK_IRET, cpu->next_eip, false, 0);
-        iret_done(cpu, (uint32_t)cpu->s.eip);
+        iret_done(cpu, cpu->s.eip);
     } else {
         iret_protected(cpu, in->opsize);
     }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Memory management: the slow path of every access, over cpu/walk.c's page walks.  Source: Intel
- * SDM volume 3, chapters 3 and 4.  Not modelled: long mode (masked in CPUID); memory types.
+ * SDM volume 3, chapters 3 and 4.  Not modelled: memory types.
  *
  * An access first translates and checks every page it touches, then acts.  Accesses to registers
  * (and to nothing) have side effects, so only the last instruction of a block may make them: any
@@ -92,13 +92,13 @@ void mmu_phys_store(Cpu *cpu, uint64_t gpa, uint64_t val, unsigned size)
 
 /* -- pages -- */
 
-static TlbWatched *mmu_watched(const Cpu *cpu, uint32_t lin)
+static TlbWatched *mmu_watched(const Cpu *cpu, uint64_t lin)
 {
     return &cpu->tlb->watched[(lin >> PAGE_BITS) % TLB_WATCHED];
 }
 
 /* Whether writes to the page are known to be permitted, and to be told. */
-static bool mmu_is_watched(const Cpu *cpu, uint32_t lin, bool user)
+static bool mmu_is_watched(const Cpu *cpu, uint64_t lin, bool user)
 {
     const TlbWatched *t = mmu_watched(cpu, lin);
 
@@ -106,11 +106,19 @@ static bool mmu_is_watched(const Cpu *cpu, uint32_t lin, bool user)
            t->block->watch[t->off >> PAGE_BITS] == WATCH_CODE;
 }
 
-/* Translates for one access inside a page, raises its page fault, fills the TLB. */
-static MmuPage mmu_page(Cpu *cpu, uint32_t lin, enum MmuKind kind, bool user)
+/* An address that no page table reaches: a fault of the segment that was used. */
+static void mmu_check_canonical(Cpu *cpu, uint64_t lin)
 {
-    uint32_t page = lin >> PAGE_BITS, off = lin & PAGE_MASK;
-    uint64_t *const *table = cpu->tlb->table[user];
+    bool stack = cpu->cur && cpu->cur->seg == R_SS;
+
+    if (LIKELY(cpu_is_canonical(lin))) return;
+    cpu_raise(cpu, stack ? EXC_SS : EXC_GP, 0);
+}
+
+/* Translates for one access inside a page, raises its page fault, fills the TLB. */
+static MmuPage mmu_page(Cpu *cpu, uint64_t lin, enum MmuKind kind, bool user)
+{
+    uint32_t off = lin & PAGE_MASK;
     bool write = kind == MMU_WRITE;
     MmuWalk w;
     MmuPage p;
@@ -122,21 +130,24 @@ static MmuPage mmu_page(Cpu *cpu, uint32_t lin, enum MmuKind kind, bool user)
 
         return (MmuPage){ .block = t->block, .off = t->off + off };
     }
+    mmu_check_canonical(cpu, lin);
     code = mmu_walk(cpu, lin, kind, user, true, &w);
     if (code >= 0) cpu_page_fault(cpu, lin, (uint32_t)code);
     p = mmu_physical(cpu, (w.gpa & mmu_a20(cpu)) | off);
     if (!p.block || ((cpu->debug & DEBUG_DATA) && cpu_debug_page(cpu, lin))) return p;
     host = p.block->host + (p.off - off);
-    if (!table[MMU_READ][page]) tlb_fill(cpu, lin, host, user, MMU_READ, w.global, w.large);
-    if (kind == MMU_FETCH && mmu_fetch_differs(cpu) && !table[MMU_FETCH][page])
-        tlb_fill(cpu, lin, host, user, MMU_FETCH, w.global, w.large);
+    if (!tlb_find(cpu, lin, user, MMU_READ, 1)) tlb_fill(cpu, lin, host, user, MMU_READ, &w);
+    if (kind == MMU_FETCH && mmu_fetch_differs(cpu) && !tlb_find(cpu, lin, user, MMU_FETCH, 1))
+        tlb_fill(cpu, lin, host, user, MMU_FETCH, &w);
     if (!write || !w.writable || p.readonly) return p;
     if (!p.block->watch[p.off >> PAGE_BITS])
-        tlb_fill(cpu, lin, host, user, MMU_WRITE, w.global, w.large);
+        tlb_fill(cpu, lin, host, user, MMU_WRITE, &w);
     else
-        *mmu_watched(cpu, lin) = (TlbWatched){
-            .gen = cpu->tlb->gen, .page = page, .user = user, .block = p.block, .off = p.off - off
-        };
+        *mmu_watched(cpu, lin) = (TlbWatched){ .gen = cpu->tlb->gen,
+            .page = lin >> PAGE_BITS,
+            .user = user,
+            .block = p.block,
+            .off = p.off - off };
     return p;
 }
 
@@ -178,22 +189,34 @@ static void mmu_put(Cpu *cpu, const MmuPage *p, uint64_t val, unsigned size)
 
 /* -- any access -- */
 
-/* Splits an access at the page boundary: bytes in the first page. */
-static unsigned mmu_first(uint32_t lin, unsigned size)
+/* Linear addresses have 32 bits where long mode is off ... */
+static uint64_t mmu_wrap(const Cpu *cpu, uint64_t lin)
 {
-    unsigned room = PAGE_SIZE - (lin & PAGE_MASK);
+    return cpu->mode & MODE_LM ? lin : (uint32_t)lin;
+}
+
+/* ... and in 32-bit code. */
+static uint64_t mmu_next(const Cpu *cpu, uint64_t lin, unsigned n)
+{
+    return tlb_is_tagged(cpu, lin) ? lin + n : (uint32_t)(lin + n);
+}
+
+/* Splits an access at the page boundary: bytes in the first page. */
+static unsigned mmu_first(uint64_t lin, unsigned size)
+{
+    unsigned room = PAGE_SIZE - (unsigned)(lin & PAGE_MASK);
 
     return MIN_OF(room, size);
 }
 
-static uint64_t mmu_read(Cpu *cpu, uint32_t lin, unsigned size, bool user, bool for_write)
+static uint64_t mmu_read(Cpu *cpu, uint64_t lin, unsigned size, bool user, bool for_write)
 {
     enum MmuKind kind = for_write ? MMU_WRITE : MMU_READ;
     unsigned n = mmu_first(lin, size);
     MmuPage p = mmu_page(cpu, lin, kind, user), q = { 0 };
     uint64_t v;
 
-    if (n < size) q = mmu_page(cpu, lin + n, kind, user);
+    if (n < size) q = mmu_page(cpu, mmu_next(cpu, lin, n), kind, user);
     if (!p.block || (n < size && !q.block) || (for_write && p.readonly)) mmu_io(cpu);
     if (UNLIKELY(cpu->debug & DEBUG_DATA)) {
         mmu_io(cpu);
@@ -204,12 +227,12 @@ static uint64_t mmu_read(Cpu *cpu, uint32_t lin, unsigned size, bool user, bool 
     return v;
 }
 
-static void mmu_write(Cpu *cpu, uint32_t lin, uint64_t val, unsigned size, bool user)
+static void mmu_write(Cpu *cpu, uint64_t lin, uint64_t val, unsigned size, bool user)
 {
     unsigned n = mmu_first(lin, size);
     MmuPage p = mmu_page(cpu, lin, MMU_WRITE, user), q = { 0 };
 
-    if (n < size) q = mmu_page(cpu, lin + n, MMU_WRITE, user);
+    if (n < size) q = mmu_page(cpu, mmu_next(cpu, lin, n), MMU_WRITE, user);
     if (!p.block || p.readonly || (n < size && (!q.block || q.readonly))) mmu_io(cpu);
     if (UNLIKELY(cpu->debug & DEBUG_DATA)) {
         mmu_io(cpu);
@@ -221,30 +244,22 @@ static void mmu_write(Cpu *cpu, uint32_t lin, uint64_t val, unsigned size, bool 
 
 static bool mmu_user(const Cpu *cpu) { return cpu_cpl(cpu) == 3; }
 
-uint64_t mmu_load(Cpu *cpu, const Insn *in, uint32_t lin, unsigned size)
+uint64_t mmu_load(Cpu *cpu, const Insn *in, uint64_t lin, unsigned size)
 {
     cpu->cur = in;
     return mmu_read(cpu, lin, size, mmu_user(cpu), false);
 }
 
-void mmu_store(Cpu *cpu, const Insn *in, uint32_t lin, uint64_t val, unsigned size)
+void mmu_store(Cpu *cpu, const Insn *in, uint64_t lin, uint64_t val, unsigned size)
 {
     cpu->cur = in;
     mmu_write(cpu, lin, val, size, mmu_user(cpu));
 }
 
-uint64_t mmu_load_rmw(Cpu *cpu, const Insn *in, uint32_t lin, unsigned size)
+uint64_t mmu_load_rmw(Cpu *cpu, const Insn *in, uint64_t lin, unsigned size)
 {
     cpu->cur = in;
     return mmu_read(cpu, lin, size, mmu_user(cpu), true);
-}
-
-/* The fast path of a table, for callers that have no instruction at hand. */
-static uint8_t *mmu_fast(const uint64_t *table, uint32_t lin, unsigned size)
-{
-    uint64_t e = table[lin >> PAGE_BITS];
-
-    return e && (lin & PAGE_MASK) <= PAGE_SIZE - size ? (uint8_t *)(e + lin) : NULL;
 }
 
 static uint64_t mmu_peek(const uint8_t *p, unsigned size)
@@ -267,67 +282,71 @@ static void mmu_poke(uint8_t *p, uint64_t val, unsigned size)
     }
 }
 
+static uint64_t mmu_load_as(Cpu *cpu, uint64_t lin, unsigned size, bool user)
+{
+    const uint8_t *p = tlb_find(cpu, lin, user, MMU_READ, size);
+
+    return p ? mmu_peek(p, size) : mmu_read(cpu, lin, size, user, false);
+}
+
+static void mmu_store_as(Cpu *cpu, uint64_t lin, uint64_t val, unsigned size, bool user)
+{
+    uint8_t *p = tlb_find(cpu, lin, user, MMU_WRITE, size);
+
+    if (p)
+        mmu_poke(p, val, size);
+    else
+        mmu_write(cpu, lin, val, size, user);
+}
+
 uint64_t cpu_load(Cpu *cpu, uint64_t lin, unsigned size)
 {
-    uint8_t *p = mmu_fast(cpu->rd, (uint32_t)lin, size);
-
-    return p ? mmu_peek(p, size) : mmu_read(cpu, (uint32_t)lin, size, mmu_user(cpu), false);
+    return mmu_load_as(cpu, lin & cpu->eip_mask, size, mmu_user(cpu));
 }
 
 void cpu_store(Cpu *cpu, uint64_t lin, uint64_t val, unsigned size)
 {
-    uint8_t *p = mmu_fast(cpu->wr, (uint32_t)lin, size);
-
-    if (p)
-        mmu_poke(p, val, size);
-    else
-        mmu_write(cpu, (uint32_t)lin, val, size, mmu_user(cpu));
+    mmu_store_as(cpu, lin & cpu->eip_mask, val, size, mmu_user(cpu));
 }
 
 uint64_t cpu_load_sys(Cpu *cpu, uint64_t lin, unsigned size)
 {
-    uint8_t *p = mmu_fast(cpu->tlb->table[0][MMU_READ], (uint32_t)lin, size);
-
-    return p ? mmu_peek(p, size) : mmu_read(cpu, (uint32_t)lin, size, false, false);
+    return mmu_load_as(cpu, mmu_wrap(cpu, lin), size, false);
 }
 
 void cpu_store_sys(Cpu *cpu, uint64_t lin, uint64_t val, unsigned size)
 {
-    uint8_t *p = mmu_fast(cpu->tlb->table[0][MMU_WRITE], (uint32_t)lin, size);
-
-    if (p)
-        mmu_poke(p, val, size);
-    else
-        mmu_write(cpu, (uint32_t)lin, val, size, false);
+    mmu_store_as(cpu, mmu_wrap(cpu, lin), val, size, false);
 }
 
 void cpu_probe(Cpu *cpu, uint64_t lin, unsigned len, bool write, bool sys)
 {
     bool user = !sys && mmu_user(cpu);
     enum MmuKind kind = write ? MMU_WRITE : MMU_READ;
-    const uint64_t *table = cpu->tlb->table[user][kind];
-    uint32_t first = (uint32_t)lin, last = first + (len ? len - 1 : 0);
+    uint64_t first = mmu_wrap(cpu, lin), last = first + (len ? len - 1 : 0);
 
-    if (!table[first >> PAGE_BITS]) mmu_page(cpu, first, kind, user);
-    for (uint32_t page = first >> PAGE_BITS; page != last >> PAGE_BITS;) {
-        page = (page + 1) & (TLB_PAGES - 1);
-        if (!table[page]) mmu_page(cpu, page << PAGE_BITS, kind, user);
+    if (!tlb_find(cpu, first, user, kind, 1)) mmu_page(cpu, first, kind, user);
+    for (uint64_t page = first >> PAGE_BITS; page != last >> PAGE_BITS;) {
+        uint64_t at = mmu_wrap(cpu, ++page << PAGE_BITS);
+
+        if (!tlb_find(cpu, at, user, kind, 1)) mmu_page(cpu, at, kind, user);
     }
 }
 
 /* -- code -- */
 
-uint8_t *mmu_fetch(Cpu *cpu, uint32_t lin)
+uint8_t *mmu_fetch(Cpu *cpu, uint64_t lin)
 {
-    uint64_t e = cpu->rx[lin >> PAGE_BITS];
+    bool user = mmu_user(cpu);
+    uint8_t *host = tlb_find(cpu, lin, user, mmu_fetch_differs(cpu) ? MMU_FETCH : MMU_READ, 1);
     MmuPage p;
 
-    if (e) return (uint8_t *)(e + lin);
-    p = mmu_page(cpu, lin, MMU_FETCH, mmu_user(cpu));
+    if (host) return host;
+    p = mmu_page(cpu, lin, MMU_FETCH, user);
     return p.block ? p.block->host + p.off : NULL;
 }
 
-uint8_t mmu_fetch_byte(Cpu *cpu, uint32_t lin)
+uint8_t mmu_fetch_byte(Cpu *cpu, uint64_t lin)
 {
     MmuPage p = mmu_page(cpu, lin, MMU_FETCH, mmu_user(cpu));
 
@@ -341,7 +360,8 @@ bool cpu_translate(Machine *m, uint64_t gva, uint64_t *gpa)
     Device *dev = device_find(m, "cpu0");
     MmuWalk w;
 
-    if (!dev || mmu_walk(CPU(dev), (uint32_t)gva, MMU_READ, false, false, &w) >= 0) return false;
+    if (!dev || !cpu_is_canonical(gva = mmu_wrap(CPU(dev), gva))) return false;
+    if (mmu_walk(CPU(dev), gva, MMU_READ, false, false, &w) >= 0) return false;
     *gpa = (w.gpa & mmu_a20(CPU(dev))) | (gva & PAGE_MASK);
     return true;
 }
@@ -387,19 +407,27 @@ static bool mode_flat(const SegReg *sr, bool code)
 void cpu_mode_changed(Cpu *cpu)
 {
     const CpuState *s = &cpu->s;
-    bool user = mmu_user(cpu);
+    bool user = mmu_user(cpu), wide = cpu_code64(cpu);
     uint32_t mode = 0;
 
-    if (s->segs[R_CS].flags & SEGF_DB) mode |= MODE_CS32;
-    if (s->segs[R_SS].flags & SEGF_DB) mode |= MODE_SS32;
+    if (s->efer & EFER_LMA) mode |= MODE_LM;
+    if (wide) mode |= MODE_CS64;
     if (s->cr[0] & CR0_PE) mode |= MODE_PE;
     if (s->eflags & FLAG_VM) mode |= MODE_VM;
     if (user) mode |= MODE_USER;
     if (user && (s->cr[0] & CR0_AM) && (s->eflags & FLAG_AC)) mode |= MODE_AC;
-    for (int i = R_ES; i <= R_GS; i++)
-        if (mode_flat(&s->segs[i], i == R_CS)) mode |= MODE_FLAT << i;
     cpu->mode = mode;
     cpu->rd = cpu->tlb->table[user][MMU_READ];
     cpu->wr = cpu->tlb->table[user][MMU_WRITE];
-    cpu->rx = mmu_fetch_differs(cpu) ? cpu->tlb->table[user][MMU_FETCH] : cpu->rd;
+    cpu->lrd = cpu->tlb->tagged[user][MMU_READ];
+    cpu->lwr = cpu->tlb->tagged[user][MMU_WRITE];
+    cpu->code_base = wide ? 0 : s->segs[R_CS].base;
+    cpu->eip_mask = wide ? UINT64_MAX : UINT32_MAX;
+    cpu->sp_mask = UINT64_MAX;
+    if (wide) return;
+    if (s->segs[R_CS].flags & SEGF_DB) cpu->mode |= MODE_CS32;
+    if (s->segs[R_SS].flags & SEGF_DB) cpu->mode |= MODE_SS32;
+    cpu->sp_mask = cpu->mode & MODE_SS32 ? UINT32_MAX : UINT16_MAX;
+    for (int i = R_ES; i <= R_GS; i++)
+        if (mode_flat(&s->segs[i], i == R_CS)) cpu->mode |= MODE_FLAT << i;
 }

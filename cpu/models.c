@@ -28,8 +28,16 @@ enum {
     EDX_MAX = EDX_QEMU32 | EDX_PENTIUM3 | F(CLFLUSH),
     ECX_SSE3 = 1,
     CLFLUSH_LINE = 64 / 8 << 8,
-    EDX_MAX_80000001 = 1 << FEAT_NX,
-    EBX7_MAX = 1 << FEAT7_SMEP,
+    /* What AMD's processors tell in leaf 80000001h, too. */
+    EDX_AMD = F(FPU) | F(VME) | F(DE) | F(PSE) | F(TSC) | F(MSR) | F(PAE) | F(MCE) | F(CX8) |
+              F(APIC) | F(MTRR) | F(PGE) | F(MCA) | F(CMOV) | F(PAT) | F(PSE36) | F(MMX) | F(FXSR),
+    EDX_QEMU64 = F(FPU) | F(DE) | F(PSE) | F(TSC) | F(MSR) | F(PAE) | F(MCE) | F(CX8) | F(APIC) |
+                 F(SEP) | F(MTRR) | F(PGE) | F(MCA) | F(CMOV) | F(PAT) | F(PSE36) | F(MMX) |
+                 F(FXSR) | F(SSE) | F(SSE2) | F(CLFLUSH),
+    ECX_CX16 = 1 << FEAT_CX16,
+    EDX_LONG = 1 << FEAT_SYSCALL | 1 << FEAT_NX | 1 << FEAT_LM,
+    EDX_MAX_80000001 = EDX_LONG | 1 << FEAT_1G | 1 << FEAT_RDTSCP,
+    EBX7_MAX = 1 << FEAT7_FSGSBASE | 1 << FEAT7_SMEP,
     ECX7_MAX = 1 << FEAT7_UMIP,
 };
 
@@ -39,9 +47,9 @@ enum {
     WORKS_EDX1 = F(FPU) | F(VME) | F(DE) | F(PSE) | F(TSC) | F(MSR) | F(CX8) | F(SEP) | F(PGE) |
                  F(CMOV) | F(MMX) | F(FXSR) | F(SSE) | F(SSE2) | F(CLFLUSH) | F(PAE) | F(PSE36) |
                  F(MCE) | F(MCA) | F(MTRR) | F(PAT),
-    WORKS_ECX1 = ECX_SSE3,
-    WORKS_ECX80000001 = 0,
-    WORKS_EDX80000001 = 1 << FEAT_NX,
+    WORKS_ECX1 = ECX_SSE3 | ECX_CX16,
+    WORKS_ECX80000001 = 1 << FEAT_LAHF,
+    WORKS_EDX80000001 = EDX_MAX_80000001,
     WORKS_EBX7 = 1 << FEAT7_SMEP,
     WORKS_ECX7 = 1 << FEAT7_UMIP,
 };
@@ -60,12 +68,13 @@ static const CpuModel models[] = {
         .vendor = "GenuineIntel",
         .brand = "Stasis Virtual CPU",
         .level = 7,
-        .xlevel = 0x80000004,
+        .xlevel = 0x80000008,
         .family = 6,
         .model = 6,
         .stepping = 3,
-        .ecx1 = ECX_SSE3,
+        .ecx1 = ECX_SSE3 | ECX_CX16,
         .edx1 = EDX_MAX,
+        .ecx80000001 = 1 << FEAT_LAHF,
         .ebx7 = EBX7_MAX,
         .ecx7 = ECX7_MAX,
         .edx80000001 = EDX_MAX_80000001,
@@ -107,6 +116,20 @@ static const CpuModel models[] = {
         .stepping = 3,
         .ecx1 = ECX_SSE3,
         .edx1 = EDX_QEMU32,
+        .cache = 0x2c307d },
+    { .name = "qemu64",
+        .desc = "QEMU Virtual CPU version 2.5+",
+        .vendor = "AuthenticAMD",
+        .brand = "QEMU Virtual CPU version 2.5+",
+        .level = 13,
+        .xlevel = 0x8000000a,
+        .family = 15,
+        .model = 107,
+        .stepping = 1,
+        .ecx1 = ECX_SSE3 | ECX_CX16,
+        .edx1 = EDX_QEMU64,
+        .ecx80000001 = 1 << FEAT_LAHF,
+        .edx80000001 = EDX_LONG,
         .cache = 0x2c307d },
 };
 
@@ -180,7 +203,10 @@ static const FeatureName feature_names[] = {
 
 uint32_t cpu_signature(const CpuModel *model)
 {
-    return (uint32_t)model->family << 8 | (uint32_t)model->model << 4 | model->stepping;
+    uint32_t family = MIN_OF(model->family, 15u), extended = model->family - family;
+
+    return extended << 20 | (uint32_t)(model->model >> 4) << 16 | family << 8 |
+           (uint32_t)(model->model & 15) << 4 | model->stepping;
 }
 
 /* -- parsing -- */
@@ -275,6 +301,7 @@ bool cpu_model_parse(Cpu *cpu, const char *text, Error *err)
         cpu->features.edx1 &= WORKS_EDX1;
         cpu->features.ecx80000001 &= WORKS_ECX80000001;
         cpu->features.edx80000001 &= WORKS_EDX80000001;
+        if (cpu_is_amd(cpu)) cpu->features.edx80000001 |= cpu->features.edx1 & EDX_AMD;
         cpu->features.ebx7 &= WORKS_EBX7;
         cpu->features.ecx7 &= WORKS_ECX7;
     }
@@ -351,6 +378,7 @@ void op_cpuid(Cpu *cpu, const Insn *in)
     case 0x80000002:
     case 0x80000003:
     case 0x80000004: models_set_brand(cpu, leaf - 0x80000002); break;
+    case 0x80000008: models_set(cpu, 48 << 8 | cpu_phys_bits(cpu), 0, 0, 0); break;
     default: models_set(cpu, 0, 0, 0, 0); break; /* serial number, cache details: none */
     }
 }

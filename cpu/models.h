@@ -30,10 +30,13 @@ enum {
     FEAT_SSE2 = 26,
 };
 
-/* And of leaf 80000001h, EDX. */
-enum { FEAT_NX = 20 };
+/* And of leaf 80000001h, EDX and ECX. */
+enum { FEAT_SYSCALL = 11, FEAT_NX = 20, FEAT_1G = 26, FEAT_RDTSCP = 27, FEAT_LM = 29 };
+enum { FEAT_LAHF = 0 };
 /* And of leaf 7, EBX and ECX. */
-enum { FEAT7_SMEP = 7, FEAT7_UMIP = 2 };
+enum { FEAT7_FSGSBASE = 0, FEAT7_SMEP = 7, FEAT7_UMIP = 2 };
+/* And of leaf 1, ECX. */
+enum { FEAT_CX16 = 13 };
 
 typedef struct CpuModel {
     const char *name, *desc, *vendor, *brand; /* brand: leaves 80000002h to 4, or NULL */
@@ -47,12 +50,19 @@ static inline bool cpu_has(const Cpu *cpu, unsigned feature)
 {
     return cpu->features.edx1 >> feature & 1;
 }
-static inline bool cpu_has_nx(const Cpu *cpu) { return cpu->features.edx80000001 >> FEAT_NX & 1; }
+static inline bool cpu_has_ext(const Cpu *cpu, unsigned feature)
+{
+    return cpu->features.edx80000001 >> feature & 1;
+}
+static inline bool cpu_has_nx(const Cpu *cpu) { return cpu_has_ext(cpu, FEAT_NX); }
+static inline bool cpu_has_1g(const Cpu *cpu) { return cpu_has_ext(cpu, FEAT_1G); }
 /* Width of a physical address. */
 static inline unsigned cpu_phys_bits(const Cpu *cpu)
 {
+    if (cpu_has_ext(cpu, FEAT_LM)) return 40;
     return cpu_has(cpu, FEAT_PAE) || cpu_has(cpu, FEAT_PSE36) ? 36 : 32;
 }
+static inline bool cpu_is_amd(const Cpu *cpu) { return cpu->model->vendor[0] == 'A'; }
 static inline unsigned cpu_family(const Cpu *cpu) { return cpu->model->family; }
 
 /* CPUID leaf 1, EAX; EDX after a reset. */

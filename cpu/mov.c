@@ -12,22 +12,22 @@
     HANDLER(mov_mr_##bits##_##kind)                                                                \
     {                                                                                              \
         MISS_##kind(wr, bits / 8, mov_mr_##bits##_seg);                                            \
-        uint32_t lin = LIN_##kind(cpu, in, bits / 8, true);                                        \
-        st_##bits(cpu, in, lin, RD_##bits(cpu, in->reg_at));                                       \
+        ADDR_##kind lin = LIN_##kind(cpu, in, bits / 8, true);                                     \
+        ST_##kind(bits)(cpu, in, lin, RD_##bits(cpu, in->reg_at));                                 \
         NEXT(cpu, in);                                                                             \
     }                                                                                              \
     HANDLER(mov_rm_##bits##_##kind)                                                                \
     {                                                                                              \
         MISS_##kind(rd, bits / 8, mov_rm_##bits##_seg);                                            \
-        uint32_t lin = LIN_##kind(cpu, in, bits / 8, false);                                       \
-        WR_##bits(cpu, in->reg_at, ld_##bits(cpu, in, lin));                                       \
+        ADDR_##kind lin = LIN_##kind(cpu, in, bits / 8, false);                                    \
+        WR_##bits(cpu, in->reg_at, LD_##kind(bits)(cpu, in, lin));                                 \
         NEXT(cpu, in);                                                                             \
     }                                                                                              \
     HANDLER(mov_mi_##bits##_##kind)                                                                \
     {                                                                                              \
         MISS_##kind(wr, bits / 8, mov_mi_##bits##_seg);                                            \
-        uint32_t lin = LIN_##kind(cpu, in, bits / 8, true);                                        \
-        st_##bits(cpu, in, lin, (U(bits))in->imm);                                                 \
+        ADDR_##kind lin = LIN_##kind(cpu, in, bits / 8, true);                                     \
+        ST_##kind(bits)(cpu, in, lin, (U(bits))in->imm);                                           \
         NEXT(cpu, in);                                                                             \
     }
 #define MOV(bits)                                                                                  \
@@ -50,6 +50,7 @@
 MOV(8)
 MOV(16)
 MOV(32)
+MOV(64)
 const OpFns mov_mr = FNS(mov_mr);
 const OpFns mov_rm = FNS(mov_rm);
 const OpFns mov_mi = FNS(mov_mi);
@@ -60,8 +61,8 @@ const OpFns mov_mi = FNS(mov_mi);
     HANDLER(name##_##to##_##kind)                                                                  \
     {                                                                                              \
         MISS_##kind(rd, from / 8, name##_##to##_seg);                                              \
-        uint32_t lin = LIN_##kind(cpu, in, from / 8, false);                                       \
-        WR_##to(cpu, in->reg_at, (U(to))(type)ld_##from(cpu, in, lin));                            \
+        ADDR_##kind lin = LIN_##kind(cpu, in, from / 8, false);                                    \
+        WR_##to(cpu, in->reg_at, (U(to))(type)LD_##kind(from)(cpu, in, lin));                      \
         NEXT(cpu, in);                                                                             \
     }
 #define WIDEN(name, from, to, type)                                                                \
@@ -73,16 +74,24 @@ const OpFns mov_mi = FNS(mov_mi);
     EACH_MEM(WIDEN_MEM, name, from, to, type)
 WIDEN(movzx8, 8, 16, uint8_t)
 WIDEN(movzx8, 8, 32, uint8_t)
+WIDEN(movzx8, 8, 64, uint8_t)
 WIDEN(movzx16, 16, 16, uint16_t)
 WIDEN(movzx16, 16, 32, uint16_t)
+WIDEN(movzx16, 16, 64, uint16_t)
 WIDEN(movsx8, 8, 16, int8_t)
 WIDEN(movsx8, 8, 32, int8_t)
+WIDEN(movsx8, 8, 64, int8_t)
 WIDEN(movsx16, 16, 16, int16_t)
 WIDEN(movsx16, 16, 32, int16_t)
+WIDEN(movsx16, 16, 64, int16_t)
+WIDEN(movsx32, 32, 32, int32_t)
+WIDEN(movsx32, 32, 64, int32_t)
 const OpFns movzx8 = FNS_V(movzx8);
 const OpFns movzx16 = FNS_V(movzx16);
 const OpFns movsx8 = FNS_V(movsx8);
 const OpFns movsx16 = FNS_V(movsx16);
+const OpFns movsxd = { { { 0 }, FNS_ROW(movsx16, 16), FNS_ROW(movsx32, 32),
+    FNS_ROW(movsx32, 64) } };
 
 /* -- LEA -- */
 
@@ -98,13 +107,38 @@ HANDLER(lea_32_sib)
     NEXT(cpu, in);
 }
 
+HANDLER(lea_32_lbase)
+{
+    WR_32(cpu, in->reg_at, ea_lbase(cpu, in));
+    NEXT(cpu, in);
+}
+
+HANDLER(lea_32_lsib)
+{
+    WR_32(cpu, in->reg_at, ea_lsib(cpu, in));
+    NEXT(cpu, in);
+}
+
+HANDLER(lea_64_lbase)
+{
+    WR_64(cpu, in->reg_at, ea_lbase(cpu, in));
+    NEXT(cpu, in);
+}
+
+HANDLER(lea_64_lsib)
+{
+    WR_64(cpu, in->reg_at, ea_lsib(cpu, in));
+    NEXT(cpu, in);
+}
+
 HANDLER(lea_any)
 {
     cpu_write_reg(cpu, in->reg, insn_ea(cpu, in), in->opsize, true);
     NEXT(cpu, in);
 }
-const OpFns lea_rm = { { { 0 }, { lea_any, lea_any, lea_any, lea_any },
-    { lea_any, lea_32_base, lea_32_sib, lea_any } } };
+const OpFns lea_rm = { { { 0 }, OP_ROW(lea_any),
+    { lea_any, lea_32_base, lea_32_sib, lea_any, lea_32_lbase, lea_32_lsib },
+    { lea_any, lea_any, lea_any, lea_any, lea_64_lbase, lea_64_lsib } } };
 
 /* -- XCHG -- */
 
@@ -112,8 +146,8 @@ const OpFns lea_rm = { { { 0 }, { lea_any, lea_any, lea_any, lea_any },
     HANDLER(xchg_mr_##bits##_##kind)                                                               \
     {                                                                                              \
         MISS_##kind(wr, bits / 8, xchg_mr_##bits##_seg);                                           \
-        uint32_t lin = LIN_##kind(cpu, in, bits / 8, true);                                        \
-        Mem##bits *p = wp_##bits(cpu, lin);                                                        \
+        ADDR_##kind lin = LIN_##kind(cpu, in, bits / 8, true);                                     \
+        Mem##bits *p = WP_##kind(bits)(cpu, lin);                                                  \
         U(bits) a = p ? *p : (U(bits))mmu_load_rmw(cpu, in, lin, bits / 8);                        \
         U(bits) b = RD_##bits(cpu, in->reg_at);                                                    \
                                                                                                    \
@@ -137,6 +171,7 @@ const OpFns lea_rm = { { { 0 }, { lea_any, lea_any, lea_any, lea_any },
 XCHG(8)
 XCHG(16)
 XCHG(32)
+XCHG(64)
 const OpFns xchg_mr = FNS(xchg_mr);
 
 /* -- by condition -- */
@@ -146,7 +181,7 @@ const OpFns xchg_mr = FNS(xchg_mr);
     HANDLER(cmov##cc##_rm_##bits##_##kind)                                                         \
     {                                                                                              \
         MISS_##kind(rd, bits / 8, cmov##cc##_rm_##bits##_seg);                                     \
-        U(bits) b = ld_##bits(cpu, in, LIN_##kind(cpu, in, bits / 8, false));                      \
+        U(bits) b = LD_##kind(bits)(cpu, in, LIN_##kind(cpu, in, bits / 8, false));                \
                                                                                                    \
         WR_##bits(cpu, in->reg_at, cc_test(cpu, cc) ? b : RD_##bits(cpu, in->reg_at));             \
         NEXT(cpu, in);                                                                             \
@@ -163,12 +198,13 @@ const OpFns xchg_mr = FNS(xchg_mr);
 #define SETCC_MEM(kind, cc)                                                                        \
     HANDLER(set##cc##_8_##kind)                                                                    \
     {                                                                                              \
-        uint32_t lin = LIN_##kind(cpu, in, 1, true);                                               \
-        st_8(cpu, in, lin, cc_test(cpu, cc));                                                      \
+        ADDR_##kind lin = LIN_##kind(cpu, in, 1, true);                                            \
+        ST_##kind(8)(cpu, in, lin, cc_test(cpu, cc));                                              \
         NEXT(cpu, in);                                                                             \
     }
 #define CONDITION(cc)                                                                              \
-    CMOV_BITS(cc, 16) CMOV_BITS(cc, 32) EACH_MEM(SETCC_MEM, cc) HANDLER(set##cc##_8_reg)           \
+    CMOV_BITS(cc, 16)                                                                              \
+    CMOV_BITS(cc, 32) CMOV_BITS(cc, 64) EACH_MEM(SETCC_MEM, cc) HANDLER(set##cc##_8_reg)           \
     {                                                                                              \
         WR_8(cpu, in->rm_at, cc_test(cpu, cc));                                                    \
         NEXT(cpu, in);                                                                             \
@@ -214,7 +250,7 @@ HANDLER(mov_m_sreg_any)
     if (in->modrm >= 0xc0)
         cpu_write_reg(cpu, in->rm, sel, in->opsize, true);
     else
-        st_16(cpu, in, ea_checked(cpu, in, 2, true), sel);
+        stx_16(cpu, in, ea_checked(cpu, in, 2, true), sel);
     NEXT(cpu, in);
 }
 const OpFns mov_m_sreg = OP_SAME(mov_m_sreg_any);
@@ -222,12 +258,9 @@ const OpFns mov_m_sreg = OP_SAME(mov_m_sreg_any);
 HANDLER(mov_xlat)
 {
     uint64_t off = cpu->s.regs[R_EBX] + (uint8_t)cpu->s.regs[R_EAX];
-    uint32_t lin;
 
     cpu->cur = in;
-    off = in->adsize == 2 ? (uint16_t)off : (uint32_t)off;
-    lin = (uint32_t)cpu_seg_lin(cpu, in->seg, off, 1, false);
-    WR_8(cpu, AL_AT, ld_8(cpu, in, lin));
+    WR_8(cpu, AL_AT, ldx_8(cpu, in, cpu_seg_lin(cpu, in->seg, insn_wrap(in, off), 1, false)));
     NEXT(cpu, in);
 }
 const OpFns xlat_fns = OP_SAME(mov_xlat);

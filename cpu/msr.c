@@ -26,7 +26,16 @@ enum {
     MSR_DEBUGCTL = 0x1d9,
     MSR_LBR_FROM = 0x1db,
     MSR_LBR_INT_TO = 0x1de,
+    MSR_MISC_ENABLE = 0x1a0,
     MSR_EFER = 0xc0000080,
+    MSR_STAR = 0xc0000081,
+    MSR_LSTAR = 0xc0000082,
+    MSR_CSTAR = 0xc0000083,
+    MSR_FMASK = 0xc0000084,
+    MSR_FS_BASE = 0xc0000100,
+    MSR_GS_BASE = 0xc0000101,
+    MSR_KERNEL_GS_BASE = 0xc0000102,
+    MSR_TSC_AUX = 0xc0000103,
 };
 
 static uint64_t msr_tsc(const Cpu *cpu)
@@ -60,54 +69,113 @@ static bool msr_is_inert(const Cpu *cpu, uint32_t n)
     }
 }
 
+static bool msr_has_efer(const Cpu *cpu)
+{
+    return cpu_has_nx(cpu) || cpu_has_ext(cpu, FEAT_LM) || cpu_has_ext(cpu, FEAT_SYSCALL);
+}
+
 static void msr_write_efer(Cpu *cpu, uint64_t val)
 {
-    uint64_t bits = cpu_has_nx(cpu) ? EFER_NXE : 0;
+    uint64_t lma = cpu->s.efer & EFER_LMA, bits = cpu_has_nx(cpu) ? EFER_NXE : 0;
 
+    if (cpu_has_ext(cpu, FEAT_SYSCALL)) bits |= EFER_SCE;
+    if (cpu_has_ext(cpu, FEAT_LM)) bits |= EFER_LME | EFER_LMA; /* LMA follows LME and paging */
     if (val & ~bits) cpu_raise(cpu, EXC_GP, 0);
+    val = (val & ~(uint64_t)EFER_LMA) | lma;
+    if ((cpu->s.efer ^ val) & EFER_LME && cpu->s.cr[0] & CR0_PG) cpu_raise(cpu, EXC_GP, 0);
     if (cpu->s.efer != val) cpu_tlb_flush(cpu, true);
     cpu->s.efer = val;
     cpu_mode_changed(cpu);
 }
 
+/* Where a register of long mode stands that is plain memory, or NULL; *address: it takes canonical
+ * addresses alone. */
+static uint64_t *msr_long_place(Cpu *cpu, uint32_t n, bool *address)
+{
+    struct CpuState *s = &cpu->s;
+    bool lm = cpu_has_ext(cpu, FEAT_LM);
+
+    *address = n != MSR_FMASK;
+    switch (n) {
+    case MSR_LSTAR: return lm ? &s->lstar : NULL;
+    case MSR_CSTAR: return lm ? &s->cstar : NULL;
+    case MSR_FMASK: return lm ? &s->fmask : NULL;
+    case MSR_FS_BASE: return lm ? &s->segs[R_FS].base : NULL;
+    case MSR_GS_BASE: return lm ? &s->segs[R_GS].base : NULL;
+    case MSR_KERNEL_GS_BASE: return lm ? &s->kernelgsbase : NULL;
+    default: return NULL;
+    }
+}
+
 static uint64_t msr_read(Cpu *cpu, uint32_t n)
 {
-    uint64_t val;
+    uint64_t val, *place;
+    bool address;
 
     if (msr_memory_read(cpu, n, &val)) return val;
+    if ((place = msr_long_place(cpu, n, &address))) return *place;
     switch (n) {
     case MSR_TSC: msr_need(cpu, cpu_has(cpu, FEAT_TSC)); return msr_tsc(cpu);
     case MSR_SYSENTER_CS: msr_need(cpu, cpu_has(cpu, FEAT_SEP)); return cpu->s.sysenter_cs;
     case MSR_SYSENTER_ESP: msr_need(cpu, cpu_has(cpu, FEAT_SEP)); return cpu->s.sysenter_esp;
     case MSR_SYSENTER_EIP: msr_need(cpu, cpu_has(cpu, FEAT_SEP)); return cpu->s.sysenter_eip;
-    case MSR_EFER: msr_need(cpu, cpu_has_nx(cpu)); return cpu->s.efer;
+    case MSR_MISC_ENABLE: msr_need(cpu, cpu_has_ext(cpu, FEAT_LM)); return cpu->s.misc_enable;
+    case MSR_EFER: msr_need(cpu, msr_has_efer(cpu)); return cpu->s.efer;
+    case MSR_STAR: msr_need(cpu, cpu_has_ext(cpu, FEAT_SYSCALL)); return cpu->s.star;
+    case MSR_TSC_AUX: msr_need(cpu, cpu_has_ext(cpu, FEAT_RDTSCP)); return cpu->s.tsc_aux;
     default: msr_need(cpu, msr_is_inert(cpu, n)); return 0;
     }
 }
 
+static bool msr_write_long(Cpu *cpu, uint32_t n, uint64_t val)
+{
+    bool address;
+    uint64_t *place = msr_long_place(cpu, n, &address);
+
+    if (!place) return false;
+    msr_need(cpu, address ? cpu_is_canonical(val) : !(val >> 32));
+    *place = val;
+    return true;
+}
+
+static void msr_write_sysenter(Cpu *cpu, uint32_t n, uint64_t val)
+{
+    msr_need(cpu, cpu_has(cpu, FEAT_SEP) && (n == MSR_SYSENTER_CS || cpu_is_canonical(val)));
+    if (!cpu_has_ext(cpu, FEAT_LM)) val = (uint32_t)val;
+    if (n == MSR_SYSENTER_CS)
+        cpu->s.sysenter_cs = (uint16_t)val;
+    else if (n == MSR_SYSENTER_ESP)
+        cpu->s.sysenter_esp = val;
+    else
+        cpu->s.sysenter_eip = val;
+}
+
 static void msr_write(Cpu *cpu, uint32_t n, uint64_t val)
 {
-    if (msr_memory_write(cpu, n, val)) return;
+    if (msr_memory_write(cpu, n, val) || msr_write_long(cpu, n, val)) return;
     switch (n) {
     case MSR_TSC:
         msr_need(cpu, cpu_has(cpu, FEAT_TSC));
         cpu->s.tsc_offset += val - msr_tsc(cpu);
         break;
     case MSR_SYSENTER_CS:
-        msr_need(cpu, cpu_has(cpu, FEAT_SEP));
-        cpu->s.sysenter_cs = (uint16_t)val;
-        break;
     case MSR_SYSENTER_ESP:
-        msr_need(cpu, cpu_has(cpu, FEAT_SEP));
-        cpu->s.sysenter_esp = (uint32_t)val;
-        break;
-    case MSR_SYSENTER_EIP:
-        msr_need(cpu, cpu_has(cpu, FEAT_SEP));
-        cpu->s.sysenter_eip = (uint32_t)val;
+    case MSR_SYSENTER_EIP: msr_write_sysenter(cpu, n, val); break;
+    case MSR_MISC_ENABLE: /* fast strings may be turned off, which changes nothing */
+        msr_need(cpu, cpu_has_ext(cpu, FEAT_LM) && !((val ^ cpu->s.misc_enable) & ~1ull));
+        cpu->s.misc_enable = val;
         break;
     case MSR_EFER:
-        msr_need(cpu, cpu_has_nx(cpu));
+        msr_need(cpu, msr_has_efer(cpu));
         msr_write_efer(cpu, val);
+        break;
+    case MSR_STAR:
+        msr_need(cpu, cpu_has_ext(cpu, FEAT_SYSCALL));
+        cpu->s.star = val;
+        break;
+    case MSR_TSC_AUX:
+        msr_need(cpu, cpu_has_ext(cpu, FEAT_RDTSCP) && !(val >> 32));
+        cpu->s.tsc_aux = val;
         break;
     default: msr_need(cpu, msr_is_inert(cpu, n)); break;
     }
@@ -153,6 +221,6 @@ void op_rdpmc(Cpu *cpu, const Insn *in)
     (void)in;
     if (!cpu_has(cpu, FEAT_MMX)) cpu_raise(cpu, EXC_UD, 0);
     if (cpu_cpl(cpu) && !(cpu->s.cr[4] & CR4_PCE)) cpu_raise(cpu, EXC_GP, 0);
-    if (cpu->s.regs[R_ECX] > 1) cpu_raise(cpu, EXC_GP, 0);
+    if ((uint32_t)cpu->s.regs[R_ECX] > 1) cpu_raise(cpu, EXC_GP, 0);
     msr_set_edx_eax(cpu, 0);
 }

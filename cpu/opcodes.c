@@ -13,7 +13,10 @@
     }
 #define MODRM(text, size, ...) ROW(text, FORM_MODRM, size, __VA_ARGS__)
 #define PLAIN(text, fns_, ...) ROW(text, FORM_NONE, SIZE_V, .fns = &fns_, __VA_ARGS__)
-#define SLOW(text, fn) ROW(text, FORM_NONE, SIZE_V, .slow = fn, .flags = OP_SLOW)
+#define PLAIN32(text, fns_, ...) PLAIN(text, fns_, .flags = OP_NO64, __VA_ARGS__)
+#define SLOW(text, fn, ...) SLOW_AND(text, fn, 0, __VA_ARGS__)
+#define SLOW_AND(text, fn, more, ...)                                                              \
+    ROW(text, FORM_NONE, SIZE_V, .slow = fn, .flags = OP_SLOW | (more), __VA_ARGS__)
 #define SLOW_RM(text, size, fn, more) MODRM(text, size, .slow = fn, .flags = OP_SLOW | (more))
 #define GROUP(text, size, rows, ...) MODRM(text, size, .group = rows, __VA_ARGS__)
 /* A group's member: what its opcode's row says is added. */
@@ -37,10 +40,11 @@
 
 #define INC_R(at, i) [(at) + (i)] = ROW("inc", FORM_OPREG, SIZE_V, .fns = &inc_m)
 #define DEC_R(at, i) [(at) + (i)] = ROW("dec", FORM_OPREG, SIZE_V, .fns = &dec_m)
+#define STACK64 (OP_STACK | OP_WIDE64)
 #define PUSH_R(at, i)                                                                              \
-    [(at) + (i)] = ROW("push", FORM_OPREG, SIZE_V, .fns = &push_r, .flags = OP_STACK)
-#define POP_R(at, i) [(at) + (i)] = ROW("pop", FORM_OPREG, SIZE_V, .fns = &pop_r, .flags = OP_STACK)
-#define JUMP_FLAGS (OP_END | OP_REL | OP_CODE)
+    [(at) + (i)] = ROW("push", FORM_OPREG, SIZE_V, .fns = &push_r, .flags = STACK64)
+#define POP_R(at, i) [(at) + (i)] = ROW("pop", FORM_OPREG, SIZE_V, .fns = &pop_r, .flags = STACK64)
+#define JUMP_FLAGS (OP_END | OP_REL | OP_CODE | OP_FORCE64)
 #define JCC8(at, i)                                                                                \
     [(at) + (i)] =                                                                                 \
         ROW("jcc", FORM_NONE, SIZE_V, .imm = IMM_8S, .fns = &jcc_rel[i], .flags = JUMP_FLAGS)
@@ -52,7 +56,7 @@
 #define XCHG_R(at, i) [(at) + (i)] = ROW("xchg", FORM_OPREG, SIZE_V, .fns = &xchg_mr)
 #define BSWAP_R(at, i) [(at) + (i)] = ROW("bswap", FORM_OPREG, SIZE_V, .fns = &bswap_r)
 #define MOV_R8(at, i) [(at) + (i)] = ROW("mov", FORM_OPREG, SIZE_B, .imm = IMM_8, .fns = &mov_mi)
-#define MOV_RV(at, i) [(at) + (i)] = ROW("mov", FORM_OPREG, SIZE_V, .imm = IMM_Z, .fns = &mov_mi)
+#define MOV_RV(at, i) [(at) + (i)] = ROW("mov", FORM_OPREG, SIZE_V, .imm = IMM_V, .fns = &mov_mi)
 #define X87(at, i) [(at) + (i)] = MODRM("x87", SIZE_V, .slow = op_x87, .flags = OP_MID)
 #define NOP_RM(at, i) [(at) + (i)] = MODRM("nop", SIZE_V, .fns = &nop_fns)
 #define SSE_AT(at, i)                                                                              \
@@ -63,7 +67,7 @@ static const OpRow group1[8] = { GROUP1_ROW(0, "add", OP_LOCK), GROUP1_ROW(1, "o
     GROUP1_ROW(2, "adc", OP_LOCK), GROUP1_ROW(3, "sbb", OP_LOCK), GROUP1_ROW(4, "and", OP_LOCK),
     GROUP1_ROW(5, "sub", OP_LOCK), GROUP1_ROW(6, "xor", OP_LOCK), GROUP1_ROW(7, "cmp", 0) };
 
-static const OpRow group1a[8] = { IN_GROUP("pop", pop_m) };
+static const OpRow group1a[8] = { IN_GROUP("pop", pop_m, .flags = OP_WIDE64) };
 
 #define GROUP2(fns)                                                                                \
     {                                                                                              \
@@ -89,11 +93,12 @@ static const OpRow group4[8] = { IN_GROUP("inc", inc_m, .flags = OP_LOCK),
     IN_GROUP("dec", dec_m, .flags = OP_LOCK) };
 
 static const OpRow group5[8] = { IN_GROUP("inc", inc_m, .flags = OP_LOCK),
-    IN_GROUP("dec", dec_m, .flags = OP_LOCK), IN_GROUP("call", call_m, .flags = OP_END),
+    IN_GROUP("dec", dec_m, .flags = OP_LOCK),
+    IN_GROUP("call", call_m, .flags = OP_END | OP_FORCE64),
     { .name = "call far", .slow = op_call_far_mem, .flags = OP_SLOW | OP_MEM },
-    IN_GROUP("jmp", jmp_m, .flags = OP_END),
+    IN_GROUP("jmp", jmp_m, .flags = OP_END | OP_FORCE64),
     { .name = "jmp far", .slow = op_jmp_far_mem, .flags = OP_SLOW | OP_MEM },
-    IN_GROUP("push", push_m) };
+    IN_GROUP("push", push_m, .flags = OP_WIDE64) };
 
 #define PROT_SLOW(text, fn)                                                                        \
     {                                                                                              \
@@ -107,10 +112,15 @@ static const OpRow group6[8] = { PROT_SLOW("sldt", op_sldt), PROT_SLOW("str", op
     {                                                                                              \
         .name = text, .slow = fn, .flags = OP_SLOW | OP_MEM                                        \
     }
+static const OpRow group7_7[8] = {
+    { .name = "swapgs", .slow = op_swapgs, .flags = OP_SLOW | OP_ONLY64 },
+    { .name = "rdtscp", .slow = op_rdtscp, .flags = OP_SLOW, .need = NEED_RDTSCP },
+};
 static const OpRow group7[8] = { MEM_SLOW("sgdt", op_sgdt), MEM_SLOW("sidt", op_sidt),
     MEM_SLOW("lgdt", op_lgdt), MEM_SLOW("lidt", op_lidt),
     { .name = "smsw", .slow = op_smsw, .flags = OP_SLOW }, { .name = NULL },
-    { .name = "lmsw", .slow = op_lmsw, .flags = OP_SLOW }, MEM_SLOW("invlpg", op_invlpg) };
+    { .name = "lmsw", .slow = op_lmsw, .flags = OP_SLOW },
+    { .name = "invlpg", .slow = op_invlpg, .flags = OP_SLOW, .rm = group7_7 } };
 
 static const OpRow group8[8] = { [4] = IN_GROUP("bt", bt_mi[0]),
     [5] = IN_GROUP("bts", bt_mi[1], .flags = OP_LOCK),
@@ -118,7 +128,7 @@ static const OpRow group8[8] = { [4] = IN_GROUP("bt", bt_mi[0]),
     [7] = IN_GROUP("btc", bt_mi[3], .flags = OP_LOCK) };
 
 static const OpRow group9[8] = { [1] = IN_GROUP("cmpxchg8b", cmpxchg8b_m,
-                                     .flags = OP_LOCK | OP_MEM | OP_CX8) };
+                                     .flags = OP_LOCK | OP_MEM | OP_CX8 | OP_CX16) };
 
 static const OpRow group11[8] = { IN_GROUP("mov", mov_mi) };
 
@@ -134,11 +144,15 @@ static const OpRow group15[8] = { MEM_SLOW("fxsave", op_fxsave), MEM_SLOW("fxrst
     MID("sfence", op_sfence_clflush, .flags = OP_MID) };
 
 #define STRING(text, size, fns_) ROW(text, FORM_STR, size, .fns = &fns_)
-#define STRING_IO(text, size, fns_) ROW(text, FORM_STR, size, .fns = &fns_, .flags = OP_END)
+#define STRING_IO(text, size, fns_)                                                                \
+    ROW(text, FORM_STR, size, .fns = &fns_, .flags = OP_END | OP_MAX32)
 #define LOOP(text, fns_)                                                                           \
     ROW(text, FORM_NONE, SIZE_V, .imm = IMM_8S, .fns = &fns_, .flags = JUMP_FLAGS)
-#define SEG_PUSH(text) ROW(text, FORM_NONE, SIZE_V, .fns = &push_sreg)
+#define SEG_PUSH(text, more)                                                                       \
+    ROW(text, FORM_NONE, SIZE_V, .fns = &push_sreg, .flags = OP_WIDE64 | (more))
 #define SHIFTS(size, rows, imm_) GROUP("shift", size, rows, .imm = imm_)
+
+static const OpRow movsxd_row = MODRM("movsxd", SIZE_V, .fns = &movsxd);
 
 const OpRow opcodes[512] = {
     ALU(0x00, 0, "add", OP_LOCK),
@@ -149,28 +163,29 @@ const OpRow opcodes[512] = {
     ALU(0x28, 5, "sub", OP_LOCK),
     ALU(0x30, 6, "xor", OP_LOCK),
     ALU(0x38, 7, "cmp", 0),
-    [0x06] = SEG_PUSH("push es"),
-    [0x07] = SLOW("pop es", op_pop_sreg),
-    [0x0e] = SEG_PUSH("push cs"),
-    [0x16] = SEG_PUSH("push ss"),
-    [0x17] = SLOW("pop ss", op_pop_sreg),
-    [0x1e] = SEG_PUSH("push ds"),
-    [0x1f] = SLOW("pop ds", op_pop_sreg),
-    [0x27] = PLAIN("daa", daa_fns),
-    [0x2f] = PLAIN("das", das_fns),
-    [0x37] = PLAIN("aaa", aaa_fns),
-    [0x3f] = PLAIN("aas", aas_fns),
+    [0x06] = SEG_PUSH("push es", OP_NO64),
+    [0x07] = SLOW_AND("pop es", op_pop_sreg, OP_NO64),
+    [0x0e] = SEG_PUSH("push cs", OP_NO64),
+    [0x16] = SEG_PUSH("push ss", OP_NO64),
+    [0x17] = SLOW_AND("pop ss", op_pop_sreg, OP_NO64),
+    [0x1e] = SEG_PUSH("push ds", OP_NO64),
+    [0x1f] = SLOW_AND("pop ds", op_pop_sreg, OP_NO64),
+    [0x27] = PLAIN32("daa", daa_fns),
+    [0x2f] = PLAIN32("das", das_fns),
+    [0x37] = PLAIN32("aaa", aaa_fns),
+    [0x3f] = PLAIN32("aas", aas_fns),
     X8(INC_R, 0x40),
     X8(DEC_R, 0x48),
     X8(PUSH_R, 0x50),
     X8(POP_R, 0x58),
-    [0x60] = PLAIN("pusha", pusha_fns),
-    [0x61] = PLAIN("popa", popa_fns),
-    [0x62] = MODRM("bound", SIZE_V, .slow = op_bound, .flags = OP_MID | OP_MEM),
-    [0x63] = SLOW_RM("arpl", SIZE_W, op_arpl, OP_PROT),
-    [0x68] = ROW("push", FORM_NONE, SIZE_V, .imm = IMM_Z, .fns = &push_i, .flags = OP_STACK),
+    [0x60] = PLAIN32("pusha", pusha_fns),
+    [0x61] = PLAIN32("popa", popa_fns),
+    [0x62] = MODRM("bound", SIZE_V, .slow = op_bound, .flags = OP_MID | OP_MEM | OP_NO64),
+    [0x63] =
+        MODRM("arpl", SIZE_W, .slow = op_arpl, .flags = OP_SLOW | OP_PROT, .in64 = &movsxd_row),
+    [0x68] = ROW("push", FORM_NONE, SIZE_V, .imm = IMM_Z, .fns = &push_i, .flags = STACK64),
     [0x69] = MODRM("imul", SIZE_V, .imm = IMM_Z, .fns = &imul_rmi),
-    [0x6a] = ROW("push", FORM_NONE, SIZE_V, .imm = IMM_8S, .fns = &push_i, .flags = OP_STACK),
+    [0x6a] = ROW("push", FORM_NONE, SIZE_V, .imm = IMM_8S, .fns = &push_i, .flags = STACK64),
     [0x6b] = MODRM("imul", SIZE_V, .imm = IMM_8S, .fns = &imul_rmi),
     [0x6c] = STRING_IO("ins", SIZE_B, ins_fns),
     [0x6d] = STRING_IO("ins", SIZE_V, ins_fns),
@@ -179,7 +194,7 @@ const OpRow opcodes[512] = {
     X16(JCC8, 0x70),
     [0x80] = GROUP("group1", SIZE_B, group1, .imm = IMM_8S),
     [0x81] = GROUP("group1", SIZE_V, group1, .imm = IMM_Z),
-    [0x82] = GROUP("group1", SIZE_B, group1, .imm = IMM_8S),
+    [0x82] = GROUP("group1", SIZE_B, group1, .imm = IMM_8S, .flags = OP_NO64),
     [0x83] = GROUP("group1", SIZE_V, group1, .imm = IMM_8S),
     [0x84] = MODRM("test", SIZE_B, .fns = &test_mr),
     [0x85] = MODRM("test", SIZE_V, .fns = &test_mr),
@@ -190,7 +205,7 @@ const OpRow opcodes[512] = {
     [0x8a] = MODRM("mov", SIZE_B, .fns = &mov_rm),
     [0x8b] = MODRM("mov", SIZE_V, .fns = &mov_rm),
     [0x8c] = MODRM("mov", SIZE_V, .fns = &mov_m_sreg, .flags = OP_SEGREG),
-    [0x8d] = MODRM("lea", SIZE_V, .fns = &lea_rm, .flags = OP_MEM),
+    [0x8d] = MODRM("lea", SIZE_V, .fns = &lea_rm, .flags = OP_MEM | OP_NOSEG),
     [0x8e] = SLOW_RM("mov", SIZE_W, op_mov_sreg_rm, OP_SEGREG | OP_NOCS),
     [0x8f] = GROUP("group1a", SIZE_V, group1a),
     [0x90] = PLAIN("nop", nop_fns),
@@ -203,13 +218,13 @@ const OpRow opcodes[512] = {
     XCHG_R(0x90, 7),
     [0x98] = PLAIN("cbw", cbw_fns),
     [0x99] = PLAIN("cwd", cwd_fns),
-    [0x9a] = ROW(
-        "call far", FORM_NONE, SIZE_V, .imm = IMM_FAR, .slow = op_call_far_imm, .flags = OP_SLOW),
+    [0x9a] = ROW("call far", FORM_NONE, SIZE_V, .imm = IMM_FAR, .slow = op_call_far_imm,
+        .flags = OP_SLOW | OP_NO64),
     [0x9b] = ROW("wait", FORM_NONE, SIZE_V, .slow = op_wait, .flags = OP_MID),
-    [0x9c] = ROW("pushf", FORM_NONE, SIZE_V, .slow = op_pushf, .flags = OP_MID),
-    [0x9d] = SLOW("popf", op_popf),
-    [0x9e] = PLAIN("sahf", sahf_fns),
-    [0x9f] = PLAIN("lahf", lahf_fns),
+    [0x9c] = ROW("pushf", FORM_NONE, SIZE_V, .slow = op_pushf, .flags = OP_MID | OP_WIDE64),
+    [0x9d] = SLOW_AND("popf", op_popf, OP_WIDE64),
+    [0x9e] = PLAIN("sahf", sahf_fns, .flags = OP_LAHF),
+    [0x9f] = PLAIN("lahf", lahf_fns, .flags = OP_LAHF),
     [0xa0] = ROW("mov", FORM_MOFFS, SIZE_B, .fns = &mov_rm),
     [0xa1] = ROW("mov", FORM_MOFFS, SIZE_V, .fns = &mov_rm),
     [0xa2] = ROW("mov", FORM_MOFFS, SIZE_B, .fns = &mov_mr),
@@ -230,27 +245,29 @@ const OpRow opcodes[512] = {
     X8(MOV_RV, 0xb8),
     [0xc0] = SHIFTS(SIZE_B, group2_imm, IMM_8),
     [0xc1] = SHIFTS(SIZE_V, group2_imm, IMM_8),
-    [0xc2] = ROW("ret", FORM_NONE, SIZE_V, .imm = IMM_16, .fns = &ret_imm, .flags = OP_END),
-    [0xc3] = ROW("ret", FORM_NONE, SIZE_V, .fns = &ret_fns, .flags = OP_END | OP_CODE | OP_STACK),
-    [0xc4] = SLOW_RM("les", SIZE_V, op_load_far_ptr, OP_MEM),
-    [0xc5] = SLOW_RM("lds", SIZE_V, op_load_far_ptr, OP_MEM),
+    [0xc2] =
+        ROW("ret", FORM_NONE, SIZE_V, .imm = IMM_16, .fns = &ret_imm, .flags = OP_END | OP_FORCE64),
+    [0xc3] = ROW("ret", FORM_NONE, SIZE_V, .fns = &ret_fns,
+        .flags = OP_END | OP_CODE | OP_STACK | OP_FORCE64),
+    [0xc4] = SLOW_RM("les", SIZE_V, op_load_far_ptr, OP_MEM | OP_NO64),
+    [0xc5] = SLOW_RM("lds", SIZE_V, op_load_far_ptr, OP_MEM | OP_NO64),
     [0xc6] = GROUP("group11", SIZE_B, group11, .imm = IMM_8),
     [0xc7] = GROUP("group11", SIZE_V, group11, .imm = IMM_Z),
-    [0xc8] = PLAIN("enter", enter_fns, .imm = IMM_16_8),
-    [0xc9] = PLAIN("leave", leave_fns, .flags = OP_STACK),
+    [0xc8] = PLAIN("enter", enter_fns, .imm = IMM_16_8, .flags = OP_WIDE64),
+    [0xc9] = PLAIN("leave", leave_fns, .flags = STACK64),
     [0xca] = ROW("ret far", FORM_NONE, SIZE_V, .imm = IMM_16, .slow = op_ret_far, .flags = OP_SLOW),
     [0xcb] = SLOW("ret far", op_ret_far),
     [0xcc] = SLOW("int3", op_int3),
     [0xcd] = ROW("int", FORM_NONE, SIZE_V, .imm = IMM_8, .slow = op_int_n, .flags = OP_SLOW),
-    [0xce] = SLOW("into", op_into),
+    [0xce] = SLOW_AND("into", op_into, OP_NO64),
     [0xcf] = SLOW("iret", op_iret),
     [0xd0] = SHIFTS(SIZE_B, group2_1, IMM_NONE),
     [0xd1] = SHIFTS(SIZE_V, group2_1, IMM_NONE),
     [0xd2] = SHIFTS(SIZE_B, group2_cl, IMM_NONE),
     [0xd3] = SHIFTS(SIZE_V, group2_cl, IMM_NONE),
-    [0xd4] = PLAIN("aam", aam_fns, .imm = IMM_8),
-    [0xd5] = PLAIN("aad", aad_fns, .imm = IMM_8),
-    [0xd6] = PLAIN("salc", salc_fns),
+    [0xd4] = PLAIN32("aam", aam_fns, .imm = IMM_8),
+    [0xd5] = PLAIN32("aad", aad_fns, .imm = IMM_8),
+    [0xd6] = PLAIN32("salc", salc_fns),
     [0xd7] = ROW("xlat", FORM_STR, SIZE_B, .fns = &xlat_fns),
     X8(X87, 0xd8),
     [0xe0] = LOOP("loopne", loopne_fns),
@@ -258,19 +275,20 @@ const OpRow opcodes[512] = {
     [0xe2] = LOOP("loop", loop_fns),
     [0xe3] = LOOP("jcxz", jcxz_fns),
     [0xe4] = ROW("in", FORM_NONE, SIZE_B, .imm = IMM_8, .slow = op_in, .flags = OP_SLOW),
-    [0xe5] = ROW("in", FORM_NONE, SIZE_V, .imm = IMM_8, .slow = op_in, .flags = OP_SLOW),
+    [0xe5] = ROW("in", FORM_NONE, SIZE_V, .imm = IMM_8, .slow = op_in, .flags = OP_SLOW | OP_MAX32),
     [0xe6] = ROW("out", FORM_NONE, SIZE_B, .imm = IMM_8, .slow = op_out, .flags = OP_SLOW),
-    [0xe7] = ROW("out", FORM_NONE, SIZE_V, .imm = IMM_8, .slow = op_out, .flags = OP_SLOW),
+    [0xe7] =
+        ROW("out", FORM_NONE, SIZE_V, .imm = IMM_8, .slow = op_out, .flags = OP_SLOW | OP_MAX32),
     [0xe8] = ROW(
         "call", FORM_NONE, SIZE_V, .imm = IMM_Z, .fns = &call_rel, .flags = JUMP_FLAGS | OP_STACK),
     [0xe9] = ROW("jmp", FORM_NONE, SIZE_V, .imm = IMM_Z, .fns = &jmp_rel, .flags = JUMP_FLAGS),
-    [0xea] =
-        ROW("jmp far", FORM_NONE, SIZE_V, .imm = IMM_FAR, .slow = op_jmp_far_imm, .flags = OP_SLOW),
+    [0xea] = ROW("jmp far", FORM_NONE, SIZE_V, .imm = IMM_FAR, .slow = op_jmp_far_imm,
+        .flags = OP_SLOW | OP_NO64),
     [0xeb] = ROW("jmp", FORM_NONE, SIZE_V, .imm = IMM_8S, .fns = &jmp_rel, .flags = JUMP_FLAGS),
     [0xec] = ROW("in", FORM_NONE, SIZE_B, .slow = op_in, .flags = OP_SLOW),
-    [0xed] = SLOW("in", op_in),
+    [0xed] = SLOW_AND("in", op_in, OP_MAX32),
     [0xee] = ROW("out", FORM_NONE, SIZE_B, .slow = op_out, .flags = OP_SLOW),
-    [0xef] = SLOW("out", op_out),
+    [0xef] = SLOW_AND("out", op_out, OP_MAX32),
     [0xf1] = SLOW("icebp", op_icebp),
     [0xf4] = SLOW("hlt", op_hlt),
     [0xf5] = PLAIN("cmc", cmc_fns),
@@ -290,17 +308,19 @@ const OpRow opcodes[512] = {
     [0x101] = GROUP("group7", SIZE_V, group7),
     [0x102] = SLOW_RM("lar", SIZE_V, op_lar, OP_PROT | OP_RM16),
     [0x103] = SLOW_RM("lsl", SIZE_V, op_lsl, OP_PROT | OP_RM16),
+    [0x105] = SLOW("syscall", op_syscall, .need = NEED_SYSCALL),
     [0x106] = SLOW("clts", op_clts),
+    [0x107] = SLOW("sysret", op_sysret, .need = NEED_SYSCALL),
     [0x108] = SLOW("invd", op_invd),
     [0x109] = SLOW("wbinvd", op_wbinvd),
     X8(SSE_AT, 0x10),
     [0x10d] = MODRM("prefetchw", SIZE_V, .fns = &nop_fns),
     X8(NOP_RM, 0x118),
     X8(SSE_AT, 0x28),
-    [0x120] = SLOW_RM("mov", SIZE_D, op_mov_r_cr, OP_CRDR),
-    [0x121] = SLOW_RM("mov", SIZE_D, op_mov_r_dr, OP_CRDR),
-    [0x122] = SLOW_RM("mov", SIZE_D, op_mov_cr_r, OP_CRDR),
-    [0x123] = SLOW_RM("mov", SIZE_D, op_mov_dr_r, OP_CRDR),
+    [0x120] = SLOW_RM("mov", SIZE_NATIVE, op_mov_r_cr, OP_CRDR),
+    [0x121] = SLOW_RM("mov", SIZE_NATIVE, op_mov_r_dr, OP_CRDR),
+    [0x122] = SLOW_RM("mov", SIZE_NATIVE, op_mov_cr_r, OP_CRDR),
+    [0x123] = SLOW_RM("mov", SIZE_NATIVE, op_mov_dr_r, OP_CRDR),
     [0x130] = SLOW("wrmsr", op_wrmsr),
     [0x131] = SLOW("rdtsc", op_rdtsc),
     [0x132] = SLOW("rdmsr", op_rdmsr),
@@ -316,14 +336,14 @@ const OpRow opcodes[512] = {
     X8(SSE_AT, 0x78),
     X16(JCCZ, 0x180),
     X16(SETCC, 0x190),
-    [0x1a0] = SEG_PUSH("push fs"),
-    [0x1a1] = SLOW("pop fs", op_pop_sreg),
+    [0x1a0] = SEG_PUSH("push fs", 0),
+    [0x1a1] = SLOW_AND("pop fs", op_pop_sreg, OP_WIDE64),
     [0x1a2] = SLOW("cpuid", op_cpuid),
     [0x1a3] = MODRM("bt", SIZE_V, .fns = &bt_mr[0]),
     [0x1a4] = MODRM("shld", SIZE_V, .imm = IMM_8, .fns = &shld_imm),
     [0x1a5] = MODRM("shld", SIZE_V, .fns = &shld_cl),
-    [0x1a8] = SEG_PUSH("push gs"),
-    [0x1a9] = SLOW("pop gs", op_pop_sreg),
+    [0x1a8] = SEG_PUSH("push gs", 0),
+    [0x1a9] = SLOW_AND("pop gs", op_pop_sreg, OP_WIDE64),
     [0x1aa] = SLOW("rsm", op_rsm),
     [0x1ab] = MODRM("bts", SIZE_V, .fns = &bt_mr[1], .flags = OP_LOCK),
     [0x1ac] = MODRM("shrd", SIZE_V, .imm = IMM_8, .fns = &shrd_imm),

@@ -6,13 +6,16 @@
 
 /* The handlers of one operation by operand size (1, 2, 4, 8 bytes) and by kind of operand. */
 enum OpKind {
-    KIND_REG,  /* register; without ModRM: flat code or stack segment, 32 bits */
-    KIND_BASE, /* memory: flat, base + displacement; string instructions: repeated */
-    KIND_SIB,  /* memory: flat, with an index */
-    KIND_SEG   /* memory: anything else; without ModRM: any segment and size */
+    KIND_REG,   /* register; without ModRM: flat code or stack segment, 32 bits */
+    KIND_BASE,  /* memory: flat, base + displacement; string instructions: repeated */
+    KIND_SIB,   /* memory: flat, with an index */
+    KIND_SEG,   /* memory: anything else; without ModRM: any segment and size */
+    KIND_LBASE, /* memory: 64-bit code, base + displacement; without ModRM: 64-bit code, 8 bytes */
+    KIND_LSIB,  /* memory: 64-bit code, with an index */
+    KIND_COUNT
 };
 typedef struct OpFns {
-    InsnFn *f[4][4];
+    InsnFn *f[4][KIND_COUNT];
 } OpFns;
 
 enum OpForm {
@@ -24,18 +27,20 @@ enum OpForm {
     FORM_STR,   /* string instruction */
 };
 enum OpSize {
-    SIZE_V, /* 2 or 4 by mode and 66 */
+    SIZE_V, /* 2, 4 or 8 by mode, 66 and REX.W */
     SIZE_B,
     SIZE_W,
     SIZE_D,
     SIZE_Y, /* 4, or 8 with REX.W */
     SIZE_Q,
+    SIZE_NATIVE, /* 4, in 64-bit code 8 */
 };
 enum OpImm {
     IMM_NONE,
     IMM_8,  /* zero-extended */
     IMM_8S, /* sign-extended */
     IMM_Z,  /* 2 or 4 by operand size */
+    IMM_V,  /* 2, 4 or 8 by operand size */
     IMM_16,
     IMM_16_8, /* ENTER */
     IMM_FAR,
@@ -56,9 +61,17 @@ enum {
     OP_CRDR = 1 << 12, /* ModRM.mod is ignored: a register */
     OP_CMOV = 1 << 13, /* #UD without the CPUID bit */
     OP_CX8 = 1 << 14,
-    OP_NP = 1 << 15,     /* #UD with 66, F2 or F3 */
-    OP_SEGREG = 1 << 16, /* ModRM.reg is a segment register: 0 to 5 ... */
-    OP_NOCS = 1 << 17,   /* ... but not CS */
+    OP_NP = 1 << 15,      /* #UD with 66, F2 or F3 */
+    OP_SEGREG = 1 << 16,  /* ModRM.reg is a segment register: 0 to 5 ... */
+    OP_NOCS = 1 << 17,    /* ... but not CS */
+    OP_NO64 = 1 << 18,    /* #UD in 64-bit code */
+    OP_WIDE64 = 1 << 19,  /* in 64-bit code 8 bytes where 4 is the default ... */
+    OP_FORCE64 = 1 << 20, /* ... 8 bytes always */
+    OP_MAX32 = 1 << 21,   /* REX.W changes nothing */
+    OP_NOSEG = 1 << 22,   /* no segment's base is added */
+    OP_LAHF = 1 << 23,    /* #UD in 64-bit code without the CPUID bit */
+    OP_CX16 = 1 << 24,    /* REX.W makes it CMPXCHG16B */
+    OP_ONLY64 = 1 << 25,  /* #UD outside 64-bit code */
 };
 
 /* What CPUID must tell of, or the opcode is invalid: word of Cpu.features (from 1) and bit. */
@@ -77,6 +90,9 @@ enum OpNeed {
     NEED_SSE = 2 << 5 | 25,
     NEED_SSE2 = 2 << 5 | 26,
     NEED_RDSEED = 5 << 5 | 18,
+    NEED_SYSCALL = 4 << 5 | 11,
+    NEED_RDTSCP = 4 << 5 | 27,
+    NEED_FSGSBASE = 5 << 5 | 0,
 };
 
 /* How an SSE instruction runs: inside blocks by kind of operand (KIND_REG, KIND_BASE, KIND_SIB;
@@ -97,7 +113,9 @@ struct OpRow {
     uint32_t flags;
     const OpFns *fns;
     InsnFn *slow;
+    const OpRow *in64;     /* the row that stands here in 64-bit code */
     const OpRow *group;    /* 8 rows by ModRM.reg; form, size, imm and flags are added */
+    const OpRow *rm;       /* 8 rows by ModRM.rm, of a group's member in its register form */
     const OpRow *prefixed; /* ROW_PREFIXES rows that stand for this one */
     const OpRow *map;      /* 256 times ROW_PREFIXES rows, by one more opcode byte */
     const SseOp *sse;
@@ -125,8 +143,9 @@ extern const OpFns shld_imm, shld_cl, shrd_imm, shrd_cl;
 extern const OpFns mul_m, imul_m, div_m, idiv_m, imul_rm, imul_rmi;
 /* BT BTS BTR BTC. */
 extern const OpFns bt_mr[4], bt_mi[4];
-extern const OpFns bsf_rm, bsr_rm, bswap_r, cmpxchg_mr, cmpxchg8b_m, xadd_mr;
+extern const OpFns bsf_rm, bsr_rm, bswap_r, cmpxchg_mr, cmpxchg8b_m, cmpxchg16b_m, xadd_mr;
 extern const OpFns mov_mr, mov_rm, mov_mi, lea_rm, xchg_mr, movzx8, movzx16, movsx8, movsx16;
+extern const OpFns movsxd;
 extern const OpFns mov_m_sreg, cmov_rm[16], setcc_m[16], xlat_fns, nop_fns, ud_fns;
 extern const OpFns push_r, push_m, push_i, push_sreg, pop_r, pop_m, pusha_fns, popa_fns;
 extern const OpFns enter_fns, leave_fns;
@@ -136,9 +155,13 @@ extern const OpFns movs_fns, stos_fns, lods_fns, scas_fns, cmps_fns, ins_fns, ou
 extern const OpFns cbw_fns, cwd_fns, lahf_fns, sahf_fns, salc_fns, cmc_fns, clc_fns, stc_fns;
 extern const OpFns cld_fns, std_fns, daa_fns, das_fns, aaa_fns, aas_fns, aam_fns, aad_fns;
 
+#define OP_ROW(fn)                                                                                 \
+    {                                                                                              \
+        fn, fn, fn, fn, fn, fn                                                                     \
+    }
 #define OP_SAME(fn)                                                                                \
     {                                                                                              \
         {                                                                                          \
-            { fn, fn, fn, fn }, { fn, fn, fn, fn }, { fn, fn, fn, fn }, { fn, fn, fn, fn },        \
+            OP_ROW(fn), OP_ROW(fn), OP_ROW(fn), OP_ROW(fn)                                         \
         }                                                                                          \
     }

@@ -7,11 +7,14 @@
 
 uint64_t insn_ea(const Cpu *cpu, const Insn *in)
 {
-    uint64_t off = (uint64_t)(int64_t)in->disp;
+    uint64_t off = (uint64_t)in->disp;
 
-    if (in->base != REG_NONE) off += cpu->s.regs[in->base];
+    if (in->base == REG_PC) /* disp counts from the block's start, where EIP is for fast handlers */
+        off += cpu->s.eip - (in->flags & (INSN_SLOW | INSN_MID) ? in->off : 0);
+    else if (in->base != REG_NONE)
+        off += cpu->s.regs[in->base];
     if (in->index != REG_NONE) off += cpu->s.regs[in->index] << in->scale;
-    return in->adsize == 2 ? (uint16_t)off : in->adsize == 4 ? (uint32_t)off : off;
+    return insn_wrap(in, off);
 }
 
 static _Noreturn void seg_fault(Cpu *cpu, int seg)
@@ -32,12 +35,29 @@ static bool seg_expands_down(const SegReg *sr)
     return (sr->flags & (SEGF_CODE | SEGF_EC)) == SEGF_EC;
 }
 
+static void seg_check_alignment(Cpu *cpu, uint64_t lin, unsigned size)
+{
+    if (UNLIKELY(cpu->mode & MODE_AC) && is_pow2(size) && (lin & (size - 1)))
+        cpu_raise(cpu, EXC_AC, 0);
+}
+
+/* 64-bit code: of segments only the bases of FS and GS are left. */
+static uint64_t seg_lin64(Cpu *cpu, int seg, uint64_t off, unsigned size)
+{
+    uint64_t lin = off + (seg == R_FS || seg == R_GS ? cpu->s.segs[seg].base : 0);
+
+    if (!cpu_is_canonical(lin) || !cpu_is_canonical(lin + size - 1)) seg_fault(cpu, seg);
+    seg_check_alignment(cpu, lin, size);
+    return lin;
+}
+
 uint64_t cpu_seg_lin(Cpu *cpu, int seg, uint64_t off, unsigned size, bool write)
 {
     const SegReg *sr = &cpu->s.segs[seg];
     uint64_t last = off + size - 1;
     uint32_t lin = (uint32_t)(sr->base + off);
 
+    if (cpu->mode & MODE_CS64) return seg_lin64(cpu, seg, off, size);
     if ((cpu->mode & (MODE_PE | MODE_VM)) == MODE_PE && !seg_allows(sr, write)) seg_fault(cpu, seg);
     if (UNLIKELY(seg_expands_down(sr) && (cpu->mode & (MODE_PE | MODE_VM)) == MODE_PE)) {
         uint64_t top = sr->flags & SEGF_DB ? UINT32_MAX : UINT16_MAX;
@@ -47,8 +67,7 @@ uint64_t cpu_seg_lin(Cpu *cpu, int seg, uint64_t off, unsigned size, bool write)
         /* Through the top of a 4 GiB segment an access wraps; anything smaller ends. */
         if (sr->limit != UINT32_MAX) seg_fault(cpu, seg);
     }
-    if (UNLIKELY(cpu->mode & MODE_AC) && is_pow2(size) && (lin & (size - 1)))
-        cpu_raise(cpu, EXC_AC, 0);
+    seg_check_alignment(cpu, lin, size);
     return lin;
 }
 
@@ -57,10 +76,10 @@ uint64_t insn_lin(Cpu *cpu, const Insn *in, unsigned size, bool write)
     return cpu_seg_lin(cpu, in->seg, insn_ea(cpu, in), size, write);
 }
 
-uint32_t ea_checked(Cpu *cpu, const Insn *in, unsigned size, bool write)
+uint64_t ea_checked(Cpu *cpu, const Insn *in, unsigned size, bool write)
 {
     cpu->cur = in;
-    return (uint32_t)cpu_seg_lin(cpu, in->seg, insn_ea(cpu, in), size, write);
+    return cpu_seg_lin(cpu, in->seg, insn_ea(cpu, in), size, write);
 }
 
 uint64_t cpu_read_reg(const Cpu *cpu, unsigned reg, unsigned size, bool rex)
@@ -100,22 +119,26 @@ void insn_write_rm(Cpu *cpu, const Insn *in, uint64_t val, unsigned size)
         cpu_store(cpu, insn_lin(cpu, in, size, true), val, size);
 }
 
+void cpu_set_sp(Cpu *cpu, uint64_t sp)
+{
+    unsigned size = cpu->mode & MODE_CS64 ? 8 : cpu->mode & MODE_SS32 ? 4 : 2;
+
+    cpu_write_reg(cpu, R_ESP, sp, size, true);
+}
+
 void cpu_push(Cpu *cpu, uint64_t val, unsigned size)
 {
-    uint32_t sp = (uint32_t)cpu->s.regs[R_ESP] - size;
+    uint64_t sp = (cpu->s.regs[R_ESP] - size) & cpu->sp_mask;
 
-    if (!(cpu->mode & MODE_SS32)) sp = (uint16_t)sp;
     cpu_store(cpu, cpu_seg_lin(cpu, R_SS, sp, size, true), val, size);
-    cpu_write_reg(cpu, R_ESP, sp, cpu->mode & MODE_SS32 ? 4 : 2, false);
+    cpu_set_sp(cpu, sp);
 }
 
 uint64_t cpu_pop(Cpu *cpu, unsigned size)
 {
-    uint32_t sp = (uint32_t)cpu->s.regs[R_ESP];
-    uint64_t val;
+    uint64_t sp = cpu->s.regs[R_ESP] & cpu->sp_mask;
+    uint64_t val = cpu_load(cpu, cpu_seg_lin(cpu, R_SS, sp, size, false), size);
 
-    if (!(cpu->mode & MODE_SS32)) sp = (uint16_t)sp;
-    val = cpu_load(cpu, cpu_seg_lin(cpu, R_SS, sp, size, false), size);
-    cpu_write_reg(cpu, R_ESP, sp + size, cpu->mode & MODE_SS32 ? 4 : 2, false);
+    cpu_set_sp(cpu, sp + size);
     return val;
 }

@@ -72,8 +72,7 @@ bool cpu_core_init(Cpu *cpu, Error *err)
         tlb_free(cpu);
         return false;
     }
-    cpu->rd = cpu->rx = cpu->tlb->table[0][MMU_READ];
-    cpu->wr = cpu->tlb->table[0][MMU_WRITE];
+    cpu_mode_changed(cpu);
     cpu->listener = (MemListener){ .map_changed = run_map_changed,
         .armed = run_armed,
         .code_written = run_code_written,

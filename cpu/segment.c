@@ -2,7 +2,6 @@
 /*
  * Segment registers: loads with all their checks, derived modes, descriptors and privileged stacks.
  * Source: Intel SDM volume 3, chapters 3 and 5; volume 2 for the instructions' pseudo code.
- * Not modelled: 64-bit mode.
  */
 #include "cpu/debug.h"
 #include "cpu/decode.h"
@@ -10,9 +9,9 @@
 
 /* -- descriptors -- */
 
-uint32_t desc_base(const Desc *d)
+uint64_t desc_base(const Desc *d)
 {
-    return d->lo >> 16 | (d->hi & 0xff) << 16 | (d->hi & 0xff000000);
+    return (uint64_t)d->top << 32 | d->lo >> 16 | (d->hi & 0xff) << 16 | (d->hi & 0xff000000);
 }
 
 uint32_t desc_limit(const Desc *d)
@@ -65,7 +64,8 @@ bool desc_read(Cpu *cpu, uint16_t sel, Desc *d)
 
     if (sel & 4 && !(table->flags & SEGF_P)) return false;
     if (off + 7 > table->limit) return false;
-    d->lin = (uint32_t)(table->base + off);
+    d->lin = table->base + off;
+    d->top = 0;
     raw = cpu_load_sys(cpu, d->lin, 8);
     d->lo = (uint32_t)raw;
     d->hi = (uint32_t)(raw >> 32);
@@ -77,17 +77,29 @@ void desc_fetch(Cpu *cpu, uint16_t sel, Desc *d, int vector, uint32_t ext)
     if (!desc_read(cpu, sel, d)) cpu_raise(cpu, vector, (sel & 0xfffc) | ext);
 }
 
+void desc_fetch_top(Cpu *cpu, uint16_t sel, Desc *d, int vector, uint32_t ext)
+{
+    const SegReg *table = sel & 4 ? &cpu->s.ldt : &cpu->s.gdt;
+    uint64_t raw;
+
+    if (!cpu_long(cpu)) return;
+    if ((sel & 0xfff8) + 15u > table->limit) cpu_raise(cpu, vector, (sel & 0xfffc) | ext);
+    raw = cpu_load_sys(cpu, d->lin + 8, 8);
+    d->top = (uint32_t)raw;
+    if (raw >> 40 & 31) cpu_raise(cpu, vector, (sel & 0xfffc) | ext);
+}
+
 void desc_mark_accessed(Cpu *cpu, Desc *d)
 {
     if (d->hi & SEGF_A) return;
     d->hi |= SEGF_A;
-    cpu_store_sys(cpu, (uint32_t)(d->lin + 5), d->hi >> 8 & 0xff, 1);
+    cpu_store_sys(cpu, d->lin + 5, d->hi >> 8 & 0xff, 1);
 }
 
 void desc_set_type(Cpu *cpu, Desc *d, unsigned type)
 {
     d->hi = (d->hi & ~(15u << SEGF_TYPE_SHIFT)) | type << SEGF_TYPE_SHIFT;
-    cpu_store_sys(cpu, (uint32_t)(d->lin + 5), d->hi >> 8 & 0xff, 1);
+    cpu_store_sys(cpu, d->lin + 5, d->hi >> 8 & 0xff, 1);
 }
 
 /* -- derived modes -- */
@@ -97,14 +109,17 @@ void cpu_update_mode(Cpu *cpu)
     struct CpuState *s = &cpu->s;
     uint32_t keep = HF_CPL | HF_SHADOW | HF_SMM;
     uint32_t h = s->hflags & keep;
+    bool wide = cpu_code64(cpu);
 
-    if (s->segs[R_CS].flags & SEGF_DB) h |= HF_CS32;
-    if (s->segs[R_SS].flags & SEGF_DB) h |= HF_SS32;
+    if (s->segs[R_CS].flags & SEGF_DB || wide) h |= HF_CS32;
+    if (s->segs[R_SS].flags & SEGF_DB || wide) h |= HF_SS32;
+    if (cpu_long(cpu)) h |= HF_LMA;
+    if (wide) h |= HF_CS64;
     if (s->cr[0] & CR0_PE) h |= HF_PE;
     h |= (s->cr[0] & (CR0_MP | CR0_EM | CR0_TS)) << 8;
     if (s->cr[4] & CR4_OSFXSR) h |= HF_OSFXSR;
-    if (!(h & HF_PE) || s->eflags & FLAG_VM || !(h & HF_CS32) ||
-        s->segs[R_DS].base | s->segs[R_ES].base | s->segs[R_SS].base) {
+    if (!wide && (!(h & HF_PE) || s->eflags & FLAG_VM || !(h & HF_CS32) ||
+                     s->segs[R_DS].base | s->segs[R_ES].base | s->segs[R_SS].base)) {
         h |= HF_ADDSEG;
     }
     s->hflags = h;
@@ -137,7 +152,11 @@ static void segment_load_ss(Cpu *cpu, uint16_t sel)
     unsigned cpl = cpu_cpl(cpu);
     Desc d;
 
-    if (selector_null(sel)) cpu_raise(cpu, EXC_GP, 0);
+    if (selector_null(sel)) {
+        if (!cpu_code64(cpu) || cpl == 3 || (sel & 3) != cpl) cpu_raise(cpu, EXC_GP, 0);
+        cpu->s.segs[R_SS] = segreg_null_ss(cpl);
+        return;
+    }
     desc_fetch(cpu, sel, &d, EXC_GP, 0);
     if ((sel & 3) != cpl || !desc_is_writable(&d) || desc_dpl(&d) != cpl) {
         cpu_raise(cpu, EXC_GP, sel & 0xfffc);
@@ -185,7 +204,9 @@ void segs_drop_inner(Cpu *cpu, unsigned cpl)
     for (unsigned i = 0; i < ARRAY_SIZE(segs); i++) {
         SegReg *r = &cpu->s.segs[segs[i]];
         bool conforming = (r->flags & (SEGF_CODE | SEGF_EC)) == (SEGF_CODE | SEGF_EC);
+        bool based = i >= 2 && selector_null((uint16_t)r->selector); /* by MSR: stays */
 
+        if (cpu_long(cpu) && based) continue;
         if ((r->flags >> SEGF_DPL_SHIFT & 3) < cpl && !conforming) *r = segreg_null(0);
     }
 }
@@ -195,8 +216,9 @@ void segs_drop_inner(Cpu *cpu, unsigned cpl)
 void stack_current(Cpu *cpu, Stack *st)
 {
     st->ss = cpu->s.segs[R_SS];
-    st->esp = (uint32_t)cpu->s.regs[R_ESP];
-    st->mask = stack_mask(&st->ss);
+    st->wide = cpu_code64(cpu);
+    st->esp = cpu->s.regs[R_ESP] & cpu->eip_mask;
+    st->mask = cpu->sp_mask;
     st->sys = cpu_cpl(cpu) < 3;
     if (!cpu_protected(cpu)) st->ss.flags &= ~(uint32_t)SEGF_EC; /* types mean nothing there */
 }
@@ -207,28 +229,42 @@ void stack_inner(Stack *st, const SegReg *ss, uint32_t esp, unsigned cpl)
     st->esp = esp;
     st->mask = stack_mask(ss);
     st->sys = cpl < 3;
+    st->wide = false;
+}
+
+void stack_long(Stack *st, uint64_t rsp, unsigned cpl)
+{
+    *st = (Stack){ .esp = rsp, .mask = UINT64_MAX, .sys = cpl < 3, .wide = true };
+}
+
+/* Where a push goes; false where the stack has no such place. */
+static bool stack_place(const Stack *st, uint64_t off, unsigned size, uint64_t *lin)
+{
+    *lin = st->wide ? off : (uint32_t)(st->ss.base + off);
+    if (st->wide) return cpu_is_canonical(off) && cpu_is_canonical(off + size - 1);
+    return segreg_holds(&st->ss, (uint32_t)off, size);
 }
 
 void stack_reserve(Cpu *cpu, const Stack *st, unsigned n, unsigned size, int vector, uint32_t code)
 {
-    uint32_t sp = st->esp & st->mask, page = 0;
+    uint64_t sp = st->esp & st->mask, page = 0, lin;
 
     /* in the order of the pushes, so that the right one faults; a page is probed once */
     for (unsigned i = 1; i <= n; i++) {
-        uint32_t off = (sp - i * size) & st->mask, lin = (uint32_t)st->ss.base + off;
+        uint64_t off = (sp - i * size) & st->mask;
 
-        if (!segreg_holds(&st->ss, off, size)) cpu_raise(cpu, vector, code);
+        if (!stack_place(st, off, size, &lin)) cpu_raise(cpu, vector, code);
         if (i > 1 && lin >> PAGE_BITS == page && (lin & PAGE_MASK) <= PAGE_SIZE - size) continue;
         page = lin >> PAGE_BITS;
         cpu_probe(cpu, lin, size, true, st->sys);
     }
 }
 
-void stack_push(Cpu *cpu, Stack *st, uint32_t val, unsigned size)
+void stack_push(Cpu *cpu, Stack *st, uint64_t val, unsigned size)
 {
-    uint32_t sp = (st->esp - size) & st->mask;
-    uint64_t lin = (uint32_t)(st->ss.base + sp);
+    uint64_t sp = (st->esp - size) & st->mask, lin;
 
+    stack_place(st, sp, size, &lin);
     if (st->sys) {
         cpu_store_sys(cpu, lin, val, size);
     } else {
@@ -237,20 +273,38 @@ void stack_push(Cpu *cpu, Stack *st, uint32_t val, unsigned size)
     st->esp = (st->esp & ~st->mask) | sp;
 }
 
-uint32_t stack_peek(Cpu *cpu, uint32_t off, unsigned size)
+uint64_t stack_peek(Cpu *cpu, uint32_t off, unsigned size)
 {
-    uint32_t mask = stack_mask(&cpu->s.segs[R_SS]);
-    uint32_t sp = ((uint32_t)cpu->s.regs[R_ESP] + off) & mask;
+    uint64_t sp = (cpu->s.regs[R_ESP] + off) & cpu->sp_mask;
 
-    return (uint32_t)cpu_load(cpu, cpu_seg_lin(cpu, R_SS, sp, size, false), size);
+    return cpu_load(cpu, cpu_seg_lin(cpu, R_SS, sp, size, false), size);
 }
 
-void stack_adjust(Cpu *cpu, uint32_t bytes)
-{
-    uint32_t mask = stack_mask(&cpu->s.segs[R_SS]);
-    uint32_t esp = (uint32_t)cpu->s.regs[R_ESP];
+void stack_adjust(Cpu *cpu, uint64_t bytes) { cpu_set_sp(cpu, cpu->s.regs[R_ESP] + bytes); }
 
-    cpu->s.regs[R_ESP] = (esp & ~mask) | ((esp + bytes) & mask);
+SegReg segreg_null_ss(unsigned cpl)
+{
+    return (SegReg){ .selector = cpl, .flags = cpl << SEGF_DPL_SHIFT };
+}
+
+bool stack_null_is_good(Cpu *cpu, const Desc *cs, uint16_t ss, unsigned cpl)
+{
+    return selector_null(ss) && desc_is_code64(cpu, cs) && cpl < 3 && (ss & 3u) == cpl;
+}
+
+uint64_t stack_returned(Cpu *cpu, const Desc *cs, uint64_t rsp)
+{
+    if (desc_is_code64(cpu, cs)) return rsp;
+    if (cpu->s.segs[R_SS].flags & SEGF_DB) return (uint32_t)rsp;
+    return (cpu->s.regs[R_ESP] & ~(uint64_t)0xffff) | (uint16_t)rsp;
+}
+
+uint64_t tss_long_stack(Cpu *cpu, uint32_t off, uint32_t ext)
+{
+    const SegReg *tr = &cpu->s.tr;
+
+    if (off + 7 > tr->limit) cpu_raise(cpu, EXC_TS, (tr->selector & 0xfffc) | ext);
+    return cpu_load_sys(cpu, tr->base + off, 8);
 }
 
 void tss_inner_stack(Cpu *cpu, unsigned cpl, uint32_t ext, uint16_t *ss, uint32_t *esp)
@@ -259,11 +313,11 @@ void tss_inner_stack(Cpu *cpu, unsigned cpl, uint32_t ext, uint16_t *ss, uint32_
     bool wide = tr->flags >> SEGF_TYPE_SHIFT & DESC_IS_32;
     uint32_t off = wide ? cpl * 8 + 4 : cpl * 4 + 2;
     uint32_t last = off + (wide ? 5 : 3);
-    uint64_t lin = (uint32_t)(tr->base + off);
+    uint64_t lin = tr->base + off;
 
     if (last > tr->limit) cpu_raise(cpu, EXC_TS, (tr->selector & 0xfffc) | ext);
     *esp = (uint32_t)cpu_load_sys(cpu, lin, wide ? 4 : 2);
-    *ss = (uint16_t)cpu_load_sys(cpu, (uint32_t)(lin + (wide ? 4 : 2)), 2);
+    *ss = (uint16_t)cpu_load_sys(cpu, lin + (wide ? 4 : 2), 2);
 }
 
 void stack_check_inner_ss(Cpu *cpu, uint16_t sel, unsigned cpl, uint32_t ext, Desc *d)
@@ -302,7 +356,7 @@ void op_pop_sreg(Cpu *cpu, const Insn *in)
               : in->op == 0x1f ? R_DS
               : in->op == 0xa1 ? R_FS
                                : R_GS;
-    uint32_t mask = stack_mask(&cpu->s.segs[R_SS]), esp = (uint32_t)cpu->s.regs[R_ESP];
+    uint64_t mask = cpu->sp_mask, esp = cpu->s.regs[R_ESP];
 
     /* ESP moves by the old SS's size even where SS is what is loaded */
     cpu_load_seg(cpu, seg, (uint16_t)stack_peek(cpu, 0, in->opsize));
@@ -323,7 +377,7 @@ void op_load_far_ptr(Cpu *cpu, const Insn *in)
     if (in->modrm >= 0xc0) cpu_raise(cpu, EXC_UD, 0);
     lin = insn_lin(cpu, in, in->opsize + 2u, false);
     off = cpu_load(cpu, lin, in->opsize);
-    sel = (uint16_t)cpu_load(cpu, (uint32_t)(lin + in->opsize), 2);
+    sel = (uint16_t)cpu_load(cpu, lin + in->opsize, 2);
     cpu_load_seg(cpu, seg, sel);
     cpu_write_reg(cpu, in->reg, off, in->opsize, in->flags & INSN_REX);
 }

@@ -6,6 +6,9 @@
 #include "cpu/decode.h"
 #include "cpu/descriptor.h"
 
+/* The types that are left in long mode. */
+enum { QUERY_LONG = 1 << DESC_LDT | 1 << DESC_TSS32 | 1 << DESC_TSS32_BUSY | 1 << DESC_CALL32 };
+
 static void query_need_protected(Cpu *cpu)
 {
     if (!cpu_protected(cpu) || cpu_v86(cpu)) cpu_raise(cpu, EXC_UD, 0);
@@ -51,6 +54,7 @@ void op_lar(Cpu *cpu, const Insn *in)
     Desc d;
 
     query_need_protected(cpu);
+    if (cpu_long(cpu)) types &= QUERY_LONG;
     ok = query_visible(cpu, (uint16_t)insn_read_rm(cpu, in, 2), types, &d);
     if (ok) cpu_write_reg(cpu, in->reg, d.hi & 0x00ffff00, in->opsize, in->flags & INSN_REX);
     cpu_set_eflags(cpu, ok ? FLAG_ZF : 0, FLAG_ZF);
@@ -64,6 +68,7 @@ void op_lsl(Cpu *cpu, const Insn *in)
     Desc d;
 
     query_need_protected(cpu);
+    if (cpu_long(cpu)) types &= QUERY_LONG;
     ok = query_visible(cpu, (uint16_t)insn_read_rm(cpu, in, 2), types, &d);
     if (ok) cpu_write_reg(cpu, in->reg, desc_limit(&d), in->opsize, in->flags & INSN_REX);
     cpu_set_eflags(cpu, ok ? FLAG_ZF : 0, FLAG_ZF);
@@ -89,6 +94,12 @@ void op_verw(Cpu *cpu, const Insn *in)
     cpu_set_eflags(cpu, ok ? FLAG_ZF : 0, FLAG_ZF);
 }
 
+static void query_fetch_base(Cpu *cpu, uint16_t sel, Desc *d)
+{
+    desc_fetch_top(cpu, sel, d, EXC_GP, 0);
+    if (!cpu_is_canonical(desc_base(d))) cpu_raise(cpu, EXC_GP, sel & 0xfffc);
+}
+
 void op_lldt(Cpu *cpu, const Insn *in)
 {
     uint16_t sel;
@@ -104,6 +115,7 @@ void op_lldt(Cpu *cpu, const Insn *in)
     desc_fetch(cpu, sel, &d, EXC_GP, 0);
     if (d.hi & SEGF_S || desc_type(&d) != DESC_LDT) cpu_raise(cpu, EXC_GP, sel & 0xfffc);
     if (!desc_present(&d)) cpu_raise(cpu, EXC_NP, sel & 0xfffc);
+    query_fetch_base(cpu, sel, &d);
     cpu->s.ldt = desc_segreg(sel, &d);
 }
 
@@ -117,10 +129,12 @@ void op_ltr(Cpu *cpu, const Insn *in)
     if (selector_null(sel)) cpu_raise(cpu, EXC_GP, 0);
     if (sel & 4) cpu_raise(cpu, EXC_GP, sel & 0xfffc);
     desc_fetch(cpu, sel, &d, EXC_GP, 0);
-    if (d.hi & SEGF_S || (desc_type(&d) != DESC_TSS16 && desc_type(&d) != DESC_TSS32)) {
+    if (d.hi & SEGF_S ||
+        ((desc_type(&d) != DESC_TSS16 || cpu_long(cpu)) && desc_type(&d) != DESC_TSS32)) {
         cpu_raise(cpu, EXC_GP, sel & 0xfffc);
     }
     if (!desc_present(&d)) cpu_raise(cpu, EXC_NP, sel & 0xfffc);
+    query_fetch_base(cpu, sel, &d);
     /* The register keeps the type as it was; only the one in memory is busy.  Streams have it
      * so. */
     cpu->s.tr = desc_segreg(sel, &d);

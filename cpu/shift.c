@@ -9,14 +9,16 @@
 
 #define U(bits) uint##bits##_t
 #define S(bits) int##bits##_t
+__extension__ typedef unsigned __int128 Wide128;
+
 #define TOP(bits, v) ((v) >> (bits - 1) & 1)
 
-/* Each works on a with a count n of 1 to 31 and gives the result; flags by the formulas of the
- * last step. */
-#define SHIFTS(bits)                                                                               \
+/* Each works on a with a count n of 1 to 31 (63 with 64 bits) and gives the result; flags by the
+ * formulas of the last step. */
+#define SHIFTS(bits, wide_t)                                                                       \
     static inline U(bits) shl_##bits(Cpu *cpu, U(bits) a, unsigned n)                              \
     {                                                                                              \
-        uint64_t wide = (uint64_t)a << n;                                                          \
+        wide_t wide = (wide_t)a << n;                                                              \
         U(bits) r = (U(bits))wide;                                                                 \
         bool cf = wide >> bits & 1;                                                                \
                                                                                                    \
@@ -62,7 +64,7 @@
         U(bits) r = a;                                                                             \
                                                                                                    \
         if (k) {                                                                                   \
-            uint64_t both = (uint64_t)cf << bits | a;                                              \
+            wide_t both = (wide_t)cf << bits | a;                                                  \
             both = both << k | both >> (bits + 1 - k);                                             \
             r = (U(bits))both;                                                                     \
             out = both >> bits & 1;                                                                \
@@ -77,7 +79,7 @@
         U(bits) r = a;                                                                             \
                                                                                                    \
         if (k) {                                                                                   \
-            uint64_t both = (uint64_t)cf << bits | a;                                              \
+            wide_t both = (wide_t)cf << bits | a;                                                  \
             both = both >> k | both << (bits + 1 - k);                                             \
             r = (U(bits))both;                                                                     \
             out = both >> bits & 1;                                                                \
@@ -85,22 +87,24 @@
         cc_put_cf_of(cpu, out, TOP(bits, r) != (r >> (bits - 2) & 1));                             \
         return r;                                                                                  \
     }
-SHIFTS(8)
-SHIFTS(16)
-SHIFTS(32)
+SHIFTS(8, uint64_t)
+SHIFTS(16, uint64_t)
+SHIFTS(32, uint64_t)
+SHIFTS(64, Wide128)
 
-#define COUNT_imm ((unsigned)in->imm & 31)
-#define COUNT_cl ((unsigned)cpu->s.regs[R_ECX] & 31)
-#define COUNT_1 1u
+#define COUNT_MASK(bits) (bits == 64 ? 63u : 31u)
+#define COUNT_imm(bits) ((unsigned)in->imm & COUNT_MASK(bits))
+#define COUNT_cl(bits) ((unsigned)cpu->s.regs[R_ECX] & COUNT_MASK(bits))
+#define COUNT_1(bits) 1u
 
 /* A count of zero changes nothing, but the memory operand is written all the same. */
 #define SHIFT_MEM(kind, op, bits, by)                                                              \
     HANDLER(op##_##by##_##bits##_##kind)                                                           \
     {                                                                                              \
         MISS_##kind(wr, bits / 8, op##_##by##_##bits##_seg);                                       \
-        uint32_t lin = LIN_##kind(cpu, in, bits / 8, true);                                        \
-        Mem##bits *p = wp_##bits(cpu, lin);                                                        \
-        unsigned n = COUNT_##by;                                                                   \
+        ADDR_##kind lin = LIN_##kind(cpu, in, bits / 8, true);                                     \
+        Mem##bits *p = WP_##kind(bits)(cpu, lin);                                                  \
+        unsigned n = COUNT_##by(bits);                                                             \
         U(bits) a = LIKELY(p != NULL) ? *p : (U(bits))mmu_load_rmw(cpu, in, lin, bits / 8);        \
                                                                                                    \
         if (n) a = op##_##bits(cpu, a, n);                                                         \
@@ -113,13 +117,15 @@ SHIFTS(32)
 #define SHIFT_FORMS(op, bits, by)                                                                  \
     HANDLER(op##_##by##_##bits##_reg)                                                              \
     {                                                                                              \
-        unsigned n = COUNT_##by;                                                                   \
+        unsigned n = COUNT_##by(bits);                                                             \
                                                                                                    \
         if (n) WR_##bits(cpu, in->rm_at, op##_##bits(cpu, RD_##bits(cpu, in->rm_at), n));          \
         NEXT(cpu, in);                                                                             \
     }                                                                                              \
     EACH_MEM(SHIFT_MEM, op, bits, by)
-#define SHIFT_BY(op, by) SHIFT_FORMS(op, 8, by) SHIFT_FORMS(op, 16, by) SHIFT_FORMS(op, 32, by)
+#define SHIFT_BY(op, by)                                                                           \
+    SHIFT_FORMS(op, 8, by)                                                                         \
+    SHIFT_FORMS(op, 16, by) SHIFT_FORMS(op, 32, by) SHIFT_FORMS(op, 64, by)
 #define SHIFT(op) SHIFT_BY(op, imm) SHIFT_BY(op, cl) SHIFT_BY(op, 1)
 SHIFT(rol)
 SHIFT(ror)
@@ -141,10 +147,10 @@ const OpFns shift_1[8] = ALL_SHIFTS(1);
 /* -- SHLD SHRD -- */
 
 /* 16-bit ones with counts above 16 go on with the destination's bits, as hardware does. */
-#define DOUBLE_SHIFTS(bits, wide_t)                                                                \
+#define DOUBLE_SHIFTS(bits)                                                                        \
     static inline U(bits) shld_##bits(Cpu *cpu, U(bits) a, U(bits) b, unsigned n)                  \
     {                                                                                              \
-        unsigned __int128 all = (unsigned __int128)a << 2 * bits | (uint64_t)b << bits | a;        \
+        Wide128 all = (Wide128)a << 2 * bits | (uint64_t)b << bits | a;                            \
         U(bits) r = (U(bits))(all << n >> 2 * bits);                                               \
         bool cf = all << (n - 1) >> (3 * bits - 1) & 1;                                            \
                                                                                                    \
@@ -153,23 +159,39 @@ const OpFns shift_1[8] = ALL_SHIFTS(1);
     }                                                                                              \
     static inline U(bits) shrd_##bits(Cpu *cpu, U(bits) a, U(bits) b, unsigned n)                  \
     {                                                                                              \
-        unsigned __int128 all = (unsigned __int128)a << 2 * bits | (uint64_t)b << bits | a;        \
+        Wide128 all = (Wide128)a << 2 * bits | (uint64_t)b << bits | a;                            \
         U(bits) r = (U(bits))(all >> n);                                                           \
         bool cf = all >> (n - 1) & 1;                                                              \
                                                                                                    \
         cc_put_result(cpu, (S(bits))r, cf, TOP(bits, r) != TOP(bits, a));                          \
         return r;                                                                                  \
     }
-DOUBLE_SHIFTS(16, uint64_t)
-DOUBLE_SHIFTS(32, unsigned __int128)
+DOUBLE_SHIFTS(16)
+DOUBLE_SHIFTS(32)
+
+static inline uint64_t shld_64(Cpu *cpu, uint64_t a, uint64_t b, unsigned n)
+{
+    uint64_t r = a << n | b >> (64 - n);
+
+    cc_put_result(cpu, (int64_t)r, a >> (64 - n) & 1, TOP(64, r) != TOP(64, a));
+    return r;
+}
+
+static inline uint64_t shrd_64(Cpu *cpu, uint64_t a, uint64_t b, unsigned n)
+{
+    uint64_t r = a >> n | b << (64 - n);
+
+    cc_put_result(cpu, (int64_t)r, a >> (n - 1) & 1, TOP(64, r) != TOP(64, a));
+    return r;
+}
 
 #define DOUBLE_MEM(kind, op, bits, by)                                                             \
     HANDLER(op##_##by##_##bits##_##kind)                                                           \
     {                                                                                              \
         MISS_##kind(wr, bits / 8, op##_##by##_##bits##_seg);                                       \
-        uint32_t lin = LIN_##kind(cpu, in, bits / 8, true);                                        \
-        Mem##bits *p = wp_##bits(cpu, lin);                                                        \
-        unsigned n = COUNT_##by;                                                                   \
+        ADDR_##kind lin = LIN_##kind(cpu, in, bits / 8, true);                                     \
+        Mem##bits *p = WP_##kind(bits)(cpu, lin);                                                  \
+        unsigned n = COUNT_##by(bits);                                                             \
         U(bits) a = LIKELY(p != NULL) ? *p : (U(bits))mmu_load_rmw(cpu, in, lin, bits / 8);        \
                                                                                                    \
         if (n) a = op##_##bits(cpu, a, RD_##bits(cpu, in->reg_at), n);                             \
@@ -182,14 +204,14 @@ DOUBLE_SHIFTS(32, unsigned __int128)
 #define DOUBLE_FORMS(op, bits, by)                                                                 \
     HANDLER(op##_##by##_##bits##_reg)                                                              \
     {                                                                                              \
-        unsigned n = COUNT_##by;                                                                   \
+        unsigned n = COUNT_##by(bits);                                                             \
         U(bits) a = RD_##bits(cpu, in->rm_at), b = RD_##bits(cpu, in->reg_at);                     \
                                                                                                    \
         if (n) WR_##bits(cpu, in->rm_at, op##_##bits(cpu, a, b, n));                               \
         NEXT(cpu, in);                                                                             \
     }                                                                                              \
     EACH_MEM(DOUBLE_MEM, op, bits, by)
-#define DOUBLE(op, by) DOUBLE_FORMS(op, 16, by) DOUBLE_FORMS(op, 32, by)
+#define DOUBLE(op, by) DOUBLE_FORMS(op, 16, by) DOUBLE_FORMS(op, 32, by) DOUBLE_FORMS(op, 64, by)
 DOUBLE(shld, imm)
 DOUBLE(shld, cl)
 DOUBLE(shrd, imm)

@@ -72,7 +72,7 @@ XmmReg sse_read_rm(Cpu *cpu, const Insn *in, unsigned kind)
     } else {
         cpu_probe(cpu, lin, 16, false, false);
         v.q[0] = cpu_load(cpu, lin, 8);
-        v.q[1] = cpu_load(cpu, (uint32_t)(lin + 8), 8);
+        v.q[1] = cpu_load(cpu, lin + 8, 8);
     }
     return v;
 }
@@ -84,7 +84,7 @@ void sse_store(Cpu *cpu, uint64_t lin, const XmmReg *v, unsigned size)
     } else {
         cpu_probe(cpu, lin, 16, true, false);
         cpu_store(cpu, lin, v->q[0], 8);
-        cpu_store(cpu, (uint32_t)(lin + 8), v->q[1], 8);
+        cpu_store(cpu, lin + 8, v->q[1], 8);
     }
 }
 

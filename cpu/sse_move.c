@@ -164,7 +164,7 @@ void sse_mask_store(Cpu *cpu, uint64_t lin, const uint8_t *v, const uint8_t *mas
     if (!any) return;
     cpu_probe(cpu, lin, size, true, false);
     for (unsigned i = 0; i < size; i++) {
-        if (mask[i] >> 7) cpu_store(cpu, (uint32_t)(lin + i), v[i], 1);
+        if (mask[i] >> 7) cpu_store(cpu, lin + i, v[i], 1);
     }
 }
 

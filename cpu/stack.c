@@ -2,15 +2,7 @@
 /* PUSH POP PUSHA POPA ENTER LEAVE.  Source: Intel SDM volume 2. */
 #include "cpu/operand.h"
 
-static uint32_t stack_wrap(const Cpu *cpu, uint32_t sp)
-{
-    return cpu->mode & MODE_SS32 ? sp : (uint16_t)sp;
-}
-
-static void stack_set(Cpu *cpu, uint32_t sp)
-{
-    cpu_write_reg(cpu, R_ESP, sp, cpu->mode & MODE_SS32 ? 4 : 2, false);
-}
+static uint64_t stack_wrap(const Cpu *cpu, uint64_t sp) { return sp & cpu->sp_mask; }
 
 /* -- any stack -- */
 
@@ -71,6 +63,41 @@ HANDLER(pop_r_flat)
     NEXT(cpu, in);
 }
 
+/* -- 64-bit code -- */
+
+HANDLER(push_r_long)
+{
+    uint64_t sp = RD_64(cpu, REG_OFFSET(R_ESP)) - 8;
+
+    MISS_LONG(sp, lwr, 8, push_r_any);
+    stl_64(cpu, in, sp, RD_64(cpu, in->rm_at));
+    WR_64(cpu, REG_OFFSET(R_ESP), sp);
+    NEXT(cpu, in);
+}
+
+HANDLER(push_i_long)
+{
+    uint64_t sp = RD_64(cpu, REG_OFFSET(R_ESP)) - 8;
+
+    MISS_LONG(sp, lwr, 8, push_i_any);
+    stl_64(cpu, in, sp, in->imm);
+    WR_64(cpu, REG_OFFSET(R_ESP), sp);
+    NEXT(cpu, in);
+}
+
+HANDLER(pop_r_long)
+{
+    uint64_t sp = RD_64(cpu, REG_OFFSET(R_ESP)), val;
+
+    MISS_LONG(sp, lrd, 8, pop_r_any);
+    val = ldl_64(cpu, in, sp);
+    WR_64(cpu, REG_OFFSET(R_ESP), sp + 8);
+    WR_64(cpu, in->rm_at, val);
+    NEXT(cpu, in);
+}
+
+/* -- the rest -- */
+
 /* A segment register takes a whole operand's room on the stack. */
 HANDLER(push_sreg_any)
 {
@@ -84,24 +111,24 @@ HANDLER(push_sreg_any)
 /* Raises what a push of size bytes would raise. */
 static void stack_probe_push(Cpu *cpu, unsigned size)
 {
-    uint32_t sp = stack_wrap(cpu, (uint32_t)cpu->s.regs[R_ESP] - size);
+    uint64_t sp = stack_wrap(cpu, cpu->s.regs[R_ESP] - size);
 
     cpu_probe(cpu, cpu_seg_lin(cpu, R_SS, sp, size, true), size, true, false);
 }
 
 /* Reading registers has side effects: what follows must not fault any more. */
-uint32_t stack_read_before_push(Cpu *cpu, const Insn *in)
+uint64_t stack_read_before_push(Cpu *cpu, const Insn *in)
 {
-    uint32_t lin;
+    uint64_t lin;
 
     cpu->cur = in;
-    if (in->modrm >= 0xc0) return (uint32_t)cpu_read_reg(cpu, in->rm, in->opsize, true);
-    lin = (uint32_t)insn_lin(cpu, in, in->opsize, false);
-    if (!cpu->rd[lin >> PAGE_BITS]) {
+    if (in->modrm >= 0xc0) return cpu_read_reg(cpu, in->rm, in->opsize, true);
+    lin = insn_lin(cpu, in, in->opsize, false);
+    if (!tlb_find(cpu, lin, cpu_cpl(cpu) == 3, MMU_READ, 1)) {
         cpu_probe(cpu, lin, in->opsize, false, false);
         stack_probe_push(cpu, in->opsize);
     }
-    return (uint32_t)cpu_load(cpu, lin, in->opsize);
+    return cpu_load(cpu, lin, in->opsize);
 }
 
 HANDLER(push_m_any)
@@ -113,55 +140,53 @@ HANDLER(push_m_any)
 /* The address is that after the pop. */
 HANDLER(pop_m_any)
 {
-    uint32_t sp = (uint32_t)cpu->s.regs[R_ESP], val, lin, slin;
-    uint64_t ea = insn_ea(cpu, in);
+    uint64_t sp = cpu->s.regs[R_ESP], ea = insn_ea(cpu, in), val, lin, slin;
 
     cpu->cur = in;
-    slin = (uint32_t)cpu_seg_lin(cpu, R_SS, stack_wrap(cpu, sp), in->opsize, false);
+    slin = cpu_seg_lin(cpu, R_SS, stack_wrap(cpu, sp), in->opsize, false);
     if (in->modrm >= 0xc0) {
-        val = (uint32_t)cpu_load(cpu, slin, in->opsize);
-        stack_set(cpu, sp + in->opsize);
+        val = cpu_load(cpu, slin, in->opsize);
+        cpu_set_sp(cpu, sp + in->opsize);
         cpu_write_reg(cpu, in->rm, val, in->opsize, true);
         NEXT(cpu, in);
     }
-    if (in->base == R_ESP) ea = (uint32_t)(ea + in->opsize);
+    if (in->base == R_ESP) ea = insn_wrap(in, ea + in->opsize);
     cpu_probe(cpu, slin, in->opsize, false, false);
-    lin = (uint32_t)cpu_seg_lin(cpu, in->seg, ea, in->opsize, true);
+    lin = cpu_seg_lin(cpu, in->seg, ea, in->opsize, true);
     cpu_probe(cpu, lin, in->opsize, true, false);
     cpu_store(cpu, lin, cpu_load(cpu, slin, in->opsize), in->opsize);
-    stack_set(cpu, sp + in->opsize);
+    cpu_set_sp(cpu, sp + in->opsize);
     NEXT(cpu, in);
 }
 
 static void stack_pusha(Cpu *cpu, unsigned size)
 {
-    uint32_t sp = (uint32_t)cpu->s.regs[R_ESP], lin[8];
+    uint64_t sp = cpu->s.regs[R_ESP], lin[8];
 
     for (unsigned i = 0; i < 8; i++) {
-        uint32_t at = stack_wrap(cpu, sp - (i + 1) * size);
+        uint64_t at = stack_wrap(cpu, sp - (i + 1) * size);
 
-        lin[i] = (uint32_t)cpu_seg_lin(cpu, R_SS, at, size, true);
+        lin[i] = cpu_seg_lin(cpu, R_SS, at, size, true);
         cpu_probe(cpu, lin[i], size, true, false);
     }
     for (unsigned i = 0; i < 8; i++) cpu_store(cpu, lin[i], cpu_read_reg(cpu, i, size, true), size);
-    stack_set(cpu, sp - 8 * size);
+    cpu_set_sp(cpu, sp - 8 * size);
 }
 
 static void stack_popa(Cpu *cpu, unsigned size)
 {
-    uint32_t sp = (uint32_t)cpu->s.regs[R_ESP], lin[8];
-    uint64_t val[8];
+    uint64_t sp = cpu->s.regs[R_ESP], lin[8], val[8];
 
     for (unsigned i = 0; i < 8; i++) {
-        uint32_t at = stack_wrap(cpu, sp + i * size);
+        uint64_t at = stack_wrap(cpu, sp + i * size);
 
-        lin[i] = (uint32_t)cpu_seg_lin(cpu, R_SS, at, size, false);
+        lin[i] = cpu_seg_lin(cpu, R_SS, at, size, false);
         cpu_probe(cpu, lin[i], size, false, false);
     }
     for (unsigned i = 0; i < 8; i++) val[i] = cpu_load(cpu, lin[i], size);
     for (unsigned i = 0; i < 8; i++)
         if (i != 7 - R_ESP) cpu_write_reg(cpu, 7 - i, val[i], size, true);
-    stack_set(cpu, sp + 8 * size);
+    cpu_set_sp(cpu, sp + 8 * size);
 }
 
 HANDLER(pusha_any)
@@ -182,31 +207,30 @@ HANDLER(popa_any)
 static void stack_enter(Cpu *cpu, const Insn *in)
 {
     unsigned size = in->opsize, level = in->sel & 31;
-    uint32_t sp = (uint32_t)cpu->s.regs[R_ESP], bp = (uint32_t)cpu->s.regs[R_EBP];
-    uint32_t frame = stack_wrap(cpu, sp - size), at = frame;
-    uint64_t val[32];
-    uint32_t lin[32], n = 0;
+    uint64_t sp = cpu->s.regs[R_ESP], bp = cpu->s.regs[R_EBP];
+    uint64_t frame = stack_wrap(cpu, sp - size), at = frame, val[32], lin[32];
+    unsigned n = 0;
 
     val[n++] = bp;
     for (unsigned i = 1; i < level; i++) {
-        uint32_t from = stack_wrap(cpu, bp - i * size);
+        uint64_t from = stack_wrap(cpu, bp - i * size);
 
         val[n++] = cpu_load(cpu, cpu_seg_lin(cpu, R_SS, from, size, false), size);
     }
     if (level) val[n++] = stack_wrap(cpu, sp - size);
     for (unsigned i = 0; i < n; i++) {
         at = stack_wrap(cpu, sp - (i + 1) * size);
-        lin[i] = (uint32_t)cpu_seg_lin(cpu, R_SS, at, size, true);
+        lin[i] = cpu_seg_lin(cpu, R_SS, at, size, true);
         cpu_probe(cpu, lin[i], size, true, false);
     }
-    sp = stack_wrap(cpu, at - (uint32_t)in->imm);
+    sp = stack_wrap(cpu, at - in->imm);
     /* The new top must be writable, though nothing is written there. */
     cpu_probe(cpu, cpu_seg_lin(cpu, R_SS, sp, size, true), size, true, false);
     for (unsigned i = 0; i < n; i++) cpu_store(cpu, lin[i], val[i], size);
     /* EBP takes all of ESP, whose upper half a 16-bit stack leaves alone. */
-    if (!(cpu->mode & MODE_SS32)) frame |= (uint32_t)cpu->s.regs[R_ESP] & 0xffff0000;
+    if (cpu->sp_mask == UINT16_MAX) frame |= cpu->s.regs[R_ESP] & 0xffff0000;
     cpu_write_reg(cpu, R_EBP, frame, size, true);
-    stack_set(cpu, sp);
+    cpu_set_sp(cpu, sp);
 }
 
 HANDLER(enter_any)
@@ -218,11 +242,11 @@ HANDLER(enter_any)
 
 HANDLER(leave_any)
 {
-    uint32_t bp = stack_wrap(cpu, (uint32_t)cpu->s.regs[R_EBP]), val;
+    uint64_t bp = stack_wrap(cpu, cpu->s.regs[R_EBP]), val;
 
     cpu->cur = in;
-    val = (uint32_t)cpu_load(cpu, cpu_seg_lin(cpu, R_SS, bp, in->opsize, false), in->opsize);
-    stack_set(cpu, bp + in->opsize);
+    val = cpu_load(cpu, cpu_seg_lin(cpu, R_SS, bp, in->opsize, false), in->opsize);
+    cpu_set_sp(cpu, bp + in->opsize);
     cpu_write_reg(cpu, R_EBP, val, in->opsize, true);
     NEXT(cpu, in);
 }
@@ -238,19 +262,33 @@ HANDLER(leave_flat)
     NEXT(cpu, in);
 }
 
-#define STACK_FNS(flat, any)                                                                       \
+HANDLER(leave_long)
+{
+    uint64_t bp = RD_64(cpu, REG_OFFSET(R_EBP)), val;
+
+    MISS_LONG(bp, lrd, 8, leave_any);
+    val = ldl_64(cpu, in, bp);
+    WR_64(cpu, REG_OFFSET(R_ESP), bp + 8);
+    WR_64(cpu, REG_OFFSET(R_EBP), val);
+    NEXT(cpu, in);
+}
+
+#define STACK_FNS(flat, wide, any)                                                                 \
     {                                                                                              \
         {                                                                                          \
-            { 0 }, { any, any, any, any }, { flat, any, any, any }                                 \
+            { 0 }, OP_ROW(any), { flat, any, any, any, any, any },                                 \
+            {                                                                                      \
+                any, any, any, any, wide, wide                                                     \
+            }                                                                                      \
         }                                                                                          \
     }
-const OpFns push_r = STACK_FNS(push_r_flat, push_r_any);
-const OpFns push_i = STACK_FNS(push_i_flat, push_i_any);
-const OpFns pop_r = STACK_FNS(pop_r_flat, pop_r_any);
+const OpFns push_r = STACK_FNS(push_r_flat, push_r_long, push_r_any);
+const OpFns push_i = STACK_FNS(push_i_flat, push_i_long, push_i_any);
+const OpFns pop_r = STACK_FNS(pop_r_flat, pop_r_long, pop_r_any);
 const OpFns push_m = OP_SAME(push_m_any);
 const OpFns pop_m = OP_SAME(pop_m_any);
 const OpFns push_sreg = OP_SAME(push_sreg_any);
 const OpFns pusha_fns = OP_SAME(pusha_any);
 const OpFns popa_fns = OP_SAME(popa_any);
 const OpFns enter_fns = OP_SAME(enter_any);
-const OpFns leave_fns = STACK_FNS(leave_flat, leave_any);
+const OpFns leave_fns = STACK_FNS(leave_flat, leave_long, leave_any);

@@ -25,7 +25,7 @@ typedef struct Insn Insn; /* a decoded instruction: cpu/decode.h */
 
 /* -- register numbers and bits -- */
 
-enum { R_EAX, R_ECX, R_EDX, R_EBX, R_ESP, R_EBP, R_ESI, R_EDI };
+enum { R_EAX, R_ECX, R_EDX, R_EBX, R_ESP, R_EBP, R_ESI, R_EDI, R_R11 = 11 };
 enum { R_ES, R_CS, R_SS, R_DS, R_FS, R_GS, SEG_NONE };
 enum { SEG_LDT = 8, SEG_TR = 9 }; /* pseudo numbers in a few calls */
 
@@ -62,7 +62,7 @@ enum {
     CR0_CD = 1 << 30,
 };
 #define CR0_PG (1u << 31)
-enum { EFER_NXE = 1 << 11 };
+enum { EFER_SCE = 1 << 0, EFER_LME = 1 << 8, EFER_LMA = 1 << 10, EFER_NXE = 1 << 11 };
 enum {
     CR4_VME = 1 << 0,
     CR4_PVI = 1 << 1,
@@ -76,6 +76,7 @@ enum {
     CR4_OSFXSR = 1 << 9,
     CR4_OSXMMEXCPT = 1 << 10,
     CR4_UMIP = 1 << 11,
+    CR4_FSGSBASE = 1 << 16,
     CR4_SMEP = 1 << 20,
 };
 enum {
@@ -122,6 +123,8 @@ enum {
     MODE_VM = 1 << 3,
     MODE_USER = 1 << 4, /* CPL 3 */
     MODE_AC = 1 << 5,   /* alignment is checked */
+    MODE_LM = 1 << 6,   /* long mode: 64-bit code or compatibility mode */
+    MODE_CS64 = 1 << 7, /* 64-bit code; none of CS32, SS32, FLAT */
     MODE_FLAT = 1 << 8, /* << R_ES .. R_GS: base 0, limit 4 GiB, readable and writable (CS: code) */
 };
 enum { HF2_GIF = 1 << 0, HF2_NMI = 1 << 2, HF2_IGNNE = 1 << 7, HF2_VGIF = 1 << 8 };
@@ -216,11 +219,14 @@ typedef struct CpuState {
 
 /* -- TLB -- */
 
-/* A 32-bit guest's linear pages index a table of 2^20 entries; an entry that is not zero is added
- * to the linear address to give the host's.  Zero: slow path.  Tables for user and supervisor,
- * read and write; a page that is watched (clean, code) is never in a write table, an absent one in
- * neither, MMIO in none.  See cpu/tlb.h for fills, flushes and the list of filled entries. */
+/* 32-bit code's linear pages index a table of 2^20 entries; an entry that is not zero is added
+ * to the linear address to give the host's.  Zero: slow path.  64-bit code's pages share the
+ * places of a smaller table whose entries tell which one they hold.  Tables for user and
+ * supervisor, read and write; a page that is watched (clean, code) is never in a write table, an
+ * absent one in neither, MMIO in none.  See cpu/tlb.h for fills, flushes and the list of filled
+ * entries. */
 typedef struct Tlb Tlb;
+typedef struct TlbEntry TlbEntry;
 
 /* -- the CPU -- */
 
@@ -247,13 +253,17 @@ struct Cpu {
                           * when it is entered, so at call-outs the calling one counts as done */
     int64_t slice_rest; /* of the slice, behind this stretch (cpu/run.c) */
     int64_t slice_total;
-    const Insn *cur; /* the fast instruction whose slow path runs: s.eip is its block's start;
+    const Insn *cur;     /* the fast instruction whose slow path runs: s.eip is its block's start;
                           * NULL: s.eip is exact and the instruction may do I/O */
-    uint64_t *rd, *wr, *rx; /* TLB tables of the current privilege: cpu_mode_changed sets them */
-    uint64_t zero;          /* what an absent base or index register reads as */
-    struct Block *block;    /* the one that runs ... */
-    struct Block **link;    /* ... and where it wants to be linked to its successor, or NULL */
-    const Insn *resume;     /* loop form of dispatch: the next instruction, NULL: leave */
+    uint64_t *rd, *wr;   /* TLB tables of the current privilege: cpu_mode_changed sets them */
+    TlbEntry *lrd, *lwr; /* ... their tagged form */
+    uint64_t code_base;  /* CS's base where it counts; linear addresses and EIP wrap by eip_mask */
+    uint64_t eip_mask;   /* 32 or 64 ones */
+    uint64_t sp_mask;    /* 16, 32 or 64 ones: how much of RSP is the stack pointer */
+    uint64_t zero;       /* what an absent base or index register reads as */
+    struct Block *block; /* the one that runs ... */
+    struct Block **link; /* ... and where it wants to be linked to its successor, or NULL */
+    const Insn *resume;  /* loop form of dispatch: the next instruction, NULL: leave */
     Tlb *tlb;
     struct BlockCache *blocks;
     struct FaultFrame *fault_frame; /* cpu/fault.c */
@@ -270,6 +280,22 @@ struct Cpu {
 static inline unsigned cpu_cpl(const Cpu *cpu) { return cpu->s.hflags & HF_CPL; }
 static inline bool cpu_protected(const Cpu *cpu) { return cpu->s.cr[0] & CR0_PE; }
 static inline bool cpu_v86(const Cpu *cpu) { return cpu->s.eflags & FLAG_VM; }
+static inline bool cpu_long(const Cpu *cpu) { return cpu->s.efer & EFER_LMA; }
+/* In long mode, running 64-bit code. */
+static inline bool cpu_code64(const Cpu *cpu)
+{
+    return cpu_long(cpu) && (cpu->s.segs[R_CS].flags & SEGF_L);
+}
+/* The linear address of s.eip. */
+static inline uint64_t cpu_code_lin(const Cpu *cpu)
+{
+    return (cpu->code_base + cpu->s.eip) & cpu->eip_mask;
+}
+/* Whether bits 63 to 47 are the same. */
+static inline bool cpu_is_canonical(uint64_t lin)
+{
+    return (uint64_t)((int64_t)(lin << 16) >> 16) == lin;
+}
 
 /* -- flags (cpu/flags.c) -- */
 uint32_t cpu_get_eflags(Cpu *cpu); /* materialised */

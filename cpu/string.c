@@ -15,12 +15,10 @@
 
 /* One string operand: where it is, and how many bytes may follow in one go. */
 typedef struct StrOperand {
-    uint32_t lin;
+    uint64_t lin;
     uint8_t *host; /* plain memory, or NULL */
     uint32_t room; /* bytes up to the end of page, segment and address size */
 } StrOperand;
-
-static uint32_t string_mask(const Insn *in) { return in->adsize == 2 ? 0xffff : 0xffffffff; }
 
 static int32_t string_step(const Cpu *cpu, unsigned size)
 {
@@ -29,57 +27,70 @@ static int32_t string_step(const Cpu *cpu, unsigned size)
 
 static void string_advance(Cpu *cpu, const Insn *in, unsigned reg, int64_t by)
 {
-    cpu_write_reg(cpu, reg, (uint32_t)(cpu->s.regs[reg] + (uint64_t)by), in->adsize, true);
+    cpu_write_reg(cpu, reg, cpu->s.regs[reg] + (uint64_t)by, in->adsize, true);
+}
+
+/* Bytes from off up to the end of the segment and of what the address size reaches. */
+static uint64_t string_room(const Cpu *cpu, const Insn *in, int seg, uint64_t off)
+{
+    const SegReg *sr = &cpu->s.segs[seg];
+    uint64_t top = insn_wrap(in, UINT64_MAX);
+
+    if (!(cpu->mode & MODE_CS64)) {
+        if ((sr->flags & (SEGF_CODE | SEGF_EC)) == SEGF_EC) return in->opsize;
+        top = MIN_OF(top, MAX_OF((uint64_t)sr->limit, off));
+    }
+    return MIN_OF(top - off, (uint64_t)PAGE_SIZE) + 1;
 }
 
 /* Checks the operand at [reg] of seg and finds out about its surroundings. */
 static StrOperand string_operand(Cpu *cpu, const Insn *in, unsigned reg, int seg, bool write)
 {
-    uint32_t mask = string_mask(in), off = (uint32_t)cpu->s.regs[reg] & mask;
-    const SegReg *sr = &cpu->s.segs[seg];
-    StrOperand o = { .lin = (uint32_t)cpu_seg_lin(cpu, seg, off, in->opsize, write) };
-    uint64_t e = (write ? cpu->wr : cpu->rd)[o.lin >> PAGE_BITS];
+    uint64_t off = insn_wrap(in, cpu->s.regs[reg]), room = string_room(cpu, in, seg, off);
+    StrOperand o = { .lin = cpu_seg_lin(cpu, seg, off, in->opsize, write) };
 
-    o.room = PAGE_SIZE - (o.lin & PAGE_MASK);
-    if (e && o.room >= in->opsize) o.host = (uint8_t *)(e + o.lin);
-    o.room = MIN_OF(o.room, (uint64_t)mask - off + 1);
-    if ((sr->flags & (SEGF_CODE | SEGF_EC)) == SEGF_EC)
-        o.room = MIN_OF(o.room, in->opsize);
-    else
-        o.room = MIN_OF(o.room, (uint64_t)MAX_OF(sr->limit, off) - off + 1);
+    o.host = tlb_find(cpu, o.lin, cpu_cpl(cpu) == 3, write ? MMU_WRITE : MMU_READ, in->opsize);
+    o.room = PAGE_SIZE - (uint32_t)(o.lin & PAGE_MASK);
+    o.room = (uint32_t)MIN_OF(o.room, room);
     if (!o.host || (cpu->s.eflags & FLAG_DF)) o.room = in->opsize;
     return o;
 }
 
-static uint32_t string_load(Cpu *cpu, const Insn *in, const StrOperand *o)
+static uint64_t string_load(Cpu *cpu, const Insn *in, const StrOperand *o)
 {
-    return (uint32_t)(o->host ? cpu_load(cpu, o->lin, in->opsize)
-                              : mmu_load(cpu, in, o->lin, in->opsize));
+    return o->host ? cpu_load(cpu, o->lin, in->opsize) : mmu_load(cpu, in, o->lin, in->opsize);
 }
 
-static uint32_t string_peek(const uint8_t *p, unsigned size)
+static uint64_t string_peek(const uint8_t *p, unsigned size)
 {
-    return size == 1 ? *p : size == 2 ? *(const Mem16 *)p : *(const Mem32 *)p;
+    switch (size) {
+    case 1: return *p;
+    case 2: return *(const Mem16 *)p;
+    case 4: return *(const Mem32 *)p;
+    default: return *(const Mem64 *)p;
+    }
 }
 
-static void string_poke(uint8_t *p, uint32_t v, unsigned size)
+static void string_poke(uint8_t *p, uint64_t v, unsigned size)
 {
-    if (size == 1)
-        *p = (uint8_t)v;
-    else if (size == 2)
-        *(Mem16 *)p = (uint16_t)v;
-    else
-        *(Mem32 *)p = v;
+    switch (size) {
+    case 1: *p = (uint8_t)v; break;
+    case 2: *(Mem16 *)p = (uint16_t)v; break;
+    case 4: *(Mem32 *)p = (uint32_t)v; break;
+    default: *(Mem64 *)p = v;
+    }
 }
 
-static void string_compare(Cpu *cpu, uint32_t a, uint32_t b, unsigned size)
+static void string_compare(Cpu *cpu, uint64_t a, uint64_t b, unsigned size)
 {
     if (size == 1)
         cc_put(cpu, CC_SUB, (int8_t)(a - b), (int8_t)a, (int8_t)b);
     else if (size == 2)
         cc_put(cpu, CC_SUB, (int16_t)(a - b), (int16_t)a, (int16_t)b);
-    else
+    else if (size == 4)
         cc_put(cpu, CC_SUB, (int32_t)(a - b), (int32_t)a, (int32_t)b);
+    else
+        cc_put(cpu, CC_SUB, (int64_t)(a - b), (int64_t)a, (int64_t)b);
 }
 
 /* -- each does 1 to max iterations and returns how many; max is at least 1 -- */
@@ -115,7 +126,8 @@ static uint32_t string_stos(Cpu *cpu, const Insn *in, uint32_t max)
 {
     unsigned size = in->opsize;
     StrOperand dst = string_operand(cpu, in, R_EDI, R_ES, true);
-    uint32_t n = 1, val = EAX(cpu);
+    uint32_t n = 1;
+    uint64_t val = cpu->s.regs[R_EAX];
 
     if (dst.host) {
         n = MIN_OF(max, dst.room / size);
@@ -135,7 +147,7 @@ static uint32_t string_lods(Cpu *cpu, const Insn *in, uint32_t max)
     unsigned size = in->opsize;
     StrOperand src = string_operand(cpu, in, R_ESI, in->seg, false);
     uint32_t n = src.host ? MIN_OF(max, src.room / size) : 1;
-    uint32_t val =
+    uint64_t val =
         src.host ? string_peek(src.host + (n - 1) * size, size) : string_load(cpu, in, &src);
 
     cpu_write_reg(cpu, R_EAX, val, size, true);
@@ -153,7 +165,8 @@ static uint32_t string_scas(Cpu *cpu, const Insn *in, uint32_t max)
 {
     unsigned size = in->opsize;
     StrOperand dst = string_operand(cpu, in, R_EDI, R_ES, false);
-    uint32_t mask = size == 4 ? UINT32_MAX : (1u << 8 * size) - 1, acc = EAX(cpu) & mask, n = 0, v;
+    uint64_t mask = UINT64_MAX >> (64 - 8 * size), acc = cpu->s.regs[R_EAX] & mask, v;
+    uint32_t n = 0;
 
     if (dst.host) {
         uint32_t most = MIN_OF(max, dst.room / size);
@@ -174,7 +187,8 @@ static uint32_t string_cmps(Cpu *cpu, const Insn *in, uint32_t max)
     unsigned size = in->opsize;
     StrOperand src = string_operand(cpu, in, R_ESI, in->seg, false);
     StrOperand dst = string_operand(cpu, in, R_EDI, R_ES, false);
-    uint32_t n = 0, a, b;
+    uint64_t a, b;
+    uint32_t n = 0;
 
     if (src.host && dst.host) {
         uint32_t most = MIN_OF(max, MIN_OF(src.room, dst.room) / size);
@@ -223,7 +237,7 @@ static uint32_t string_outs(Cpu *cpu, const Insn *in, uint32_t max)
     cpu_check_io(cpu, port, size);
     src = string_operand(cpu, in, R_ESI, in->seg, false);
     if (cpu->debug & DEBUG_IO) cpu_debug_io(cpu, port, size);
-    pio_write(cpu->dev.m, port, string_load(cpu, in, &src), size);
+    pio_write(cpu->dev.m, port, (uint32_t)string_load(cpu, in, &src), size);
     string_advance(cpu, in, R_ESI, string_step(cpu, size));
     return 1;
 }
@@ -242,10 +256,10 @@ static bool string_stale(const Cpu *cpu, const Insn *in)
  * before it happens; the first one was, with the block. */
 static bool string_repeat(Cpu *cpu, const Insn *in, StringFn *once, bool compares)
 {
-    uint32_t mask = string_mask(in), count = (uint32_t)cpu->s.regs[R_ECX] & mask;
+    uint64_t count = insn_wrap(in, cpu->s.regs[R_ECX]);
 
     while (count) {
-        uint32_t max = (uint32_t)MIN_OF(cpu->slice_left + 1, (int64_t)count), n;
+        uint32_t max = (uint32_t)MIN_OF((uint64_t)cpu->slice_left + 1, count), n;
 
         if (string_stale(cpu, in)) max = 1;
         n = once(cpu, in, max);
@@ -273,10 +287,10 @@ static bool string_repeat(Cpu *cpu, const Insn *in, StringFn *once, bool compare
     {                                                                                              \
         cpu->cur = in;                                                                             \
         if (!string_repeat(cpu, in, string_##name, compares)) {                                    \
-            cpu->s.eip += in->off;                                                                 \
+            cpu->s.eip = (cpu->s.eip + in->off) & cpu->eip_mask;                                   \
             JUMP(cpu, in);                                                                         \
         }                                                                                          \
-        cpu->s.eip = (uint32_t)(cpu->s.eip + in->off + in->len);                                   \
+        cpu->s.eip = insn_next(cpu, in);                                                           \
         CHAIN(cpu, in, 0);                                                                         \
     }
 /* Ports: a terminator even alone. */
@@ -285,7 +299,7 @@ static bool string_repeat(Cpu *cpu, const Insn *in, StringFn *once, bool compare
     {                                                                                              \
         cpu->cur = in;                                                                             \
         string_##name(cpu, in, 1);                                                                 \
-        cpu->s.eip = (uint32_t)(cpu->s.eip + in->off + in->len);                                   \
+        cpu->s.eip = insn_next(cpu, in);                                                           \
         JUMP(cpu, in);                                                                             \
     }                                                                                              \
     STRING_REP(name, false)
@@ -309,7 +323,7 @@ STRING_IO(outs)
 #define STRING_FNS(name)                                                                           \
     {                                                                                              \
         {                                                                                          \
-            STRING_ROW(name), STRING_ROW(name), STRING_ROW(name)                                   \
+            STRING_ROW(name), STRING_ROW(name), STRING_ROW(name), STRING_ROW(name)                 \
         }                                                                                          \
     }
 const OpFns movs_fns = STRING_FNS(movs);

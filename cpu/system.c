@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * System registers and what only a kernel may do: CRx, DRx, descriptor-table registers, HLT,
- * INVLPG, IF and the flags' privileged bits, SYSENTER, ports.  Source: Intel SDM volume 2; volume 3
+ * INVLPG, IF and the flags' privileged bits, ports.  Source: Intel SDM volume 2; volume 3
  * chapters 2, 17 and 20.  Not modelled: SMM (RSM is invalid), caches (INVD and WBINVD do nothing).
  */
 #include <string.h>
@@ -34,31 +34,45 @@ static unsigned system_iopl(const Cpu *cpu) { return (unsigned)(cpu->s.eflags >>
 static void system_load_pdptrs(Cpu *cpu, uint64_t cr0, uint64_t cr3, uint64_t cr4)
 {
     uint64_t pdptr[4] = { 0 };
-    bool used = (cr0 & CR0_PG) && (cr4 & CR4_PAE);
+    bool used = (cr0 & CR0_PG) && (cr4 & CR4_PAE) && !(cpu->s.efer & EFER_LME);
 
     if (used && !mmu_read_pdptrs(cpu, cr3, pdptr)) cpu_raise(cpu, EXC_GP, 0);
     memcpy(cpu->s.pdptr, pdptr, sizeof(pdptr));
     cpu->s.pdptr_valid = used;
 }
 
+/* What stands against a change of paging where EFER.LME is set; long mode begins and ends by it. */
+static void system_check_long(Cpu *cpu, bool paging)
+{
+    unsigned tss = cpu->s.tr.flags >> SEGF_TYPE_SHIFT & 15;
+    bool tss16 = tss == DESC_TSS16 || tss == DESC_TSS16_BUSY;
+
+    if (cpu->s.segs[R_CS].flags & SEGF_L && (paging || cpu_long(cpu))) cpu_raise(cpu, EXC_GP, 0);
+    if (paging && (!(cpu->s.cr[4] & CR4_PAE) || tss16)) cpu_raise(cpu, EXC_GP, 0);
+}
+
 void cpu_write_cr0(Cpu *cpu, uint64_t val)
 {
     uint32_t old = (uint32_t)cpu->s.cr[0];
     uint32_t new = ((uint32_t)val & CR0_WRITABLE) | CR0_ET;
+    bool lme = cpu->s.efer & EFER_LME;
 
-    if ((new &(CR0_PG | CR0_PE)) == CR0_PG) cpu_raise(cpu, EXC_GP, 0);
+    if (val >> 32 || (new &(CR0_PG | CR0_PE)) == CR0_PG) cpu_raise(cpu, EXC_GP, 0);
+    if (lme && ((old ^ new) & CR0_PG)) system_check_long(cpu, new &CR0_PG);
     if ((new &(CR0_NW | CR0_CD)) == CR0_NW) cpu_raise(cpu, EXC_GP, 0);
     if ((old ^ new) & (CR0_PG | CR0_CD | CR0_NW))
         system_load_pdptrs(cpu, new, cpu->s.cr[3], cpu->s.cr[4]);
     cpu->s.cr[0] = new;
+    if (lme && ((old ^ new) & CR0_PG)) cpu->s.efer ^= EFER_LMA;
     if ((old ^ new) & (CR0_PG | CR0_WP | CR0_PE)) cpu_tlb_flush(cpu, true);
     cpu_update_mode(cpu);
 }
 
 void cpu_write_cr3(Cpu *cpu, uint64_t val)
 {
+    if (cpu_long(cpu) && val >> cpu_phys_bits(cpu)) cpu_raise(cpu, EXC_GP, 0);
     system_load_pdptrs(cpu, cpu->s.cr[0], val, cpu->s.cr[4]);
-    cpu->s.cr[3] = (uint32_t)val;
+    cpu->s.cr[3] = cpu_long(cpu) ? val : (uint32_t)val;
     cpu_tlb_flush(cpu, false);
 }
 
@@ -76,6 +90,7 @@ static uint32_t system_cr4_bits(const Cpu *cpu)
     for (unsigned i = 0; i < ARRAY_SIZE(map); i++) {
         if (cpu->features.edx1 >> map[i].feature & 1) bits |= map[i].bits;
     }
+    if (cpu->features.ebx7 >> FEAT7_FSGSBASE & 1) bits |= CR4_FSGSBASE;
     if (cpu->features.ebx7 >> FEAT7_SMEP & 1) bits |= CR4_SMEP;
     if (cpu->features.ecx7 >> FEAT7_UMIP & 1) bits |= CR4_UMIP;
     return bits;
@@ -86,6 +101,7 @@ void cpu_write_cr4(Cpu *cpu, uint64_t val)
     uint32_t changed = (uint32_t)(val ^ cpu->s.cr[4]);
 
     if (val & ~(uint64_t)system_cr4_bits(cpu)) cpu_raise(cpu, EXC_GP, 0);
+    if (cpu_long(cpu) && !(val & CR4_PAE)) cpu_raise(cpu, EXC_GP, 0);
     if (changed & CR4_TRANSLATION) system_load_pdptrs(cpu, cpu->s.cr[0], cpu->s.cr[3], val);
     cpu->s.cr[4] = val;
     if (changed & CR4_TRANSLATION) cpu_tlb_flush(cpu, true);
@@ -94,27 +110,34 @@ void cpu_write_cr4(Cpu *cpu, uint64_t val)
     cpu->exit_pending = true;
 }
 
+/* CR0, CR2, CR3, CR4; in 64-bit code CR8, the local APIC's task priority. */
+static unsigned system_cr(Cpu *cpu, const Insn *in)
+{
+    if (in->reg != 8 && (in->reg == 1 || in->reg > 4)) cpu_raise(cpu, EXC_UD, 0);
+    system_need_cpl0(cpu);
+    return in->reg;
+}
+
 void op_mov_r_cr(Cpu *cpu, const Insn *in)
 {
-    unsigned n = in->modrm >> 3 & 7;
+    unsigned n = system_cr(cpu, in);
 
-    if (n == 1 || n > 4) cpu_raise(cpu, EXC_UD, 0);
-    system_need_cpl0(cpu);
-    cpu_write_reg(cpu, in->modrm & 7, cpu->s.cr[n], 4, false);
+    cpu_write_reg(cpu, in->rm, n == 8 ? cpu->s.v_tpr : cpu->s.cr[n], in->opsize, true);
 }
 
 void op_mov_cr_r(Cpu *cpu, const Insn *in)
 {
-    unsigned n = in->modrm >> 3 & 7;
-    uint64_t val = cpu_read_reg(cpu, in->modrm & 7, 4, false);
+    unsigned n = system_cr(cpu, in);
+    uint64_t val = cpu_read_reg(cpu, in->rm, in->opsize, true);
 
-    if (n == 1 || n > 4) cpu_raise(cpu, EXC_UD, 0);
-    system_need_cpl0(cpu);
     switch (n) {
     case 0: cpu_write_cr0(cpu, val); break;
     case 2: cpu->s.cr[2] = val; break;
     case 3: cpu_write_cr3(cpu, val); break;
-    default: cpu_write_cr4(cpu, val); break;
+    case 4: cpu_write_cr4(cpu, val); break;
+    default:
+        if (val >> 4) cpu_raise(cpu, EXC_GP, 0);
+        cpu->s.v_tpr = (uint8_t)val;
     }
 }
 
@@ -152,36 +175,38 @@ void op_clts(Cpu *cpu, const Insn *in)
 /* Which register a number means; DR4 and DR5 are other names of 6 and 7 unless CR4.DE. */
 static unsigned system_dr(Cpu *cpu, const Insn *in)
 {
-    unsigned n = in->modrm >> 3 & 7;
+    static const uint8_t names[8] = { 0, 1, 2, 3, 6, 7, 6, 7 };
+    unsigned n = in->reg;
 
-    if (n == 4 || n == 5) {
-        if (cpu->s.cr[4] & CR4_DE) cpu_raise(cpu, EXC_UD, 0);
-        n += 2;
-    }
+    if (n > 7 || ((n == 4 || n == 5) && cpu->s.cr[4] & CR4_DE)) cpu_raise(cpu, EXC_UD, 0);
     system_need_cpl0(cpu);
     if (cpu->s.dr[7] & DR7_GD) {
         cpu->s.dr[6] |= DR6_BD;
         cpu->s.dr[7] &= ~(uint64_t)DR7_GD;
         cpu_raise(cpu, EXC_DB, 0);
     }
-    return n;
+    return names[n];
 }
 
 void op_mov_r_dr(Cpu *cpu, const Insn *in)
 {
     unsigned n = system_dr(cpu, in);
 
-    cpu_write_reg(cpu, in->modrm & 7, cpu->s.dr[n], 4, false);
+    cpu_write_reg(cpu, in->rm, cpu->s.dr[n], in->opsize, true);
 }
 
 void op_mov_dr_r(Cpu *cpu, const Insn *in)
 {
     unsigned n = system_dr(cpu, in);
-    uint32_t val = (uint32_t)cpu_read_reg(cpu, in->modrm & 7, 4, false);
+    uint64_t val = cpu_read_reg(cpu, in->rm, in->opsize, true);
 
-    if (n == 6) val = (val & DR6_WRITABLE) | DR6_FIXED;
-    if (n == 7) val = (val & DR7_WRITABLE) | DR7_FIXED;
-    cpu->s.dr[n] = val;
+    if ((n == 6 || n == 7) && val >> 32) cpu_raise(cpu, EXC_GP, 0);
+    if (n == 6)
+        cpu->s.dr[6] = (val & DR6_WRITABLE) | DR6_FIXED;
+    else if (n == 7)
+        cpu->s.dr[7] = (val & DR7_WRITABLE) | DR7_FIXED;
+    else
+        cpu->s.dr[n] = val;
     cpu_debug_update(cpu);
     if (n != 6) cpu_tlb_flush(cpu, true); /* watched pages must not be in it */
 }
@@ -190,28 +215,32 @@ void op_mov_dr_r(Cpu *cpu, const Insn *in)
 
 static void system_load_table(Cpu *cpu, const Insn *in, SegReg *table)
 {
+    unsigned size = cpu_code64(cpu) ? 8 : 4;
     uint64_t lin, base;
     uint32_t limit;
 
     if (in->modrm >= 0xc0) cpu_raise(cpu, EXC_UD, 0);
     system_need_cpl0(cpu);
-    lin = insn_lin(cpu, in, 6, false);
+    lin = insn_lin(cpu, in, 2 + size, false);
     limit = (uint32_t)cpu_load(cpu, lin, 2);
-    base = cpu_load(cpu, (uint32_t)(lin + 2), 4);
+    base = cpu_load(cpu, lin + 2, size);
+    if (!cpu_is_canonical(base)) cpu_raise(cpu, EXC_GP, 0);
     table->limit = limit;
-    table->base = in->opsize == 2 ? base & 0xffffff : base;
+    table->base = in->opsize == 2 && size == 4 ? base & 0xffffff : base;
 }
 
 static void system_store_table(Cpu *cpu, const Insn *in, const SegReg *table)
 {
-    uint64_t lin;
+    unsigned size = cpu_code64(cpu) ? 8 : 4;
+    uint64_t lin, base = table->base;
 
     if (in->modrm >= 0xc0) cpu_raise(cpu, EXC_UD, 0);
     cpu_check_umip(cpu);
-    lin = insn_lin(cpu, in, 6, true);
-    cpu_probe(cpu, lin, 6, true, false);
+    lin = insn_lin(cpu, in, 2 + size, true);
+    cpu_probe(cpu, lin, 2 + size, true, false);
+    if (in->opsize == 2 && size == 4) base &= 0xffffff;
     cpu_store(cpu, lin, table->limit & 0xffff, 2);
-    cpu_store(cpu, (uint32_t)(lin + 2), in->opsize == 2 ? table->base & 0xffffff : table->base, 4);
+    cpu_store(cpu, lin + 2, base, size);
 }
 
 void op_lgdt(Cpu *cpu, const Insn *in) { system_load_table(cpu, in, &cpu->s.gdt); }
@@ -223,9 +252,12 @@ void op_sidt(Cpu *cpu, const Insn *in) { system_store_table(cpu, in, &cpu->s.idt
 
 void op_invlpg(Cpu *cpu, const Insn *in)
 {
-    if (in->modrm >= 0xc0) cpu_raise(cpu, EXC_UD, 0);
+    bool based = !cpu_code64(cpu) || in->seg >= R_FS;
+    uint64_t lin = insn_ea(cpu, in) + (based ? cpu->s.segs[in->seg].base : 0);
+
     system_need_cpl0(cpu);
-    cpu_tlb_flush_page(cpu, (uint32_t)(cpu->s.segs[in->seg].base + insn_ea(cpu, in)));
+    lin &= cpu->eip_mask;
+    if (cpu_is_canonical(lin)) cpu_tlb_flush_page(cpu, lin);
 }
 
 void op_invd(Cpu *cpu, const Insn *in)
@@ -316,9 +348,9 @@ void op_popf(Cpu *cpu, const Insn *in)
 {
     bool vme = system_vme_flags(cpu, in->opsize);
     uint32_t mask = FLAGS_ARITH | FLAG_TF | FLAG_DF | FLAG_NT;
-    uint32_t flags = stack_peek(cpu, 0, in->opsize);
+    uint32_t flags = (uint32_t)stack_peek(cpu, 0, in->opsize);
 
-    if (in->opsize == 4) {
+    if (in->opsize >= 4) {
         mask |= FLAG_AC | FLAG_ID | FLAG_RF;
         flags &= ~(uint32_t)FLAG_RF;
     }
@@ -336,47 +368,6 @@ void op_popf(Cpu *cpu, const Insn *in)
     cpu_set_eflags(cpu, flags, mask);
 }
 
-/* -- SYSENTER and SYSEXIT -- */
-
-static SegReg system_flat(uint32_t sel, uint32_t dpl, uint32_t type)
-{
-    return (SegReg){ .selector = sel,
-        .limit = 0xffffffff,
-        .flags = 0x00c00000 | 0xf0000 | SEGF_P | dpl << SEGF_DPL_SHIFT | SEGF_S |
-                 type << SEGF_TYPE_SHIFT };
-}
-
-static void system_switch(Cpu *cpu, uint32_t cs, unsigned cpl, uint64_t esp, uint64_t eip)
-{
-    cpu->s.segs[R_CS] = system_flat((cs & 0xfffc) | cpl, cpl, 11);
-    cpu->s.segs[R_SS] = system_flat(((cs + 8) & 0xfffc) | cpl, cpl, 3);
-    cpu->s.regs[R_ESP] = (uint32_t)esp;
-    cpu->next_eip = (uint32_t)eip;
-    cpu_set_cpl(cpu, cpl);
-    cpu_update_mode(cpu);
-}
-
-void op_sysenter(Cpu *cpu, const Insn *in)
-{
-    (void)in;
-    if (!(cpu->features.edx1 >> 11 & 1)) cpu_raise(cpu, EXC_UD, 0);
-    if (!cpu_protected(cpu) || selector_null((uint16_t)cpu->s.sysenter_cs)) {
-        cpu_raise(cpu, EXC_GP, 0);
-    }
-    cpu_set_eflags(cpu, 0, FLAG_VM | FLAG_IF | FLAG_RF);
-    system_switch(cpu, cpu->s.sysenter_cs, 0, cpu->s.sysenter_esp, cpu->s.sysenter_eip);
-}
-
-void op_sysexit(Cpu *cpu, const Insn *in)
-{
-    (void)in;
-    if (!(cpu->features.edx1 >> 11 & 1)) cpu_raise(cpu, EXC_UD, 0);
-    if (!cpu_protected(cpu) || selector_null((uint16_t)cpu->s.sysenter_cs) || cpu_cpl(cpu)) {
-        cpu_raise(cpu, EXC_GP, 0);
-    }
-    system_switch(cpu, cpu->s.sysenter_cs + 16, 3, cpu->s.regs[R_ECX], cpu->s.regs[R_EDX]);
-}
-
 /* -- ports -- */
 
 void cpu_check_io(Cpu *cpu, uint32_t port, unsigned size)
@@ -388,9 +379,9 @@ void cpu_check_io(Cpu *cpu, uint32_t port, unsigned size)
     if (!(tr->flags & SEGF_P) || !(tr->flags >> SEGF_TYPE_SHIFT & DESC_IS_32) || tr->limit < 103) {
         cpu_raise(cpu, EXC_GP, 0);
     }
-    off = (uint32_t)cpu_load_sys(cpu, (uint32_t)(tr->base + 0x66), 2) + port / 8;
+    off = (uint32_t)cpu_load_sys(cpu, tr->base + 0x66, 2) + port / 8;
     if (off + 1 > tr->limit) cpu_raise(cpu, EXC_GP, 0);
-    bits = (uint32_t)cpu_load_sys(cpu, (uint32_t)(tr->base + off), 2);
+    bits = (uint32_t)cpu_load_sys(cpu, tr->base + off, 2);
     if (bits >> (port & 7) & ((1u << size) - 1)) cpu_raise(cpu, EXC_GP, 0);
 }
 

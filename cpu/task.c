@@ -41,12 +41,12 @@ static bool task_is_wide(uint32_t flags) { return flags >> SEGF_TYPE_SHIFT & DES
 
 static uint32_t task_load(Cpu *cpu, uint64_t base, uint32_t off, unsigned size)
 {
-    return (uint32_t)cpu_load_sys(cpu, (uint32_t)(base + off), size);
+    return (uint32_t)cpu_load_sys(cpu, base + off, size);
 }
 
 static void task_store(Cpu *cpu, uint64_t base, uint32_t off, uint32_t val, unsigned size)
 {
-    cpu_store_sys(cpu, (uint32_t)(base + off), val, size);
+    cpu_store_sys(cpu, base + off, val, size);
 }
 
 /* Finds the incoming TSS's descriptor and makes sure that it will do. */

@@ -8,24 +8,33 @@
 #include <string.h>
 #include <sys/mman.h>
 
-enum { TLB_BYTES = TLB_PAGES * 8, TLB_TABLES = 6 };
+enum { TLB_BYTES = TLB_PAGES * 8, TLB_TABLES = 6, TLB_EMPTY = 1 };
 
 static uint64_t **tlb_table(Tlb *t, unsigned n) { return &t->table[n / 3][n % 3]; }
+static TlbEntry **tlb_tagged(Tlb *t, unsigned n) { return &t->tagged[n / 3][n % 3]; }
+
+static void *tlb_map(size_t bytes, Error *err)
+{
+    void *p = mmap(
+        NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+    if (p != MAP_FAILED) return p;
+    error_errno(err, errno, "cannot get the CPU's TLB");
+    return NULL;
+}
 
 bool tlb_init(Cpu *cpu, Error *err)
 {
     Tlb *t = cpu->tlb = g_new0(Tlb, 1);
 
-    for (int i = 0; i < TLB_TABLES; i++) {
-        void *p = mmap(NULL, TLB_BYTES, PROT_READ | PROT_WRITE,
-            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-
-        if (p == MAP_FAILED) {
-            error_errno(err, errno, "cannot get the CPU's TLB");
+    for (unsigned i = 0; i < TLB_TABLES; i++) {
+        *tlb_table(t, i) = tlb_map(TLB_BYTES, err);
+        if (!*tlb_table(t, i)) {
             tlb_free(cpu);
             return false;
         }
-        *tlb_table(t, i) = p;
+        *tlb_tagged(t, i) = g_new(TlbEntry, TLB_TAGGED);
+        for (unsigned k = 0; k < TLB_TAGGED; k++) (*tlb_tagged(t, i))[k].tag = TLB_EMPTY;
     }
     for (int g = 0; g < 2; g++) t->list[g] = g_new(uint32_t, TLB_CAP);
     t->gen = 1;
@@ -37,38 +46,87 @@ void tlb_free(Cpu *cpu)
     Tlb *t = cpu->tlb;
 
     if (!t) return;
-    for (int i = 0; i < TLB_TABLES; i++)
+    for (unsigned i = 0; i < TLB_TABLES; i++) {
         if (*tlb_table(t, i)) munmap(*tlb_table(t, i), TLB_BYTES);
+        g_free(*tlb_tagged(t, i));
+    }
     g_free(t->list[0]);
     g_free(t->list[1]);
     g_free(t);
     cpu->tlb = NULL;
 }
 
-static uint64_t *tlb_entry(Tlb *t, uint32_t listed)
+/* -- listed entries -- */
+
+enum { LISTED_TAGGED = 8, LISTED_SHIFT = 4 };
+
+static uint64_t *tlb_direct(Tlb *t, uint32_t listed)
 {
-    return &t->table[listed >> 2 & 1][listed & 3][listed >> 3];
+    return &t->table[listed >> 2 & 1][listed & 3][listed >> LISTED_SHIFT];
+}
+
+static TlbEntry *tlb_entry(Tlb *t, uint32_t listed)
+{
+    return &t->tagged[listed >> 2 & 1][listed & 3][listed >> LISTED_SHIFT];
+}
+
+static void tlb_clear(Tlb *t, uint32_t listed)
+{
+    if (listed & LISTED_TAGGED)
+        tlb_entry(t, listed)->tag = TLB_EMPTY;
+    else
+        *tlb_direct(t, listed) = 0;
 }
 
 static void tlb_flush_list(Tlb *t, bool global)
 {
-    for (unsigned i = 0; i < t->n[global]; i++) *tlb_entry(t, t->list[global][i]) = 0;
+    for (unsigned i = 0; i < t->n[global]; i++) tlb_clear(t, t->list[global][i]);
     t->n[global] = 0;
 }
 
-void tlb_fill(
-    Cpu *cpu, uint32_t lin, uint8_t *host, bool user, enum MmuKind kind, bool global, bool large)
+/* -- fills -- */
+
+static void tlb_mark_region(uint8_t *regions, uint64_t lin, unsigned shift)
+{
+    regions[lin >> shift & (TLB_REGIONS - 1)] = 1;
+}
+
+void tlb_fill(Cpu *cpu, uint64_t lin, uint8_t *host, bool user, enum MmuKind kind, const MmuWalk *w)
 {
     Tlb *t = cpu->tlb;
-    uint32_t page = lin >> PAGE_BITS;
-    uint64_t *e = &t->table[user][kind][page];
+    uint64_t page = lin >> PAGE_BITS, add = (uint64_t)host - (lin & ~(uint64_t)PAGE_MASK);
+    uint32_t listed = (uint32_t)user << 2 | kind;
 
-    if (t->n[global] == TLB_CAP) tlb_flush_list(t, global);
-    *e = (uint64_t)host - (lin & ~(uint32_t)PAGE_MASK);
-    assert(*e);
-    t->list[global][t->n[global]++] = page << 3 | (uint32_t)user << 2 | kind;
-    if (large) t->large[page >> 15] |= 1u << (page >> 10 & 31);
+    assert(add);
+    if (t->n[w->global] == TLB_CAP) tlb_flush_list(t, w->global);
+    if (tlb_is_tagged(cpu, lin)) {
+        listed |= (uint32_t)TLB_INDEX(lin) << LISTED_SHIFT | LISTED_TAGGED;
+        *tlb_entry(t, listed) = (TlbEntry){ .tag = page << PAGE_BITS, .add = add };
+        if (w->large) tlb_mark_region(t->large_tagged, lin, 21);
+    } else {
+        listed |= (uint32_t)page << LISTED_SHIFT;
+        *tlb_direct(t, listed) = add;
+        if (w->large) t->large[page >> 15] |= 1u << (page >> 10 & 31);
+    }
+    if (w->huge) tlb_mark_region(t->huge, lin, 30);
+    t->list[w->global][t->n[w->global]++] = listed;
 }
+
+uint8_t *tlb_find(const Cpu *cpu, uint64_t lin, bool user, enum MmuKind kind, unsigned size)
+{
+    const Tlb *t = cpu->tlb;
+    const TlbEntry *e;
+    uint64_t add;
+
+    if (tlb_is_tagged(cpu, lin)) {
+        e = &t->tagged[user][kind][TLB_INDEX(lin)];
+        return e->tag == TLB_TAG(lin, size) ? (uint8_t *)(e->add + lin) : NULL;
+    }
+    add = t->table[user][kind][lin >> PAGE_BITS];
+    return add && (lin & PAGE_MASK) <= PAGE_SIZE - size ? (uint8_t *)(add + lin) : NULL;
+}
+
+/* -- flushes -- */
 
 void cpu_tlb_flush(Cpu *cpu, bool globals_too)
 {
@@ -78,22 +136,63 @@ void cpu_tlb_flush(Cpu *cpu, bool globals_too)
     if (globals_too) {
         tlb_flush_list(t, true);
         memset(t->large, 0, sizeof(t->large));
+        memset(t->large_tagged, 0, sizeof(t->large_tagged));
+        memset(t->huge, 0, sizeof(t->huge));
     }
     t->gen++;
 }
 
-void cpu_tlb_flush_page(Cpu *cpu, uint64_t lin)
+static void tlb_flush_direct(Tlb *t, uint32_t page)
 {
-    Tlb *t = cpu->tlb;
-    uint32_t page = (uint32_t)lin >> PAGE_BITS, first = page, n = 1;
+    uint32_t first = page, n = 1;
 
     if (t->large[page >> 15] & 1u << (page >> 10 & 31)) {
         first = page & ~1023u;
         n = 1024;
         t->large[page >> 15] &= ~(1u << (page >> 10 & 31));
     }
-    for (int i = 0; i < TLB_TABLES; i++) memset(&(*tlb_table(t, i))[first], 0, n * 8);
-    t->gen++;
+    for (unsigned i = 0; i < TLB_TABLES; i++) memset(&(*tlb_table(t, i))[first], 0, n * 8);
+}
+
+static uint64_t tlb_linear(Tlb *t, uint32_t listed)
+{
+    if (listed & LISTED_TAGGED) return tlb_entry(t, listed)->tag;
+    return (uint64_t)(listed >> LISTED_SHIFT) << PAGE_BITS;
+}
+
+/* The region of 2^shift bytes around lin. */
+static void tlb_flush_region(Tlb *t, uint64_t lin, unsigned shift)
+{
+    for (int g = 0; g < 2; g++)
+        for (unsigned i = 0; i < t->n[g]; i++)
+            if ((tlb_linear(t, t->list[g][i]) ^ lin) >> shift == 0) tlb_clear(t, t->list[g][i]);
+}
+
+static void tlb_flush_tagged(Tlb *t, uint64_t lin)
+{
+    for (unsigned i = 0; i < TLB_TABLES; i++) {
+        TlbEntry *e = &(*tlb_tagged(t, i))[TLB_INDEX(lin)];
+
+        if (e->tag == (lin & ~(uint64_t)PAGE_MASK)) e->tag = TLB_EMPTY;
+    }
+    if (t->large_tagged[lin >> 21 & (TLB_REGIONS - 1)]) tlb_flush_region(t, lin, 21);
+    if (t->huge[lin >> 30 & (TLB_REGIONS - 1)]) tlb_flush_region(t, lin, 30);
+}
+
+void cpu_tlb_flush_page(Cpu *cpu, uint64_t lin)
+{
+    if (!(lin >> 32)) tlb_flush_direct(cpu->tlb, (uint32_t)(lin >> PAGE_BITS));
+    if (cpu->mode & MODE_LM) tlb_flush_tagged(cpu->tlb, lin);
+    cpu->tlb->gen++;
+}
+
+/* What a listed entry leads to: the host address of its page, or 0. */
+static uint64_t tlb_host(Tlb *t, uint32_t listed)
+{
+    uint64_t lin = tlb_linear(t, listed);
+    uint64_t add = listed & LISTED_TAGGED ? tlb_entry(t, listed)->add : *tlb_direct(t, listed);
+
+    return lin == TLB_EMPTY || !add ? 0 : add + lin;
 }
 
 void tlb_drop_ram(Cpu *cpu, RamBlock *b, uint64_t first_page, uint64_t pages)
@@ -104,14 +203,13 @@ void tlb_drop_ram(Cpu *cpu, RamBlock *b, uint64_t first_page, uint64_t pages)
     for (int g = 0; g < 2; g++)
         for (unsigned i = 0; i < t->n[g]; i++) {
             uint32_t listed = t->list[g][i];
-            uint64_t *e = tlb_entry(t, listed);
-            uint64_t at = *e + ((uint64_t)(listed >> 3) << PAGE_BITS) - base;
+            uint64_t host = tlb_host(t, listed), at = host - base;
 
-            if (!*e || at >= size) continue;
+            if (!host || at >= size) continue;
             if ((listed & 3) == MMU_WRITE) {
-                *e = 0;
+                tlb_clear(t, listed);
             } else if (b->watch[first_page + (at >> PAGE_BITS)] & WATCH_ABSENT) {
-                *e = 0;
+                tlb_clear(t, listed);
                 t->gen++;
             }
         }

@@ -1,24 +1,32 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The TLB of a 32-bit guest, and the accesses that go through it.
+ * The TLB, and the accesses that go through it.
  *
- * Six tables of 2^20 entries (supervisor and user; read, write and, under NX or SMEP, fetch),
- * backed by memory only where they are used.  entry + linear address = host address; zero sends the
- * access to cpu/mmu.c.  Every filled entry is listed (global ones apart), so that a flush costs
- * what was filled; the lists are capped.  gen counts whatever may have changed a translation:
- * caches of linear addresses compare it.
+ * It has two forms, each with six tables (supervisor and user; read, write and, under NX or SMEP,
+ * fetch).  Direct: 2^20 entries, backed by memory only where they are used, for 32-bit code, whose
+ * linear addresses they cover.  entry + linear address = host address; zero sends the access to
+ * cpu/mmu.c.  Tagged: for 64-bit code, and for descriptor tables and stacks beyond 4 GiB; an entry
+ * holds one of the pages that share its place.  Every filled entry is listed (global ones apart),
+ * so that a flush costs what was filled; the lists are capped.  gen counts whatever may have
+ * changed a translation: caches of linear addresses compare it.
  */
 #pragma once
 
 #include "cpu/decode.h"
 #include "cpu/walk.h"
 
-enum { TLB_PAGES = 1 << 20, TLB_CAP = 65536, TLB_WATCHED = 64 };
+enum { TLB_PAGES = 1 << 20, TLB_TAGGED = 8192, TLB_CAP = 65536, TLB_WATCHED = 64 };
+enum { TLB_REGIONS = 1024 };
+
+/* Of the tagged form: the linear page, and what leads from linear to host addresses.  A tag with
+ * bit 0 set fits nothing. */
+struct TlbEntry {
+    uint64_t tag, add;
+};
 
 /* A page that may be written, but whose writes have to be told: mostly data beside code. */
 typedef struct TlbWatched {
-    uint64_t gen;
-    uint32_t page;
+    uint64_t gen, page;
     bool user;
     RamBlock *block;
     uint64_t off; /* of the page */
@@ -26,37 +34,49 @@ typedef struct TlbWatched {
 
 struct Tlb {
     uint64_t *table[2][3]; /* [user][enum MmuKind]; MMU_FETCH is used only under NX or SMEP */
-    uint32_t *list[2];     /* [global]: page << 3 | user << 2 | kind */
+    TlbEntry *tagged[2][3];
+    uint32_t *list[2]; /* [global]: index << 4 | tagged << 3 | user << 2 | kind */
     unsigned n[2];
     uint64_t gen;
-    uint32_t large[1024 / 32]; /* 4 MiB regions of which a large page has filled entries */
+    uint32_t large[TLB_REGIONS / 32]; /* 4 MiB regions of which a large page has filled entries */
+    /* By low address bits: 2 MiB regions, the same for the tagged form; 1 GiB, for both. */
+    uint8_t large_tagged[TLB_REGIONS], huge[TLB_REGIONS];
     TlbWatched watched[TLB_WATCHED];
 };
 
 bool tlb_init(Cpu *cpu, Error *err);
 void tlb_free(Cpu *cpu);
+/* Whether accesses to lin go by the tagged form. */
+static inline bool tlb_is_tagged(const Cpu *cpu, uint64_t lin)
+{
+    return (cpu->mode & MODE_CS64) || lin >> 32;
+}
+/* Enters the page of lin, which w describes, in the form that serves it. */
 void tlb_fill(
-    Cpu *cpu, uint32_t lin, uint8_t *host, bool user, enum MmuKind kind, bool global, bool large);
+    Cpu *cpu, uint64_t lin, uint8_t *host, bool user, enum MmuKind kind, const MmuWalk *w);
+/* Where size bytes at lin stand by the table of this kind, or NULL. */
+uint8_t *tlb_find(const Cpu *cpu, uint64_t lin, bool user, enum MmuKind kind, unsigned size);
 /* Takes pages of a RAM block out of the write tables, absent ones out of the read tables too. */
 void tlb_drop_ram(Cpu *cpu, RamBlock *b, uint64_t first_page, uint64_t pages);
 
 /* -- slow paths (cpu/mmu.c): in is the instruction for which it happens -- */
-uint64_t mmu_load(Cpu *cpu, const Insn *in, uint32_t lin, unsigned size);
-void mmu_store(Cpu *cpu, const Insn *in, uint32_t lin, uint64_t val, unsigned size);
+uint64_t mmu_load(Cpu *cpu, const Insn *in, uint64_t lin, unsigned size);
+void mmu_store(Cpu *cpu, const Insn *in, uint64_t lin, uint64_t val, unsigned size);
 /* The first half of a read-modify-write: raises what the write would raise, then reads. */
-uint64_t mmu_load_rmw(Cpu *cpu, const Insn *in, uint32_t lin, unsigned size);
+uint64_t mmu_load_rmw(Cpu *cpu, const Insn *in, uint64_t lin, unsigned size);
 /* Where code at lin stands in host memory, for execution at the current CPL; NULL: in no RAM.
  * Raises page faults. */
-uint8_t *mmu_fetch(Cpu *cpu, uint32_t lin);
+uint8_t *mmu_fetch(Cpu *cpu, uint64_t lin);
 /* A byte of code that stands in no RAM. */
-uint8_t mmu_fetch_byte(Cpu *cpu, uint32_t lin);
+uint8_t mmu_fetch_byte(Cpu *cpu, uint64_t lin);
 /* Page table entries: physical memory, A20 applied; waits for an absent page. */
 uint64_t mmu_phys_load(Cpu *cpu, uint64_t gpa, unsigned size);
 void mmu_phys_store(Cpu *cpu, uint64_t gpa, uint64_t val, unsigned size);
 /* Host memory for size bytes in one page, or NULL where that is no plain RAM (any more). */
-uint8_t *mmu_plain(Cpu *cpu, uint32_t lin, bool write);
+uint8_t *mmu_plain(Cpu *cpu, uint64_t lin, bool write);
 
-/* -- fast paths -- */
+/* -- fast paths: ld_ st_ wp_ of 32-bit code, ldl_ stl_ wpl_ of 64-bit code, ldx_ stx_ wpx_ of
+ * either -- */
 
 typedef uint16_t __attribute__((aligned(1), may_alias)) Mem16;
 typedef uint32_t __attribute__((aligned(1), may_alias)) Mem32;
@@ -65,6 +85,10 @@ typedef uint8_t __attribute__((may_alias)) Mem8;
 
 #define LIKELY(x) __builtin_expect(!!(x), 1)
 #define UNLIKELY(x) __builtin_expect(!!(x), 0)
+
+/* An access fits an entry where its last byte is in the page of its first. */
+#define TLB_INDEX(lin) ((lin) >> PAGE_BITS & (TLB_TAGGED - 1))
+#define TLB_TAG(lin, size) (((lin) + ((size)-1)) & ~(uint64_t)PAGE_MASK)
 
 #define TLB_ACCESSORS(bits)                                                                        \
     static inline uint##bits##_t ld_##bits(Cpu *cpu, const Insn *in, uint32_t lin)                 \
@@ -92,6 +116,46 @@ typedef uint8_t __attribute__((may_alias)) Mem8;
         if (UNLIKELY(!e || (lin & PAGE_MASK) > PAGE_SIZE - bits / 8)) return NULL;                 \
         if (!(e + lin)) __builtin_unreachable();                                                   \
         return (Mem##bits *)(e + lin);                                                             \
+    }                                                                                              \
+    static inline uint##bits##_t ldl_##bits(Cpu *cpu, const Insn *in, uint64_t lin)                \
+    {                                                                                              \
+        const TlbEntry *e = &cpu->lrd[TLB_INDEX(lin)];                                             \
+                                                                                                   \
+        if (LIKELY(e->tag == TLB_TAG(lin, bits / 8))) return *(const Mem##bits *)(e->add + lin);   \
+        return (uint##bits##_t)mmu_load(cpu, in, lin, bits / 8);                                   \
+    }                                                                                              \
+    static inline void stl_##bits(Cpu *cpu, const Insn *in, uint64_t lin, uint##bits##_t val)      \
+    {                                                                                              \
+        const TlbEntry *e = &cpu->lwr[TLB_INDEX(lin)];                                             \
+                                                                                                   \
+        if (LIKELY(e->tag == TLB_TAG(lin, bits / 8)))                                              \
+            *(Mem##bits *)(e->add + lin) = val;                                                    \
+        else                                                                                       \
+            mmu_store(cpu, in, lin, val, bits / 8);                                                \
+    }                                                                                              \
+    static inline Mem##bits *wpl_##bits(Cpu *cpu, uint64_t lin)                                    \
+    {                                                                                              \
+        const TlbEntry *e = &cpu->lwr[TLB_INDEX(lin)];                                             \
+                                                                                                   \
+        if (UNLIKELY(e->tag != TLB_TAG(lin, bits / 8))) return NULL;                               \
+        if (!(e->add + lin)) __builtin_unreachable();                                              \
+        return (Mem##bits *)(e->add + lin);                                                        \
+    }                                                                                              \
+    static inline uint##bits##_t ldx_##bits(Cpu *cpu, const Insn *in, uint64_t lin)                \
+    {                                                                                              \
+        return cpu->mode & MODE_CS64 ? ldl_##bits(cpu, in, lin)                                    \
+                                     : ld_##bits(cpu, in, (uint32_t)lin);                          \
+    }                                                                                              \
+    static inline void stx_##bits(Cpu *cpu, const Insn *in, uint64_t lin, uint##bits##_t val)      \
+    {                                                                                              \
+        if (cpu->mode & MODE_CS64)                                                                 \
+            stl_##bits(cpu, in, lin, val);                                                         \
+        else                                                                                       \
+            st_##bits(cpu, in, (uint32_t)lin, val);                                                \
+    }                                                                                              \
+    static inline Mem##bits *wpx_##bits(Cpu *cpu, uint64_t lin)                                    \
+    {                                                                                              \
+        return cpu->mode & MODE_CS64 ? wpl_##bits(cpu, lin) : wp_##bits(cpu, (uint32_t)lin);       \
     }
 TLB_ACCESSORS(8)
 TLB_ACCESSORS(16)

@@ -127,9 +127,8 @@ static bool cpu_post_load(void *state, int version, Error *err)
 
     (void)version;
     if (s->fpregs_format_vmstate) return error_set(err, "unknown format of x87 registers");
-    if (s->hflags & (HF_LMA | HF_CS64)) {
-        return error_set(err, "the CPU is in long mode, which this CPU model does not have");
-    }
+    if ((s->efer & EFER_LMA) && (~s->cr[0] & CR0_PG || ~s->cr[4] & CR4_PAE))
+        return error_set(err, "the CPU is in long mode without its page tables");
     s->pdptr_valid = 0;
     s->fpus = (uint16_t)(s->fpus_vmstate & ~FSW_TOP);
     s->fpstt = s->fpus_vmstate >> 11 & 7;

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Page walks.  Source: Intel SDM volume 3, chapter 4: 32-bit paging with 4 MiB pages and PSE-36,
- * PAE paging with 2 MiB pages and NX; PGE, WP, SMEP.  Not modelled: four-level paging (masked in
- * CPUID).
+ * PAE paging with 2 MiB pages and NX, four-level paging with 1 GiB pages; PGE, WP, SMEP.
  *
  * Under PAE the four entries at CR3 are registers: loaded by writes to control registers and not
  * looked at in memory again.  Where they are not known (a task switch, a stream of another program)
@@ -31,10 +30,11 @@ enum {
 
 enum { PF_P = 1 << 0, PF_W = 1 << 1, PF_U = 1 << 2, PF_RSVD = 1 << 3, PF_I = 1 << 4 };
 
-enum { WALK_LEVELS = 2 };
+enum { WALK_LEVELS = 4, SHIFT_2M = 21, SHIFT_1G = 30, SHIFT_512G = 39 };
 
-/* The entries that lead to a page, and what all of them grant. */
+/* The entries that lead to a page, and what all of them grant.  wide: of eight bytes. */
 typedef struct WalkPath {
+    bool wide, four; /* levels */
     uint64_t at[WALK_LEVELS], entry[WALK_LEVELS];
     unsigned n;
     unsigned shift; /* log2 of the page's size */
@@ -44,15 +44,20 @@ typedef struct WalkPath {
 
 /* -- formats -- */
 
-static uint64_t walk_reserved(const Cpu *cpu, bool wide, bool large)
+static uint64_t walk_reserved(const Cpu *cpu, const WalkPath *p, bool large)
 {
     unsigned phys = cpu_phys_bits(cpu);
+    uint64_t nx = mmu_nx(cpu) ? 0 : PTE_NX;
 
-    if (wide) {
-        return BITS(phys, 62) | (mmu_nx(cpu) ? 0 : PTE_NX) | (large ? BITS(13, 20) : 0);
+    if (p->four) {
+        uint64_t ps =
+            p->shift > SHIFT_1G || (p->shift == SHIFT_1G && !cpu_has_1g(cpu)) ? PTE_PS : 0;
+
+        return BITS(phys, 51) | nx | ps | (large ? BITS(13, p->shift - 1) : 0);
     }
+    if (p->wide) return BITS(phys, 62) | nx | (large ? BITS(13, 20) : 0);
     if (!large) return 0;
-    return phys > 32 ? BITS(phys - 32 + 13, 21) : BITS(13, 21);
+    return phys > 32 ? BITS(MIN_OF(phys, 40u) - 32 + 13, 21) : BITS(13, 21);
 }
 
 static uint64_t walk_frame(uint64_t entry, bool wide, unsigned shift)
@@ -62,33 +67,34 @@ static uint64_t walk_frame(uint64_t entry, bool wide, unsigned shift)
     return !wide && shift > PAGE_BITS ? low | (entry & BITS(13, 20)) << 19 : low;
 }
 
-static bool walk_is_large(const Cpu *cpu, bool wide, uint64_t entry)
+static bool walk_is_large(const Cpu *cpu, const WalkPath *p, uint64_t entry)
 {
-    return (entry & PTE_PS) && (wide || (cpu->s.cr[4] & CR4_PSE));
+    if (p->shift == PAGE_BITS || p->shift > SHIFT_1G) return false;
+    return (entry & PTE_PS) && (p->wide || (cpu->s.cr[4] & CR4_PSE));
 }
 
-/* From the page directory down; false with the bits of the error code where no page is reached. */
-static bool walk_path(Cpu *cpu, uint32_t lin, uint64_t table, bool wide, WalkPath *p, int *fault)
+/* From the table that p->shift tells down; false with the bits of the error code where no page is
+ * reached. */
+static bool walk_path(Cpu *cpu, uint64_t lin, uint64_t table, WalkPath *p, int *fault)
 {
-    unsigned bits = wide ? 9 : 10, size = wide ? 8 : 4;
+    unsigned bits = p->wide ? 9 : 10, size = p->wide ? 8 : 4;
 
     p->rights = PTE_W | PTE_U;
-    p->shift = PAGE_BITS + bits;
     for (;;) {
         uint64_t at = table + (lin >> p->shift & ((1u << bits) - 1)) * size;
         uint64_t e = mmu_phys_load(cpu, at, size);
-        bool large = p->shift > PAGE_BITS && walk_is_large(cpu, wide, e);
+        bool large = walk_is_large(cpu, p, e);
 
         *fault = 0;
         if (!(e & PTE_P)) return false;
         *fault = PF_P | PF_RSVD;
-        if (e & walk_reserved(cpu, wide, large)) return false;
+        if (e & walk_reserved(cpu, p, large)) return false;
         p->at[p->n] = at;
         p->entry[p->n++] = e;
         p->rights &= e;
         p->nx |= e >> 63;
         if (large || p->shift == PAGE_BITS) return true;
-        table = walk_frame(e, wide, PAGE_BITS);
+        table = walk_frame(e, p->wide, PAGE_BITS);
         p->shift -= bits;
     }
 }
@@ -108,7 +114,7 @@ bool mmu_read_pdptrs(Cpu *cpu, uint64_t cr3, uint64_t pdptr[4])
 }
 
 /* The page directory of a quarter; false with the bits of the error code. */
-static bool walk_pdpte(Cpu *cpu, unsigned quarter, bool marks, uint64_t *table, int *fault)
+static bool walk_pdpte(Cpu *cpu, uint64_t quarter, bool marks, uint64_t *table, int *fault)
 {
     uint64_t own[4], *pdptr = cpu->s.pdptr;
 
@@ -151,23 +157,25 @@ static void walk_mark(Cpu *cpu, WalkPath *p, bool write)
     }
 }
 
-int mmu_walk(Cpu *cpu, uint32_t lin, enum MmuKind kind, bool user, bool marks, MmuWalk *w)
+int mmu_walk(Cpu *cpu, uint64_t lin, enum MmuKind kind, bool user, bool marks, MmuWalk *w)
 {
-    bool wide = cpu->s.cr[4] & CR4_PAE;
+    WalkPath p = { .wide = cpu->s.cr[4] & CR4_PAE, .four = cpu_long(cpu) };
     int fault, code = (kind == MMU_WRITE ? PF_W : 0) | (user ? PF_U : 0) |
                       (kind == MMU_FETCH && mmu_fetch_differs(cpu) ? PF_I : 0);
-    uint64_t table = cpu->s.cr[3] & BITS(PAGE_BITS, 31), leaf;
-    WalkPath p = { 0 };
+    uint64_t table = cpu->s.cr[3] & BITS(PAGE_BITS, p.four ? 51 : 31), leaf;
 
-    *w = (MmuWalk){ .gpa = lin & ~(uint32_t)PAGE_MASK, .writable = true };
+    *w = (MmuWalk){ .gpa = lin & ~(uint64_t)PAGE_MASK, .writable = true };
     if (!(cpu->s.cr[0] & CR0_PG)) return -1;
-    if (wide && !walk_pdpte(cpu, lin >> 30, marks, &table, &fault)) return code | fault;
-    if (!walk_path(cpu, lin, table, wide, &p, &fault)) return code | fault;
+    p.shift = p.four ? SHIFT_512G : p.wide ? SHIFT_2M : 22;
+    if (p.wide && !p.four && !walk_pdpte(cpu, lin >> 30 & 3, marks, &table, &fault))
+        return code | fault;
+    if (!walk_path(cpu, lin, table, &p, &fault)) return code | fault;
     if (!walk_permits(cpu, &p, kind, user)) return code | PF_P;
     if (marks) walk_mark(cpu, &p, kind == MMU_WRITE);
     leaf = p.entry[p.n - 1];
     w->large = p.shift > PAGE_BITS;
-    w->gpa = walk_frame(leaf, wide, p.shift) | (lin & ((1ull << p.shift) - PAGE_SIZE));
+    w->huge = p.shift == SHIFT_1G;
+    w->gpa = walk_frame(leaf, p.wide, p.shift) | (lin & ((1ull << p.shift) - PAGE_SIZE));
     w->global = (leaf & PTE_G) && (cpu->s.cr[4] & CR4_PGE);
     w->writable = (leaf & PTE_D) && walk_permits(cpu, &p, MMU_WRITE, user);
     return -1;

@@ -8,14 +8,14 @@ enum MmuKind { MMU_READ, MMU_WRITE, MMU_FETCH };
 
 /* The outcome of a walk. */
 typedef struct MmuWalk {
-    uint64_t gpa; /* of the page */
-    bool global, large;
-    bool writable; /* may be entered in the write table: permitted and dirty */
+    uint64_t gpa;             /* of the page */
+    bool global, large, huge; /* larger than 4 KiB; 1 GiB */
+    bool writable;            /* may be entered in the write table: permitted and dirty */
 } MmuWalk;
 
 /* Walks the tables for one access.  Returns -1, or the page fault's error code.  With marks false
  * nothing is written: accessed and dirty bits stay, for lookups by the monitor. */
-int mmu_walk(Cpu *cpu, uint32_t lin, enum MmuKind kind, bool user, bool marks, MmuWalk *w);
+int mmu_walk(Cpu *cpu, uint64_t lin, enum MmuKind kind, bool user, bool marks, MmuWalk *w);
 /* Reads the four entries that CR3 points to under PAE; false where one has reserved bits. */
 bool mmu_read_pdptrs(Cpu *cpu, uint64_t cr3, uint64_t pdptr[4]);
 

@@ -179,6 +179,13 @@ static bool x87_is_waiting(X87Fn *fn)
     return !x87_is_control(fn) || fn == x87_fldenv || fn == x87_fldcw || fn == x87_frstor;
 }
 
+/* What FIP and FDP hold: selector and 32 bits of offset, in 64-bit code 64 bits. */
+static uint64_t x87_pointer(const Cpu *cpu, int seg, uint64_t off)
+{
+    if (cpu_code64(cpu)) return off;
+    return (uint32_t)off | (uint64_t)cpu->s.segs[seg].selector << 32;
+}
+
 void op_x87(Cpu *cpu, const Insn *in)
 {
     unsigned n = (in->op & 7u) * 8 + (in->modrm >> 3 & 7u);
@@ -187,13 +194,13 @@ void op_x87(Cpu *cpu, const Insn *in)
 
     if (cpu->s.hflags & (HF_EM | HF_TS)) cpu_raise(cpu, EXC_NM, 0);
     if (cpu->s.fpus & FSW_ES && x87_is_waiting(fn)) cpu_fpu_check(cpu);
-    fip = (uint32_t)cpu->s.eip | (uint64_t)cpu->s.segs[R_CS].selector << 32;
+    fip = x87_pointer(cpu, R_CS, cpu->s.eip);
     fn(cpu, in);
     if (x87_is_control(fn)) return;
     cpu->s.fpop = (uint16_t)((in->op & 7) << 8 | in->modrm);
     cpu->s.fpip = fip;
     if (in->modrm < 0xc0) {
-        cpu->s.fpdp = insn_ea(cpu, in) | (uint64_t)cpu->s.segs[in->seg].selector << 32;
+        cpu->s.fpdp = x87_pointer(cpu, in->seg, insn_ea(cpu, in));
     }
 }
 
@@ -269,7 +276,7 @@ void x87_store80(Cpu *cpu, uint64_t lin, const FpReg *r)
 {
     cpu_probe(cpu, lin, 10, true, false);
     cpu_store(cpu, lin, r->mant, 8);
-    cpu_store(cpu, (uint32_t)(lin + 8), r->exp, 2);
+    cpu_store(cpu, lin + 8, r->exp, 2);
 }
 
 FpReg x87_load80(Cpu *cpu, uint64_t lin)
@@ -277,6 +284,6 @@ FpReg x87_load80(Cpu *cpu, uint64_t lin)
     FpReg r;
 
     r.mant = cpu_load(cpu, lin, 8);
-    r.exp = (uint16_t)cpu_load(cpu, (uint32_t)(lin + 8), 2);
+    r.exp = (uint16_t)cpu_load(cpu, lin + 8, 2);
     return r;
 }

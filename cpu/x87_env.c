@@ -226,7 +226,7 @@ static void env_unpack(Cpu *cpu, const Insn *in, const uint8_t *m)
 static void env_read(Cpu *cpu, uint64_t lin, uint8_t *m, unsigned len)
 {
     for (unsigned i = 0; i < len; i += 2) {
-        store_le16(m + i, (uint16_t)cpu_load(cpu, (uint32_t)(lin + i), 2));
+        store_le16(m + i, (uint16_t)cpu_load(cpu, lin + i, 2));
     }
 }
 
@@ -234,7 +234,7 @@ static void env_write(Cpu *cpu, uint64_t lin, const uint8_t *m, unsigned len)
 {
     cpu_probe(cpu, lin, len, true, false);
     for (unsigned i = 0; i < len; i += 2) {
-        cpu_store(cpu, (uint32_t)(lin + i), load_le16(m + i), 2);
+        cpu_store(cpu, lin + i, load_le16(m + i), 2);
     }
 }
 
@@ -305,7 +305,8 @@ void op_fxsave(Cpu *cpu, const Insn *in)
 {
     uint64_t lin = env_fx_operand(cpu, in, true);
     bool sse = cpu_has(cpu, FEAT_SSE); /* without it neither MXCSR nor XMM registers are there */
-    uint8_t m[288] = { 0 };
+    unsigned xmms = cpu_code64(cpu) ? 16 : 8;
+    uint8_t m[416] = { 0 };
 
     store_le16(m, cpu->s.fpuc);
     store_le16(m + 2, env_status(cpu));
@@ -320,17 +321,20 @@ void op_fxsave(Cpu *cpu, const Insn *in)
     for (unsigned i = 0; i < 8; i++) {
         store_le64(m + 32 + 16 * i, x87_st(cpu, i)->mant);
         store_le16(m + 32 + 16 * i + 8, x87_st(cpu, i)->exp);
+    }
+    for (unsigned i = 0; i < xmms; i++) {
         store_le64(m + 160 + 16 * i, cpu->s.xmm[i].q[0]);
         store_le64(m + 160 + 16 * i + 8, cpu->s.xmm[i].q[1]);
     }
-    env_write(cpu, lin, m, sse && cpu->s.cr[4] & CR4_OSFXSR ? 288 : 160);
+    env_write(cpu, lin, m, sse && cpu->s.cr[4] & CR4_OSFXSR ? 160 + 16 * xmms : 160);
 }
 
 void op_fxrstor(Cpu *cpu, const Insn *in)
 {
     uint64_t lin = env_fx_operand(cpu, in, false);
     bool sse = cpu_has(cpu, FEAT_SSE);
-    uint8_t m[288];
+    unsigned xmms = cpu_code64(cpu) ? 16 : 8;
+    uint8_t m[416];
 
     env_read(cpu, lin, m, sizeof(m));
     if (sse && load_le32(m + 24) & ~sse_mxcsr_mask(cpu)) cpu_raise(cpu, EXC_GP, 0);
@@ -347,7 +351,7 @@ void op_fxrstor(Cpu *cpu, const Insn *in)
     x87_update_es(cpu);
     if (!sse || !(cpu->s.cr[4] & CR4_OSFXSR)) return;
     cpu->s.mxcsr = load_le32(m + 24);
-    for (unsigned i = 0; i < 8; i++) {
+    for (unsigned i = 0; i < xmms; i++) {
         cpu->s.xmm[i].q[0] = load_le64(m + 160 + 16 * i);
         cpu->s.xmm[i].q[1] = load_le64(m + 160 + 16 * i + 8);
     }

@@ -72,7 +72,7 @@ static void test_masked(void)
     g_assert_false((r[3] >> FEAT_PAE | r[3] >> FEAT_MTRR | r[3] >> FEAT_PAT) & 1);
     leaf("qemu32", 0x80000001, r);
     g_assert_false(r[3] >> FEAT_NX & 1);
-    leaf("qemu32,+nx,+lm", 0x80000001, r);
+    leaf("qemu32,+nx,+3dnow", 0x80000001, r);
     g_assert_cmphex(r[3], ==, 1u << FEAT_NX);
     leaf("max", 7, r);
     g_assert_cmphex(r[1], ==, 1u << FEAT7_SMEP);
@@ -82,6 +82,28 @@ static void test_masked(void)
     leaf("pentium3,-cmov,sep=off", 1, r);
     g_assert_false(r[3] >> FEAT_CMOV & 1);
     g_assert_false(r[3] >> FEAT_SEP & 1);
+}
+
+/* The leaves of long mode: qemu64 as QEMU 7.2 has it, as far as it works here. */
+static void test_long(void)
+{
+    uint32_t r[4];
+
+    leaf("qemu64", 0, r);
+    g_assert_cmphex(r[0], ==, 13);
+    g_assert_cmpmem(&r[1], 4, "Auth", 4);
+    leaf("qemu64", 1, r);
+    g_assert_cmphex(r[0], ==, 0x60fb1);
+    g_assert_cmphex(r[2] >> FEAT_CX16 & 1, ==, 1);
+    leaf("qemu64", 0x80000001, r);
+    g_assert_cmphex(r[3], ==, 0x2193f9fd);
+    g_assert_cmphex(r[2], ==, 1);
+    leaf("qemu64,-fxsr,-lm", 0x80000001, r);
+    g_assert_cmphex(r[3], ==, 0x2193f9fd & ~(uint32_t)(1 << FEAT_FXSR | 1 << FEAT_LM));
+    leaf("qemu64", 0x80000008, r);
+    g_assert_cmphex(r[0], ==, 0x3028);
+    leaf("max", 0x80000001, r);
+    g_assert_cmphex(r[3] >> FEAT_1G & r[3] >> FEAT_RDTSCP & 1, ==, 1);
 }
 
 /* SSE by models, and without what it needs. */
@@ -302,6 +324,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/cpu/models/signatures", test_signatures);
     g_test_add_func("/cpu/models/masked", test_masked);
+    g_test_add_func("/cpu/models/long", test_long);
     g_test_add_func("/cpu/models/sse", test_sse);
     g_test_add_func("/cpu/models/brand", test_brand);
     g_test_add_func("/cpu/models/texts", test_texts);

@@ -164,7 +164,7 @@ static void test_refused(void)
     struct CpuState s = test_cpu(m)->s;
     Error err = ERROR_INIT;
 
-    s.hflags |= HF_LMA;
+    s.efer |= EFER_LMA | EFER_LME; /* without paging */
     g_assert_false(cpu_vmstate.post_load(&s, 12, &err));
     g_assert_true(error_is_set(&err));
     machine_free(m);
