@@ -1,0 +1,187 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+# TEST-TIMEOUT: 1800
+"""Snapshots and migration of a guest of 512 MiB, 256 of them random, that keeps writing to 64 pages:
+Stasis against QEMU's TCG in one run.
+
+savevm, loadvm; loadvm over and over (resets a second); pre-copy over a Unix socket: its time, and how
+long the guest is silent; post-copy: the same, and how long until all of its RAM has come; what
+tracking dirty pages costs a guest while a migration hardly moves.  Targets of this stage: nothing
+slower than QEMU, silent for at most 10 ms, tracking below 3 %.  A missed target is said and fails
+nothing: only a guest that does not get through does.
+"""
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+
+SRC = os.environ.get("SRCDIR") or os.path.dirname(os.path.dirname(os.path.dirname(
+    os.path.abspath(__file__))))
+sys.path[:0] = [SRC + "/tests", SRC + "/tests/lib"]
+from guest_vm import VM
+from tap import Tap
+
+TMP = os.environ.get("TMPDIR", "/tmp")
+QEMU = "qemu-system-x86_64"
+TURNS = int(os.environ.get("BENCH_TURNS", "3"))
+RESETS = 50
+ARRIVED = r"prelaunch|running|paused\b(?! \(inmigrate)"
+tap = Tap()
+
+
+def start(disk, *more, qemu):
+    options = ["-M", "pc-i440fx-7.2,acpi=off,hpet=off,usb=off,vmport=off", "-cpu",
+               "pentium3,-apic", "-m", "512", "-nodefaults", "-vga", "std",
+               "-drive", f"file={disk},format=qcow2,if=ide,id=hd0", *more]
+    if qemu:
+        options += ["-accel", "tcg"]
+    return VM(*options, emulator=QEMU if qemu else None, tag="qemu" if qemu else "stasis")
+
+
+def timed(vm, line):
+    begin = time.monotonic()
+    answer = vm.hmp(line)
+    assert "Error" not in answer, answer
+    return time.monotonic() - begin
+
+
+def snapshots(vm, result):
+    vm.hmp("stop")
+    result["savevm ms"] = 1000 * min(timed(vm, f"savevm s{i}") for i in range(TURNS))
+    result["loadvm ms"] = 1000 * min(timed(vm, f"loadvm s{i}") for i in range(TURNS))
+    vm.hmp("cont")
+    spent = 0
+    for _ in range(RESETS):
+        vm.serial.drain()
+        vm.serial.expect(r"\.", 60)  # all 64 pages have been written to
+        spent += timed(vm, "loadvm s0")
+        vm.hmp("cont")
+    result["resets/s"] = RESETS / spent
+
+
+def bytes_in(vm, seconds):
+    vm.serial.drain()
+    n = len(vm.serial.data)
+    vm.serial.drain(seconds)
+    return (len(vm.serial.data) - n) / seconds
+
+
+def tracking(vm, result):
+    """The guest's speed while a migration that hardly moves tracks its pages, and without one."""
+    ratios = []
+    for _ in range(2 * TURNS):
+        free = bytes_in(vm, 0.7)
+        vm.hmp("migrate_set_parameter max-bandwidth 4k")
+        vm.hmp('migrate -d "exec:cat >/dev/null"')
+        time.sleep(0.3)
+        ratios.append(bytes_in(vm, 0.7) / free)
+        vm.hmp("migrate_cancel")
+        vm.wait_migration()
+    result["tracking %"] = 100 * (1 - sorted(ratios)[len(ratios) // 2])
+
+
+def silence(src, dst):
+    """How long no byte came from either side, at most."""
+    log = sorted(e[0] for e in src.serial.log + dst.serial.log)
+    return 1000 * max(b - a for a, b in zip(log, log[1:]))
+
+
+def move(src, disk, qemu, postcopy):
+    dst = start(disk, "-incoming", "defer", qemu=qemu)
+    for vm in (src, dst):
+        vm.hmp(f"migrate_set_capability postcopy-ram {'on' if postcopy else 'off'}")
+    dst.hmp(f"migrate_incoming unix:{dst.tmp}/in")
+    src.hmp("migrate_set_parameter max-bandwidth 16G")
+    src.serial.drain(0.1)
+    src.serial.log.clear()
+    begin = time.monotonic()
+    src.hmp(f"migrate -d unix:{dst.tmp}/in")
+    asked = not postcopy
+    while True:
+        text = src.hmp("info migrate")
+        for vm in (src, dst):
+            while vm.serial.pump(0):
+                pass
+        if not asked and "status: active" in text:
+            src.hmp("migrate_start_postcopy")
+            asked = True
+        m = re.search(r"status: (completed|failed)", text)
+        if m:
+            break
+        time.sleep(0.001)
+    total = time.monotonic() - begin
+    tap.check(m[1] == "completed", "a migration is completed", text)
+    src.quit()
+    dst.wait_status(ARRIVED)
+    dst.serial.expect(r"\.", 30)
+    dst.serial.drain(0.3)
+    quiet = silence(src, dst)
+    src.kill()
+    return dst, 1000 * total, quiet
+
+
+def migrations(vm, disk, qemu, result, postcopy):
+    totals, quiets = [], []
+    for _ in range(TURNS):
+        vm, total, quiet = move(vm, disk, qemu, postcopy)
+        totals.append(total)
+        quiets.append(quiet)
+    name = "post-copy" if postcopy else "pre-copy"
+    result[f"{name} ms"] = min(totals)
+    result[f"{name} silent ms"] = min(quiets)
+    return vm
+
+
+def measure(qemu):
+    name = "qemu" if qemu else "stasis"
+    disk, result = f"{TMP}/{name}.qcow2", {}
+    subprocess.run(["qemu-img", "convert", "-f", "raw", "-O", "qcow2", TMP + "/load.img", disk],
+                   check=True)
+    vm = start(disk, qemu=qemu)
+    vm.serial.expect("r", 300)
+    tracking(vm, result)
+    snapshots(vm, result)
+    vm = migrations(vm, disk, qemu, result, False)
+    try:
+        vm = migrations(vm, disk, qemu, result, True)
+    except (AssertionError, RuntimeError, TimeoutError, OSError) as e:
+        print(f"# {name}: no post-copy: {str(e)[:200]!r}")
+    vm.kill()
+    return result
+
+
+def compare(ours, theirs):
+    for key, value in ours.items():
+        other = theirs.get(key)
+        more_is_better = key == "resets/s"
+        if key == "tracking %":
+            met, wanted = value < 3, "below 3"
+        elif other is None:
+            met, wanted = True, "-"
+        else:
+            met, wanted = (value >= other if more_is_better else value <= other), "QEMU's"
+        if "silent" in key and met:
+            met, wanted = value <= 10, "QEMU's, and 10"
+        shown = f"{other:10.1f} {value / other:8.2f}" if other else f"{'-':>10} {'-':>8}"
+        print(f"# {key:20} {value:10.1f} {shown}  target: {wanted}: {'met' if met else 'MISSED'}",
+              flush=True)
+
+
+def main():
+    subprocess.run(["nasm", "-f", "bin", "-o", TMP + "/load.img", SRC + "/tests/bench/load.asm"],
+                   check=True)
+    os.truncate(TMP + "/load.img", 1 << 20)
+    ours = measure(False)
+    theirs = measure(True) if shutil.which(QEMU) else {}
+    print(f"# {'':20} {'stasis':>10} {'qemu':>10} {'ratio':>8}")
+    compare(ours, theirs)
+    tap.check(True, "it gets through")
+
+
+if shutil.which("nasm"):
+    tap.run(main)
+else:
+    tap.skip("migration", "nasm is not installed")
+tap.finish()
