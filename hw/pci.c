@@ -136,7 +136,6 @@ void pci_bar_io(
 
 void pci_bar_mmio(PciDev *pd, int n, const char *name, uint32_t size, const MmioOps *ops)
 {
-    assert(size >= PAGE_SIZE);
     pci_bar_describe(pd, n, name, size);
     pd->bars[n].region = (MemRegion){ .ops = ops };
 }
@@ -252,8 +251,8 @@ static void pci_bar_map(PciDev *pd, PciBar *bar, uint64_t at)
         return;
     }
     bar->region.name = bar->name;
-    bar->region.gpa = at;
-    bar->region.size = bar->size;
+    bar->region.gpa = at & ~(uint64_t)PAGE_MASK;
+    bar->region.size = MAX_OF(bar->size, PAGE_SIZE);
     bar->region.prio = PCI_PRIO;
     bar->region.enabled = true;
     bar->region.dev = &pd->dev;

@@ -88,7 +88,8 @@ void pci_reset(PciDev *pd);
  * without edges. */
 void pci_sync(PciDev *pd);
 
-/* Describes BAR n; memory BARs take *region as a template. */
+/* Describes BAR n; memory BARs take *region as a template.  The map has whole pages: the
+ * registers of a smaller BAR get offsets in the page that it lies in, and repeat all over it. */
 void pci_bar_io(
     PciDev *pd, int n, const char *name, uint32_t size, const IoOps *io, uint32_t first_reg);
 void pci_bar_mmio(PciDev *pd, int n, const char *name, uint32_t size, const MmioOps *ops);
