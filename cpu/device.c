@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The CPU as a device: properties, wires, reset, and when its state is whole. */
+#include "core/cpu_id.h"
 #include "cpu/cpu.h"
 #include "cpu/debug.h"
 #include "cpu/flags.h"
@@ -17,7 +18,11 @@ static bool cpu_realize(Device *dev, Error *err)
     Cpu *cpu = CPU(dev);
 
     dev->instance = (int)cpu->index;
-    return cpu_model_parse(cpu, cpu->model_text, err) && cpu_core_init(cpu, err);
+    if (!cpu_model_parse(cpu, cpu->model_text, err)) return false;
+    if (!cpu->index)
+        *machine_cpu_id(dev->m) =
+            (CpuId){ cpu_signature(cpu->model), (uint32_t)cpu->features.edx1 };
+    return cpu_core_init(cpu, err);
 }
 
 static void cpu_unrealize(Device *dev) { cpu_core_free(CPU(dev)); }

@@ -5,6 +5,7 @@
  * board.c          memory, firmware, CMOS, fw_cfg
  * board_devices.c  what the command line attaches: ports, cards, drives, -device
  * linux_boot.c     -kernel
+ * smbios.c         tables about the machine, for firmware to show
  */
 #pragma once
 
@@ -69,6 +70,9 @@ bool board_parallels(Board *b, Error *err);
 bool board_nics(Board *b, const char *model, const char *bus, Error *err);
 bool board_debugcon(Board *b, Error *err);
 bool board_user_devices(Board *b, Error *err);
+
+/* SMBIOS tables, of the machine's defaults and -smbios, for the firmware to publish. */
+bool board_smbios(Board *b, Error *err);
 
 /* -kernel, -initrd, -append: fw_cfg items and an option ROM. */
 bool board_kernel(Board *b, Error *err);

@@ -9,6 +9,7 @@
 
 #include <stdio.h>
 
+#include "core/smbios.h"
 #include "migration/migration.h"
 #include "system/loop.h"
 #include "ui/ui.h"
@@ -57,6 +58,12 @@ static bool build_clock(Machine *m, const CommandLine *cl)
     return true;
 }
 
+static void build_smbios(Machine *m, const CommandLine *cl)
+{
+    for (unsigned i = 0; i < cl->smbios->len; i++)
+        g_ptr_array_add(smbios_options(m), ((OptionUse *)cl->smbios->pdata[i])->opts);
+}
+
 static bool build_log(Machine *m, const CommandLine *cl, Error *err)
 {
     if (cl->log_file && !log_set_file(&m->log, cl->log_file, err)) {
@@ -96,6 +103,7 @@ Machine *machine_build(CommandLine *cl, GMainContext *ctx, Error *err)
     command_line_defaults(cl);
     build_config(m, cl);
     build_clock(m, cl);
+    build_smbios(m, cl);
     if (build_log(m, cl, err) && build_chardevs(m, cl, err) && build_drives(m, cl, err) &&
         migration_init(m, err) && build_networks(m, cl, err) && machine_init(m, err) &&
         build_filters(m, cl, err) && build_display(m, cl, err) && build_start_state(m, cl, err) &&

@@ -35,6 +35,15 @@ static const struct {
     { "global", "  driver=<str>\n  property=<str>\n  value=<str>" },
     { "uuid", "  32 hexadecimal digits, as 12345678-1234-1234-1234-123456789abc" },
     { "torture", "  <num> - of instructions" },
+    { "smbios", "  file=<a table as it is>, or type=<num> and fields of this type:\n"
+                "  0: vendor, version, date, release=<num.num>, uefi=<bool>\n"
+                "  1: manufacturer, product, version, serial, uuid, sku, family\n"
+                "  2: manufacturer, product, version, serial, asset, location\n"
+                "  3: manufacturer, version, serial, asset, sku\n"
+                "  4: sock_pfx, manufacturer, version, serial, asset, part, max-speed, "
+                "current-speed\n"
+                "  11: value=<str>, as often as wanted\n"
+                "  17: loc_pfx, bank, manufacturer, serial, asset, part, speed" },
     { "mon", "  chardev=<id of a -chardev>\n  mode=<readline or control>\n  pretty=<bool>" },
     { "drive", "  file=<str>\n"
                "  format=<str> - 'format=help' lists them\n"

@@ -107,6 +107,16 @@ bool opt_nic(CommandLine *cl, const char *option, const char *arg, Error *err)
     return true;
 }
 
+/* The board reads the fields; whether they are known shows when it is built. */
+bool opt_smbios(CommandLine *cl, const char *option, const char *arg, Error *err)
+{
+    if (option_wants_help(arg)) return cl->answered = help_values(option);
+    Options *o = options_parse(arg, NULL, err);
+    if (!o) return false;
+    opt_keep(cl->smbios, option, arg, o);
+    return true;
+}
+
 bool opt_object(CommandLine *cl, const char *option, const char *arg, Error *err)
 {
     if (option_wants_help(arg)) {

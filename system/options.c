@@ -55,6 +55,8 @@ static const OptionDef options_table[] = {
         "another default for a property of all devices of a driver", opt_global),
     CALL("name", "[guest=]NAME", "the guest's name, for window title and monitor", opt_name),
     CALL("uuid", "UUID", "the machine's UUID", opt_uuid),
+    CALL("smbios", "type=N[,FIELD=VALUE...]",
+        "what the firmware's tables say ('-smbios help' lists the fields)", opt_smbios),
     FLAG("nodefaults", "no devices that were not asked for", config.no_defaults),
 
     HEADING("Disks"),
@@ -216,7 +218,7 @@ static void options_init(CommandLine *cl)
 {
     MachineConfig *c = &cl->config;
     GPtrArray **uses[] = { &cl->drives, &cl->netdevs, &cl->nics, &cl->chardevs, &cl->objects,
-        &cl->mons, &cl->serials, &cl->parallels, &cl->monitors, &cl->debugcons };
+        &cl->smbios, &cl->mons, &cl->serials, &cl->parallels, &cl->monitors, &cl->debugcons };
 
     *cl = (CommandLine){ .icount_sleep = true, .rtc_clock = -1 };
     for (unsigned i = 0; i < ARRAY_SIZE(uses); i++) *uses[i] = g_ptr_array_new();
@@ -317,6 +319,7 @@ void command_line_free(CommandLine *cl)
     option_uses_free(cl->nics);
     option_uses_free(cl->chardevs);
     option_uses_free(cl->objects);
+    option_uses_free(cl->smbios);
     option_uses_free(cl->mons);
     option_uses_free(cl->serials);
     option_uses_free(cl->parallels);

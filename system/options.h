@@ -15,8 +15,8 @@ typedef struct OptionUse {
 
 typedef struct CommandLine {
     MachineConfig config;
-    GPtrArray *drives, *netdevs, *nics, *chardevs, *objects, *mons; /* OptionUse ... */
-    GPtrArray *serials, *parallels, *monitors, *debugcons;          /* ... with opts NULL */
+    GPtrArray *drives, *netdevs, *nics, *chardevs, *objects, *smbios, *mons; /* OptionUse ... */
+    GPtrArray *serials, *parallels, *monitors, *debugcons; /* ... with opts NULL */
     bool snapshot; /* -snapshot: every drive writes to a temporary overlay */
     bool no_nic;   /* -nic none */
     char *display; /* -display */
@@ -46,7 +46,7 @@ OptionSet opt_machine, opt_cpu, opt_memory, opt_smp, opt_accel, opt_boot, opt_rt
     opt_global, opt_name, opt_uuid, opt_device, opt_vga, opt_no_acpi;
 /* -- opt_backend.c: what it is connected to -- */
 OptionSet opt_disk, opt_cdrom, opt_floppy, opt_drive, opt_netdev, opt_nic, opt_chardev, opt_line,
-    opt_mon, opt_object, opt_display, opt_log;
+    opt_mon, opt_object, opt_smbios, opt_display, opt_log;
 /* -- help_values.c: lists for `help` -- */
 bool option_wants_help(const char *arg);
 bool help_values(const char *option); /* false: it has no list of keys */
