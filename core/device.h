@@ -21,6 +21,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "core/clock.h"
 #include "core/memory.h"
@@ -169,6 +170,9 @@ static inline void device_set_alias(Device *dev, int id, int version)
     dev->alias_id = id;
     dev->alias_version = version;
 }
+
+/* -dump-vmstate: the tables of all classes as JSON; machine: its name.  False: writing failed. */
+bool vmstate_dump(FILE *to, const char *machine);
 
 /* Allocates a device of a class by its name.  id must be free (NULL: the class name, with a number
  * where taken). */

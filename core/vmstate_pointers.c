@@ -37,6 +37,12 @@ static void *vmstate_dup(const void *p)
     return memcpy(vmstate_new(vmstate_size(p)), p, vmstate_size(p));
 }
 
+/* Whether there is anything behind the field's bytes. */
+static bool vmfield_has_pointers(const VmField *f)
+{
+    return f->vmsd || f->flags & (VMF_POINTER | VMF_POINTERS);
+}
+
 /* How many elements there is memory for: in s, or in the block behind its pointer. */
 static uint64_t vmfield_room(const VmField *f, const void *base)
 {
@@ -71,13 +77,15 @@ static void unshare_field(const VmField *f, void *copy, const void *s)
         to = *new = vmstate_dup(*old);
         from = *old;
     }
+    if (!f->vmsd && !(f->flags & VMF_POINTERS)) return;
     for (uint64_t i = 0, n = vmfield_room(f, to); i < n; i++)
         unshare_element(f, to + i * f->stride, from + i * f->stride);
 }
 
 void vmstate_unshare(const VmState *vmsd, void *copy, const void *s)
 {
-    for (const VmField *f = vmsd->fields; f && f->name; f++) unshare_field(f, copy, s);
+    for (const VmField *f = vmsd->fields; f && f->name; f++)
+        if (vmfield_has_pointers(f)) unshare_field(f, copy, s);
     for (const VmState *const *sub = vmsd->subsections; sub && *sub; sub++)
         vmstate_unshare(*sub, copy, s);
 }
@@ -92,17 +100,22 @@ static void free_element(const VmField *f, void *elem)
     *(void **)elem = NULL;
 }
 
-void vmstate_free_pointers(const VmState *vmsd, void *s)
+static void free_field(const VmField *f, void *s)
 {
-    for (const VmField *f = vmsd->fields; f && f->name; f++) {
-        char *base = vmfield_base(f, s);
+    char *base = vmfield_base(f, s);
 
+    if (f->vmsd || f->flags & VMF_POINTERS)
         for (uint64_t i = 0, n = vmfield_room(f, base); i < n; i++)
             free_element(f, base + i * f->stride);
-        if (!(f->flags & VMF_POINTER)) continue;
-        vmstate_delete(base);
-        *(void **)((char *)s + f->offset) = NULL;
-    }
+    if (!(f->flags & VMF_POINTER)) return;
+    vmstate_delete(base);
+    *(void **)((char *)s + f->offset) = NULL;
+}
+
+void vmstate_free_pointers(const VmState *vmsd, void *s)
+{
+    for (const VmField *f = vmsd->fields; f && f->name; f++)
+        if (vmfield_has_pointers(f)) free_field(f, s);
     for (const VmState *const *sub = vmsd->subsections; sub && *sub; sub++)
         vmstate_free_pointers(*sub, s);
 }

@@ -36,6 +36,15 @@ bool capability_on(Machine *m, const char *name)
     return (*capability_bits(m) & capability_bit(c)) != 0;
 }
 
+bool capability_received(Machine *m, const char *name, Error *err)
+{
+    const Capability *c = capability_find(name);
+
+    if (!c) return error_set(err, "Received unknown capability %s", name);
+    if (!c->both || capability_on(m, name)) return true;
+    return error_set(err, "Capability %s is off, but received capability is on", name);
+}
+
 static int capability_order(const void *a, const void *b)
 {
     const Capability *x = *(const Capability *const *)a, *y = *(const Capability *const *)b;

@@ -14,6 +14,7 @@ typedef struct Capability {
     const char *unavailable; /* why it cannot be set; NULL: it can */
     /* Names of those that exclude this one, comma-separated; said on one side is enough. */
     const char *excludes;
+    bool both; /* a sender names it in its configuration, and the reader must have it too */
     /* May it be set now?  NULL: yes. */
     bool (*check)(Machine *m, Error *err);
     /* Writes its subsection of the configuration, where it has one. */
@@ -26,6 +27,8 @@ typedef struct Capability {
 SET_DECLARE(capabilities);
 
 bool capability_on(Machine *m, const char *name);
+/* The sender has it, says the configuration: whether that fits. */
+bool capability_received(Machine *m, const char *name, Error *err);
 /* Refused while a migration runs, where two exclude one another, or where there is no such one. */
 bool capability_set(Machine *m, const char *name, bool on, Error *err);
 /* The ones that there are, in the order of lists; g_free the array.  *n: how many. */

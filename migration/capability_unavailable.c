@@ -11,7 +11,8 @@ UNAVAILABLE(release_ram, "release-ram", 8, "pages are kept until the guest has l
 UNAVAILABLE(multifd, "multifd", 12, "one channel carries everything");
 UNAVAILABLE(dirty_bitmaps, "dirty-bitmaps", 13, "images keep no dirty bitmaps");
 UNAVAILABLE(postcopy_blocktime, "postcopy-blocktime", 14, "blocked time is not measured");
-UNAVAILABLE(x_ignore_shared, "x-ignore-shared", 16, "all RAM is sent");
+CAPABILITY(x_ignore_shared, .name = "x-ignore-shared", .rank = 16, .both = true,
+    .unavailable = "all RAM is sent");
 UNAVAILABLE(background_snapshot, "background-snapshot", 18, "snapshots stop the guest");
 UNAVAILABLE(zero_copy_send, "zero-copy-send", 19, "one channel carries everything");
 UNAVAILABLE(postcopy_preempt, "postcopy-preempt", 20, "one channel carries everything");

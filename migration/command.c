@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "migration/ram.h"
+#include "migration/switches.h"
 #include "util/bits.h"
 
 void save_command(Stream *st, uint16_t cmd, const void *data, uint16_t len)
@@ -172,8 +173,10 @@ void save_exact_section(Stream *st, Machine *m)
     stream_put_be32(st, 1);
     stream_put_be32(st, (uint32_t)strlen(text));
     stream_put(st, text, strlen(text));
-    stream_put_u8(st, SECTION_FOOTER);
-    stream_put_be32(st, EXACT_SECTION_ID);
+    if (!stream_switches(m)->no_footers) {
+        stream_put_u8(st, SECTION_FOOTER);
+        stream_put_be32(st, EXACT_SECTION_ID);
+    }
     g_free(text);
     g_free(exact);
 }

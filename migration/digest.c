@@ -13,13 +13,14 @@
 #include "migration/qmp_migrate.h"
 #include "migration/ram.h"
 #include "migration/save.h"
+#include "migration/switches.h"
 #include "migration/timer.h"
 
 bool migration_init(Machine *m, Error *err)
 {
     migration_events_start(m);
-    return timer_register(m, err) && block_register(m, err) && ram_register(m, err) &&
-           globalstate_register(m, err);
+    return stream_switches_set(m, err) && timer_register(m, err) && block_register(m, err) &&
+           ram_register(m, err) && globalstate_register(m, err);
 }
 
 /* -- digest -- */

@@ -4,10 +4,21 @@
 
 #include <string.h>
 
+#include "migration/switches.h"
+
 typedef struct GlobalState {
     uint32_t size; /* of the text with its NUL */
     uint8_t runstate[100];
+    bool optional; /* left out where the far side would guess the same */
 } GlobalState;
+
+static bool globalstate_needed(const void *opaque)
+{
+    const GlobalState *s = opaque;
+    const char *name = (const char *)s->runstate;
+
+    return !s->optional || (strcmp(name, "running") && strcmp(name, "paused"));
+}
 
 static bool globalstate_post_load(void *opaque, int version, Error *err)
 {
@@ -33,6 +44,7 @@ static const VmState globalstate_vmstate = {
     .version = 1,
     .min_version = 1,
     .fields = globalstate_fields,
+    .needed = globalstate_needed,
     .post_load = globalstate_post_load,
 };
 
@@ -46,7 +58,8 @@ void globalstate_set(Machine *m, RunState state)
     GlobalState *s = globalstate_get(m);
     const char *name = run_state_name(state);
 
-    *s = (GlobalState){ .size = (uint32_t)strlen(name) + 1 };
+    *s = (GlobalState){ .size = (uint32_t)strlen(name) + 1,
+        .optional = stream_switches(m)->no_global_state };
     memcpy(s->runstate, name, s->size);
 }
 

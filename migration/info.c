@@ -5,6 +5,7 @@
 #include <inttypes.h>
 
 #include "migration/incoming.h"
+#include "migration/switches.h"
 
 MigrationInfo migration_info(Machine *m)
 {
@@ -107,15 +108,19 @@ static void info_migrate_run(CommandCall *call, Error *err)
 {
     MigrationInfo i = migration_info(call->m);
     Sink *out = call->out;
+    const StreamSwitches *without = stream_switches(call->m);
 
     (void)err;
-    sink_printf(out, "globals:\n"
-                     "store-global-state: on\n"
-                     "only-migratable: off\n"
-                     "send-configuration: on\n"
-                     "send-section-footer: on\n"
-                     "decompress-error-check: on\n"
-                     "clear-bitmap-shift: 18\n");
+    sink_printf(out,
+        "globals:\n"
+        "store-global-state: %s\n"
+        "only-migratable: off\n"
+        "send-configuration: %s\n"
+        "send-section-footer: %s\n"
+        "decompress-error-check: on\n"
+        "clear-bitmap-shift: 18\n",
+        without->no_global_state ? "off" : "on", without->no_configuration ? "off" : "on",
+        without->no_footers ? "off" : "on");
     if (i.status == MIGRATION_NONE) return;
     sink_printf(out, "Migration status: %s", migration_status_name(i.status));
     if (i.error) sink_printf(out, " (%s)", i.error);

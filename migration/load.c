@@ -4,12 +4,15 @@
 
 #include <assert.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
+#include "migration/capability.h"
 #include "migration/command.h"
 #include "migration/foreign.h"
 #include "migration/globalstate.h"
 #include "migration/ram.h"
+#include "migration/switches.h"
 
 enum {
     UNIT_MAX = 64 * 1024 * 1024,   /* a section's bytes, or a record's */
@@ -74,6 +77,7 @@ LoadRun *load_begin(Machine *m)
     LoadRun *run = g_new0(LoadRun, 1);
 
     run->m = m;
+    run->without = stream_switches(m);
     stream_init(&run->st);
     stream_init(&run->answers);
     run->ids = g_hash_table_new(NULL, NULL);
@@ -113,6 +117,15 @@ static bool load_header(LoadRun *run)
     return true;
 }
 
+static bool load_fail_uuid(LoadRun *run, const uint8_t b[16])
+{
+    char text[64], *p = text;
+
+    for (int i = 0; i < 16; i++)
+        p += sprintf(p, "%s%02x", i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "", b[i]);
+    return load_fail(run, "UUID received is %s and local is %s", text, run->m->config.uuid);
+}
+
 static bool load_uuid(LoadRun *run)
 {
     uint8_t received[16], local[16];
@@ -120,7 +133,20 @@ static bool load_uuid(LoadRun *run)
     stream_get(&run->st, received, sizeof(received));
     if (stream_ok(&run->st) && machine_uuid(run->m, local) &&
         memcmp(received, local, sizeof(local)))
-        return load_fail(run, "UUID received is not that of this machine, %s", run->m->config.uuid);
+        return load_fail_uuid(run, received);
+    return stream_ok(&run->st);
+}
+
+/* Capabilities that both ends must have alike, and the sender has. */
+static bool load_capabilities(LoadRun *run)
+{
+    uint32_t n = stream_get_be32(&run->st);
+    char name[256];
+
+    for (uint32_t i = 0; i < n && stream_ok(&run->st); i++) {
+        stream_get_str8(&run->st, name);
+        if (stream_ok(&run->st) && !capability_received(run->m, name, &run->st.err)) return false;
+    }
     return stream_ok(&run->st);
 }
 
@@ -141,9 +167,8 @@ static bool load_configuration_subsection(LoadRun *run)
                 run, "Received TARGET_PAGE_BITS is %u but local is %d", bits, PAGE_BITS);
         return stream_ok(st);
     }
-    if (!strcmp(name, "configuration/uuid")) {
-        return load_uuid(run);
-    }
+    if (!strcmp(name, "configuration/uuid")) return load_uuid(run);
+    if (!strcmp(name, "configuration/capabilities")) return load_capabilities(run);
     return load_fail(run, "configuration: unknown subsection '%s'", name);
 }
 
@@ -154,6 +179,11 @@ static bool load_configuration(LoadRun *run)
     char name[256] = "";
     uint32_t len;
 
+    if (run->without->no_configuration ||
+        (run->devices_only && stream_peek(st, 0) != SECTION_CONFIGURATION)) {
+        run->state = LOAD_SECTIONS;
+        return true;
+    }
     if (stream_get_u8(st) != SECTION_CONFIGURATION)
         return stream_ok(st) ? load_fail(run, "Configuration section missing") : false;
     len = stream_get_be32(st);
@@ -173,9 +203,11 @@ static bool load_configuration(LoadRun *run)
 static bool load_footer(LoadRun *run, const char *idstr, uint32_t id)
 {
     Stream *st = &run->st;
-    uint8_t mark = stream_get_u8(st);
+    uint8_t mark;
     uint32_t got;
 
+    if (run->without->no_footers) return stream_ok(st);
+    mark = stream_get_u8(st);
     if (!stream_ok(st)) return false;
     if (mark != SECTION_FOOTER) return load_fail(run, "Missing section footer for %s", idstr);
     got = stream_get_be32(st);
@@ -210,6 +242,7 @@ static bool load_full_body(LoadRun *run, Section *sec, int version)
         if (vmstate_load(st, sec->vmsd, attempt, version)) {
             loser = c->copy;
             c->copy = attempt;
+            c->loaded = true;
         }
         vmstate_free_pointers(sec->vmsd, loser);
         g_free(loser);
@@ -218,9 +251,13 @@ static bool load_full_body(LoadRun *run, Section *sec, int version)
                 "error while loading state for instance 0x%x of device '%s': ", sec->instance,
                 sec->idstr);
     } else {
+        size_t end;
+
         sec->ops->probe(st, sec->opaque, version);
+        end = st->pos;
+
         if (stream_ok(st) && load_footer(run, sec->idstr, run->current_id)) {
-            st->pos -= 5;
+            st->pos = end;
             load_keep_bytes(run, sec, version, from);
         }
     }
@@ -299,6 +336,8 @@ static bool load_section(LoadRun *run)
     uint8_t type = stream_get_u8(&run->st);
 
     if (!stream_ok(&run->st)) return false;
+    if (run->devices_only && type != SECTION_FULL && type != SECTION_EOF)
+        return load_fail(run, "Section type %u in a state of devices alone", type);
     switch (type) {
     case SECTION_START:
     case SECTION_FULL: return load_start_or_full(run, type);
@@ -317,7 +356,7 @@ static bool load_vmdesc_head(LoadRun *run)
 {
     Stream *st = &run->st;
 
-    if (stream_peek(st, 0) < 0 && st->eof) {
+    if (run->without->no_description || (stream_peek(st, 0) < 0 && st->eof)) {
         run->state = LOAD_END;
         return true;
     }
@@ -456,7 +495,7 @@ RunState load_run_state(LoadRun *run, RunState fallback)
 {
     Section *s = section_find(run->m, "globalstate", 0);
 
-    return s ? globalstate_of(load_copy(run, s)->copy) : fallback;
+    return s && load_copy(run, s)->loaded ? globalstate_of(load_copy(run, s)->copy) : fallback;
 }
 
 void load_end(LoadRun *run)

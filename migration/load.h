@@ -41,8 +41,9 @@ struct LoadCopy {
     Section *sec;
     void *state; /* where it goes ... */
     size_t size;
-    void *copy; /* ... once all is accepted */
-    bool moved; /* what it has behind pointers is the state's now */
+    void *copy;  /* ... once all is accepted */
+    bool loaded; /* a section has come for it */
+    bool moved;  /* what it has behind pointers is the state's now */
     LoadCopy *next;
 };
 
@@ -59,6 +60,8 @@ struct LoadBytes {
 struct LoadRun {
     Machine *m;
     Stream st;
+    const StreamSwitches *without;
+    bool devices_only; /* set by the owner: no RAM, and a configuration or none */
     enum {
         LOAD_HEADER,
         LOAD_CONFIGURATION,

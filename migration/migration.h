@@ -12,6 +12,9 @@
 /* Registers what is no device: RAM, clock, globalstate.  Once, before the board is made. */
 bool migration_init(Machine *m, Error *err);
 
+/* Whether -global migration.PROPERTY=VALUE makes sense. */
+bool migration_global_check(const char *property, const char *value, Error *err);
+
 /* -incoming: waits for a stream on uri ("tcp:...", "unix:...", "exec:...", "fd:N", "file:...",
  * "defer"). */
 bool migration_incoming(Machine *m, const char *uri, Error *err);

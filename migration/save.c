@@ -10,6 +10,7 @@
 #include "migration/globalstate.h"
 #include "migration/incoming.h"
 #include "migration/postcopy_out.h"
+#include "migration/switches.h"
 
 bool save_allowed(Machine *m, Error *err)
 {
@@ -23,10 +24,15 @@ bool save_allowed(Machine *m, Error *err)
 
 static void save_header(SaveRun *run)
 {
-    const char *name = run->m->cls->name;
-
     stream_put_be32(&run->st, STREAM_MAGIC);
     stream_put_be32(&run->st, STREAM_VERSION);
+}
+
+static void save_configuration(SaveRun *run)
+{
+    const char *name = run->m->cls->name;
+
+    if (run->without->no_configuration) return;
     stream_put_u8(&run->st, SECTION_CONFIGURATION);
     stream_put_be32(&run->st, (uint32_t)strlen(name));
     stream_put(&run->st, name, strlen(name));
@@ -45,10 +51,11 @@ static void save_section_header(Stream *st, const Section *sec, uint8_t type)
     stream_put_be32(st, (uint32_t)sec->version);
 }
 
-static void save_section_footer(Stream *st, const Section *sec)
+void save_footer(SaveRun *run, uint32_t id)
 {
-    stream_put_u8(st, SECTION_FOOTER);
-    stream_put_be32(st, sec->id);
+    if (run->without->no_footers) return;
+    stream_put_u8(&run->st, SECTION_FOOTER);
+    stream_put_be32(&run->st, id);
 }
 
 void save_section_body(Stream *st, Section *sec)
@@ -71,22 +78,31 @@ static bool save_sends(const SaveRun *run, const Section *sec)
     return ops && (!ops->active || (run->live && ops->active(run->m)));
 }
 
-SaveRun *save_begin(Machine *m, bool live, bool return_path)
+static SaveRun *save_new(Machine *m)
 {
     SaveRun *run = g_new0(SaveRun, 1);
 
     run->m = m;
-    run->live = live;
-    run->return_path = return_path;
+    run->without = stream_switches(m);
     run->run_state = m->run_state;
     stream_init(&run->st);
     save_header(run);
+    return run;
+}
+
+SaveRun *save_begin(Machine *m, bool live, bool return_path)
+{
+    SaveRun *run = save_new(m);
+
+    run->live = live;
+    run->return_path = return_path;
+    save_configuration(run);
     if (return_path) postcopy_out_advise(run);
     for (Section *s = m->sections; s; s = s->next) {
         if (!save_sends(run, s)) continue;
         save_section_header(&run->st, s, SECTION_START);
         section_iterable(s)->setup(run, &run->st);
-        save_section_footer(&run->st, s);
+        save_footer(run, s->id);
     }
     run->state = SAVE_ITERATE;
     return run;
@@ -101,7 +117,7 @@ bool save_iterate(SaveRun *run, size_t max)
         if (!save_sends(run, s)) continue;
         save_section_header(&run->st, s, SECTION_PART);
         more = section_iterable(s)->iterate(run, &run->st, max);
-        save_section_footer(&run->st, s);
+        save_footer(run, s->id);
     }
     return more;
 }
@@ -115,14 +131,19 @@ uint64_t save_pending(SaveRun *run)
     return n;
 }
 
+bool save_section_needed(const Section *s)
+{
+    return !s->iterable && (!s->vmsd || !s->vmsd->needed || s->vmsd->needed(s->state));
+}
+
 void save_devices(SaveRun *run)
 {
     globalstate_set(run->m, run->run_state);
     for (Section *s = run->m->sections; s; s = s->next) {
-        if (s->iterable) continue;
+        if (!save_section_needed(s)) continue;
         save_section_header(&run->st, s, SECTION_FULL);
         save_section_body(&run->st, s);
-        save_section_footer(&run->st, s);
+        save_footer(run, s->id);
     }
 }
 
@@ -131,7 +152,7 @@ static void save_description(SaveRun *run)
     char *desc;
 
     stream_put_u8(&run->st, SECTION_EOF);
-    if (run->no_vmdesc) return;
+    if (run->without->no_description) return;
     desc = vmdesc_text(run->m);
     stream_put_u8(&run->st, SECTION_VMDESC);
     stream_put_be32(&run->st, (uint32_t)strlen(desc));
@@ -150,7 +171,7 @@ static bool save_complete_iterables(SaveRun *run, size_t max)
         last = section_iterable(s)->pending(run) <= max;
         save_section_header(&run->st, s, last ? SECTION_END : SECTION_PART);
         section_iterable(s)->complete(run, &run->st, last ? SIZE_MAX : max);
-        save_section_footer(&run->st, s);
+        save_footer(run, s->id);
         if (!last) return false;
     }
     return true;
@@ -166,6 +187,16 @@ bool save_complete(SaveRun *run, size_t max)
     save_description(run);
     run->state = SAVE_DONE;
     return true;
+}
+
+SaveRun *save_devices_only(Machine *m)
+{
+    SaveRun *run = save_new(m);
+
+    save_devices(run);
+    save_description(run);
+    run->state = SAVE_DONE;
+    return run;
 }
 
 bool save_postcopy(SaveRun *run, size_t max)

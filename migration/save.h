@@ -26,6 +26,7 @@ enum {
 enum { STREAM_MAGIC = 0x5145564d, STREAM_VERSION = 3 };
 
 typedef struct SaveRun SaveRun;
+typedef struct StreamSwitches StreamSwitches;
 typedef struct LoadRun LoadRun;
 
 /* An iterable section's handler: sent in rounds while the guest runs.  Section.opaque is its
@@ -55,7 +56,7 @@ struct SaveRun {
     RamSave *ram;
     BlockSave *block;
     bool live; /* the guest runs meanwhile: dirty pages are tracked */
-    bool no_vmdesc;
+    const StreamSwitches *without;
     enum { SAVE_ITERATE, SAVE_COMPLETE_RAM, SAVE_DEVICES, SAVE_DONE } state;
     bool postcopy;      /* the guest has left */
     bool return_path;   /* the far side answers */
@@ -72,6 +73,12 @@ bool save_complete(SaveRun *run, size_t max);
 uint64_t save_pending(SaveRun *run);
 /* Every section that is not iterable, as it is now. */
 void save_devices(SaveRun *run);
+/* Whether a section is one of them now. */
+bool save_section_needed(const Section *s);
+/* Ends a section. */
+void save_footer(SaveRun *run, uint32_t id);
+/* A stream of devices alone, whole at once, without configuration. */
+SaveRun *save_devices_only(Machine *m);
 /* Post-copy, the guest has left: about max bytes more; true once the stream is whole. */
 bool save_postcopy(SaveRun *run, size_t max);
 void save_end(SaveRun *run);

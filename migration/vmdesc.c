@@ -103,7 +103,7 @@ char *vmdesc_text(Machine *m)
 
     json_object_set_new(top, "page_size", json_integer(PAGE_SIZE));
     for (Section *s = m->sections; s; s = s->next)
-        if (!s->iterable) json_array_append_new(devices, vmdesc_section(s));
+        if (save_section_needed(s)) json_array_append_new(devices, vmdesc_section(s));
     json_object_set_new(top, "devices", devices);
     json_object_set_new(top, "stasis", vmdesc_exact_all(m));
     return vmdesc_dump(top);

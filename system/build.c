@@ -14,7 +14,7 @@
 #include "system/loop.h"
 #include "ui/ui.h"
 
-static const char *build_default_machine(void)
+const char *machine_default(void)
 {
     SET_EACH (MachineClass, c, machines) {
         if (c->is_default) return c->name;
@@ -93,7 +93,7 @@ static bool build_start_state(Machine *m, const CommandLine *cl, Error *err)
 
 Machine *machine_build(CommandLine *cl, GMainContext *ctx, Error *err)
 {
-    const char *type = cl->config.type ? cl->config.type : build_default_machine();
+    const char *type = cl->config.type ? cl->config.type : machine_default();
     Machine *m = machine_new(type, ctx, err);
 
     if (!m) {

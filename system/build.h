@@ -11,6 +11,9 @@
  * the option. */
 Machine *machine_build(CommandLine *cl, GMainContext *ctx, Error *err);
 
+/* The name of the machine that there is without -M. */
+const char *machine_default(void);
+
 /* Lets the guest run, unless -S or an incoming migration say otherwise. */
 bool machine_begin(Machine *m, Error *err);
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The emulator's main program. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -49,6 +50,24 @@ out:
     return status;
 }
 
+static int main_dump_vmstate(const CommandLine *cl)
+{
+    const char *type = cl->config.type ? cl->config.type : machine_default();
+    const MachineClass *cls = machine_class_find(type);
+    FILE *f = cls ? fopen(cl->dump_vmstate, "w") : NULL;
+    Error err = ERROR_INIT;
+    bool ok = f && vmstate_dump(f, cls->name);
+
+    if (!cls) {
+        error_set(&err, "-M %s: no such machine", type);
+        return main_failed(&err);
+    }
+    if (f && fclose(f)) ok = false;
+    if (ok) return 0;
+    error_errno(&err, errno, "-dump-vmstate %s", cl->dump_vmstate);
+    return main_failed(&err);
+}
+
 int main(int argc, char **argv)
 {
     CommandLine cl;
@@ -57,6 +76,8 @@ int main(int argc, char **argv)
 
     if (!options_parse_args(&cl, argc, argv, &err)) {
         status = main_failed(&err);
+    } else if (!cl.answered && cl.dump_vmstate) {
+        status = main_dump_vmstate(&cl);
     } else if (!cl.answered) {
         status = main_run(&cl);
     }

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "cpu/cpu.h"
+#include "migration/migration.h"
 #include "system/options.h"
 #include "util/bits.h"
 
@@ -70,7 +71,7 @@ bool opt_machine(CommandLine *cl, const char *option, const char *arg, Error *er
     Options *o = options_parse(arg, "type", err);
     if (!o) return false;
     const char *type = options_get(o, "type"), *accel = options_get(o, "accel");
-    bool ok = !accel || opt_accel_name(accel, err);
+    bool ok = !accel || opt_accel_name(accel, err), suppress;
     if (ok && type && option_wants_help(type)) {
         help_machines();
         cl->answered = true;
@@ -78,7 +79,8 @@ bool opt_machine(CommandLine *cl, const char *option, const char *arg, Error *er
     for (unsigned i = 0; ok && i < ARRAY_SIZE(absent); i++) {
         ok = opt_absent(o, absent[i].key, absent[i].what, err);
     }
-    ok = ok && opt_switch(o, "acpi", &cl->config.acpi, err);
+    ok = ok && opt_switch(o, "acpi", &cl->config.acpi, err) &&
+         options_get_bool(o, "suppress-vmdesc", &suppress, err);
     if (ok && !cl->answered) ok = options_check_used(o, "machine", err);
     if (ok && type) opt_replace(&cl->config.type, type);
     for (unsigned i = 0; ok && i < o->entries->len; i++) {
@@ -279,9 +281,12 @@ static bool opt_global_check(Options *o, Error *err)
 {
     const char *driver = options_get(o, "driver"), *property = options_get(o, "property");
     const DeviceClass *cls = device_class_find(driver);
-    GPtrArray *names = g_ptr_array_new();
+    GPtrArray *names;
     char *what;
 
+    if (!strcmp(driver, "migration"))
+        return migration_global_check(property, options_get(o, "value"), err);
+    names = g_ptr_array_new();
     if (!cls) {
         SET_EACH (DeviceClass, c, devices) {
             g_ptr_array_add(names, (void *)c->name);

@@ -119,6 +119,8 @@ static const OptionDef options_table[] = {
     FLAG("daemonize", "go to the background once everything is set up", daemonize),
     CALL("d", "ITEM[,...]", "what to log ('-d help' lists it)", opt_log),
     TEXT("D", "FILE", "log to FILE instead of standard error", log_file),
+    TEXT("dump-vmstate", "FILE", "write the layout of all devices' states to FILE, and end",
+        dump_vmstate),
     CALL("torture", "N", "save and reload the machine in place every N instructions", opt_torture),
 };
 /* clang-format on */
@@ -331,4 +333,5 @@ void command_line_free(CommandLine *cl)
     g_free(cl->log_mask);
     g_free(cl->log_file);
     g_free(cl->pidfile);
+    g_free(cl->dump_vmstate);
 }

@@ -27,6 +27,7 @@ typedef struct CommandLine {
     char *loadvm, *incoming;
     char *log_mask, *log_file;
     char *pidfile;
+    char *dump_vmstate; /* the file */
     bool daemonize;
     int64_t torture;
     bool answered; /* --help, -version, -device help ...: printed, nothing else to do */

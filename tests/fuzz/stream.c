@@ -254,7 +254,8 @@ static void fuzz_load(Fuzz *f, const Stream *st, unsigned number, GRand *r)
     char *digest = number % 16 ? NULL : machine_digest(f->m, NULL);
     size_t before = fuzz_allocated(), after;
     LoadRun *run = load_begin(f->m);
-    LoadStatus status = load_all(f, run, st, 1 + fuzz_below(r, CHUNK_MAX));
+    size_t chunk = fuzz_below(r, 4) ? SIZE_MAX / 2 : 1 + fuzz_below(r, CHUNK_MAX);
+    LoadStatus status = load_all(f, run, st, chunk);
 
     after = fuzz_allocated();
     if (after > before + KEPT + 8 * st->size)
