@@ -128,11 +128,15 @@ class Block:
         return self.pages.get(at, bytes(PAGE))
 
     def summary(self):
+        """The digest is over the pages that are not zero: each behind its offset."""
         digest = hashlib.sha256()
-        for at in range(0, self.size, PAGE):
-            digest.update(self.page(at)[:self.size - at])
-        fill = sum(len(set(p)) == 1 for p in self.pages.values())
-        return {"name": self.name, "size": self.size, "pages": len(self.pages), "filled": fill,
+        zero = 0
+        for at, page in sorted(self.pages.items()):
+            if page == bytes(PAGE):
+                zero += 1
+            else:
+                digest.update(struct.pack(">Q", at) + page)
+        return {"name": self.name, "size": self.size, "pages": len(self.pages), "zero": zero,
                 "sha256": digest.hexdigest()}
 
 
@@ -275,9 +279,9 @@ class Stream:
         out = {"version": 3, "machine": self.machine, "configuration": self.configuration}
         if self.commands:
             out["commands"] = self.commands
-        out["ram"] = [b.summary() for b in self.blocks.values()]
         out["devices"] = self.devices
         out.update(self.extra)
+        out["ram"] = [b.summary() for b in self.blocks.values()]
         return out
 
 
