@@ -195,6 +195,8 @@ bool machine_start(Machine *m, Error *err)
     if (m->run_state == RUN_INMIGRATE)
         return error_set(err, "Guest is waiting for an incoming migration");
     if (m->run_state == RUN_RUNNING) return true;
+    if (m->take_back && !m->take_back(m, err)) return false;
+    m->take_back = NULL;
     clock_start(&m->clock);
     machine_set_run_state(m, RUN_RUNNING);
     machine_kick(m);

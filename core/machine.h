@@ -148,6 +148,8 @@ struct Machine {
     ShutdownReason shutdown_reason;
     int exit_code; /* of the process, from isa-debug-exit */
     bool quit;     /* the main loop ends */
+    /* What the guest needs was given to another process: taken back before it starts.  Or NULL. */
+    bool (*take_back)(Machine *m, Error *err);
     /* Percent of host time that the CPU rests: a migration that lags behind asks for it. */
     unsigned throttle;
     bool syncing; /* inside machine_sync: a wire that changes is no edge */
@@ -166,7 +168,7 @@ void machine_free(Machine *m);
 const MachineClass *machine_class_find(const char *name);
 
 /* Starts or stops the guest: clock, run state and notifiers.  A start is refused (false) in a
- * state from which one may not run. */
+ * state from which one may not run, or where its disks are another's. */
 bool machine_start(Machine *m, Error *err);
 void machine_stop(Machine *m, RunState why);
 void machine_set_run_state(Machine *m, RunState s);

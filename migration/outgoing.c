@@ -211,6 +211,7 @@ static gboolean outgoing_settle(gpointer opaque)
     o->unsent = unsent;
     if (unsent && host_ns() - o->unsent_ns < READER_MS * NS_PER_MS) return G_SOURCE_CONTINUE;
     machine_set_run_state(o->m, RUN_POSTMIGRATE);
+    o->m->take_back = disks_take;
     outgoing_finish(o, MIGRATION_COMPLETED);
     return G_SOURCE_REMOVE;
 }
