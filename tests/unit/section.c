@@ -230,6 +230,31 @@ static void test_load_finds(void)
     machine_free(m);
 }
 
+/* -- devices that cannot move -- */
+
+typedef struct Stone {
+    Device dev;
+} Stone;
+
+DEVICE_STATELESS(stone, "a device for tests", Stone, .unmigratable = "it is too heavy");
+
+static void test_unmigratable(void)
+{
+    Machine *m = make();
+    Error err = ERROR_INIT;
+    Device *dev;
+
+    g_assert_true(save_allowed(m, &err));
+    dev = device_create(m, "stone", "rock", &err, NULL);
+    g_assert_nonnull(dev);
+    g_assert_false(save_allowed(m, &err));
+    g_assert_cmpstr(err.msg, ==, "State blocked by non-migratable device 'rock': it is too heavy");
+    device_free(dev);
+    err = (Error)ERROR_INIT;
+    g_assert_true(save_allowed(m, &err));
+    machine_free(m);
+}
+
 /* -- old-style handlers -- */
 
 typedef struct Scribe {
@@ -330,6 +355,7 @@ int main(int argc, char **argv)
     g_test_add_func("/section/alias", test_alias);
     g_test_add_func("/section/priority", test_priority);
     g_test_add_func("/section/load-finds", test_load_finds);
+    g_test_add_func("/section/unmigratable", test_unmigratable);
     g_test_add_func("/section/old-style", test_old_style);
     return g_test_run();
 }
