@@ -55,7 +55,7 @@ static Guest memtest = { .name = "memtest",
     .args = { "-m", "4", "-kernel" },
     .first = 50000000,
     .span = 6 * NS_PER_S,
-    .quick = 4,
+    .quick = 5,
     .slow = 420 };
 
 static void add(const char *path, Guest *g, GTestDataFunc fn) { g_test_add_data_func(path, g, fn); }

@@ -5,7 +5,8 @@
  *
  * One run is disturbed by nothing and digested at many instants.  Another is saved a million
  * instructions before each of them, goes on, is restored (in place, in a fresh machine, or has
- * moved by a migration) and goes on from there: each time it must come to the same digest.
+ * moved by a migration, stopped or running) and goes on from there: each time it must come to the
+ * same digest.
  */
 #pragma once
 
@@ -280,6 +281,44 @@ static inline Machine *move_machine(Machine *m, const Guest *g, const char *disk
     return to;
 }
 
+/* Moves a machine into a new one while its guest runs, slowly enough for rounds to be sent. */
+static inline Machine *move_running(Machine *m, const Guest *g, const char *disk)
+{
+    char *path = exact_tmp("live.sock"), *uri = g_strdup_printf("unix:%s", path);
+    char *line = g_strdup_printf("migrate -d %s", uri);
+    Machine *to = start(g, disk, uri);
+    int64_t begin = clock_now(&m->clock);
+
+    command(m, "migrate_set_parameter max-bandwidth 64M");
+    command(m, line);
+    g_assert_true(machine_start(m, NULL));
+    while (to->run_state == RUN_INMIGRATE) {
+        if (machine_running(m))
+            g_assert_true(machine_step(m, NS_PER_MS));
+        else
+            g_main_context_iteration(to->ctx, TRUE);
+    }
+    machine_stop(to, RUN_PAUSED);
+    while (m->run_state != RUN_POSTMIGRATE) g_main_context_iteration(m->ctx, TRUE);
+    g_assert_cmpint(clock_now(&to->clock), >, begin);
+    machine_free(m);
+    g_unlink(path);
+    g_free(path);
+    g_free(uri);
+    g_free(line);
+    return to;
+}
+
+/* At the next of the instants, if there is one. */
+static inline void check_next(Machine *m, const Guest *g, char **want, const char *how)
+{
+    for (unsigned k = 0; k < points(g); k++) {
+        if (point(g, k) + LATER <= clock_now(&m->clock)) continue;
+        check_later(m, g, k, want, how);
+        return;
+    }
+}
+
 /* A save that disturbs nothing; then each way of being restored in turn. */
 static inline Machine *disturb(
     Machine *m, const Guest *g, const char *disk, unsigned i, char **want)
@@ -288,7 +327,10 @@ static inline Machine *disturb(
 
     run_until(m, point(g, i));
     command(m, "savevm x");
-    if (i % 4 == 0) {
+    if (i % 8 == 4) {
+        m = move_running(m, g, disk);
+        check_next(m, g, want, "after a migration while it ran");
+    } else if (i % 4 == 0) {
         m = move_machine(m, g, disk);
         check_later(m, g, i, want, "after a migration");
     } else {
