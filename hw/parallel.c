@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Parallel port with a printer that is always ready: what is strobed out goes to a character
- * device.
+ * Parallel port with a printer that takes whatever is strobed out at once, to a character device.
+ * Its handshake goes on with each look at it: BUSY from the strobe on, then an acknowledge, then
+ * ready again.  Its interrupt is the acknowledge.
  * Source: IBM PC AT Technical Reference, "Serial/Parallel Adapter"; IEEE 1284 for EPP registers.
  * Not modelled: EPP and ECP cycles (those registers read ones), input through the data lines.
  */
@@ -11,7 +12,7 @@
 
 enum { REG_DATA, REG_STATUS, REG_CONTROL, REGS = 8 };
 enum { STATUS_TIMEOUT = 0x01, STATUS_ERROR = 0x08, STATUS_ONLINE = 0x10, STATUS_ACK = 0x40 };
-enum { STATUS_READY = 0x80, STATUS_IDLE = 0xd9 };
+enum { STATUS_READY = 0x80, STATUS_IDLE = 0xd8 };
 enum { CONTROL_STROBE = 0x01, CONTROL_INIT = 0x04, CONTROL_SELECT = 0x08, CONTROL_INT = 0x10 };
 enum { CONTROL_ONES = 0xc0 }; /* not connected */
 
@@ -61,15 +62,29 @@ static void parallel_sync(Device *dev)
 static void parallel_write_control(Parallel *p, uint8_t val)
 {
     struct ParallelState *s = &p->s;
-    bool strobed = val & ~s->control & CONTROL_STROBE;
+    bool was = s->control & CONTROL_STROBE, strobe = val & CONTROL_STROBE;
 
     s->control = val | CONTROL_ONES;
     if (!(val & CONTROL_INT)) s->irq_pending = 0;
-    if (!strobed || (val & (CONTROL_INIT | CONTROL_SELECT)) != (CONTROL_INIT | CONTROL_SELECT))
+    if (!(val & CONTROL_INIT)) { /* the printer is reset */
+        s->status = STATUS_IDLE;
         return;
-    /* The printer takes the byte and acknowledges at once. */
-    if (p->chardev) chardev_write(p->chardev, &s->dataw, 1);
-    if (val & CONTROL_INT) s->irq_pending = 1;
+    }
+    if (!(val & CONTROL_SELECT)) return;
+    if (strobe) s->status &= (uint8_t)~STATUS_READY;
+    if (strobe && !was && p->chardev) chardev_write(p->chardev, &s->dataw, 1);
+    if (!strobe && was && val & CONTROL_INT) s->irq_pending = 1;
+}
+
+/* The status now; the printer does the next step of its handshake. */
+static uint8_t parallel_next_status(struct ParallelState *s)
+{
+    uint8_t status = s->status;
+
+    if (status & STATUS_READY || s->control & CONTROL_STROBE) return status;
+    s->status =
+        status & STATUS_ACK ? status & (uint8_t)~STATUS_ACK : status | STATUS_ACK | STATUS_READY;
+    return status;
 }
 
 static void parallel_write(Device *dev, uint32_t reg, uint32_t val, unsigned size)
@@ -92,7 +107,7 @@ static uint32_t parallel_read(Device *dev, uint32_t reg, unsigned size)
     case REG_STATUS:
         s->irq_pending = 0;
         parallel_sync(dev);
-        return s->status;
+        return parallel_next_status(s);
     case REG_CONTROL: return s->control;
     default: return UINT32_MAX;
     }
@@ -105,7 +120,7 @@ static void parallel_reset(Device *dev)
 {
     PARALLEL(dev)->s = (struct ParallelState){ .dataw = 0xff,
         .datar = 0xff,
-        .status = STATUS_IDLE,
+        .status = STATUS_IDLE | STATUS_TIMEOUT,
         .control = CONTROL_ONES | CONTROL_SELECT | CONTROL_INIT };
 }
 

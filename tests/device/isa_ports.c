@@ -85,8 +85,13 @@ static void test_parallel(Fixture *f, gconstpointer data)
     g_assert_cmphex(in8(f->m, 0x37a), ==, 0xcc);
     out8(f->m, 0x378, 'P');
     out8(f->m, 0x37a, 0x1d); /* strobe, with the interrupt on */
-    g_assert_true(bare_irq(f->m, 7));
+    g_assert_false(bare_irq(f->m, 7));
+    g_assert_cmphex(in8(f->m, 0x379), ==, 0x59); /* busy, as long as it lasts */
+    g_assert_cmphex(in8(f->m, 0x379), ==, 0x59);
     out8(f->m, 0x37a, 0x1c);
+    g_assert_true(bare_irq(f->m, 7));
+    g_assert_cmphex(in8(f->m, 0x379), ==, 0x59);
+    g_assert_cmphex(in8(f->m, 0x379), ==, 0x19); /* acknowledged */
     in8(f->m, 0x379);
     g_assert_false(bare_irq(f->m, 7));
     out8(f->m, 0x378, 'Q');
@@ -105,6 +110,7 @@ static void test_parallel_load(Fixture *f, gconstpointer data)
     bare_add(f->m, "isa-parallel", NULL, "chardev", "tape");
     bare_add(g.m, "isa-parallel", NULL, "chardev", "tape");
     out8(f->m, 0x37a, 0x1d);
+    out8(f->m, 0x37a, 0x1c);
     bare_copy(g.m, f->m);
     g_assert_true(bare_irq(g.m, 7));
     in8(f->m, 0x379);

@@ -1,0 +1,77 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+# TEST-TIMEOUT: 300
+"""Linux's lp driver prints to a file through the parallel port, by polling and by interrupt, over a
+snapshot and a journey to QEMU and back."""
+import os
+import shutil
+import sys
+
+sys.path[:0] = [os.environ["SRCDIR"] + "/tests", os.environ["SRCDIR"] + "/tests/lib"]
+import guests
+import linux686
+from guest_vm import VM
+from tap import Tap
+
+TAP = Tap()
+TMP = os.environ["TMPDIR"]
+QEMU = "qemu-system-x86_64"
+
+
+def printed(name):
+    with open(f"{TMP}/{name}", "rb") as f:
+        return f.read()
+
+
+def move(vm, options, name, qemu):
+    vm.hmp(f'migrate "exec:cat > {TMP}/stream"')
+    status, text = vm.wait_migration()
+    TAP.check(status == "completed", "a stream is written", text)
+    vm.quit()
+    vm.kill()
+    more = options + ["-parallel", f"file:{TMP}/{name}", "-incoming", f"exec:cat {TMP}/stream"]
+    vm = VM(*more, emulator=QEMU) if qemu else VM(*more)
+    vm.wait_status("running|paused$")
+    if "paused" in vm.hmp("info status"):
+        vm.hmp("cont")
+    return vm
+
+
+def prints(vm, name, what):
+    before = printed(name)
+    text = vm.shell(f"seq 1 600 | sed 's/^/{what} line /' > /dev/lp0; echo $?", 60)
+    TAP.equal(text, "0\n", what + ": the driver is content")
+    want = "".join(f"{what} line {i}\n" for i in range(1, 601)).encode()
+    TAP.check(printed(name)[len(before):] == want, what + ": all of it is printed")
+
+
+def linux():
+    kernel, initrd = linux686.files(TMP, modules=("parport", "parport_pc", "lp"))
+    options = linux686.options(kernel, initrd, nic=None)
+    options[options.index("-M") + 1] = "pc-i440fx-7.2,acpi=off,usb=off,hpet=off,vmport=off"
+    options[options.index("-cpu") + 1] = "pentium3,-apic"
+    vm = linux686.boot(options + ["-parallel", f"file:{TMP}/here"])
+    vm.shell("dmesg -n 1; [ -e /dev/lp0 ] || mknod /dev/lp0 c 6 0")
+    prints(vm, "here", "polled")
+    text = vm.shell("rmmod lp parport_pc; insmod /modules/parport_pc.ko io=0x378 irq=7; "
+                    "insmod /modules/lp.ko; sleep 1; dmesg | tail -5")
+    TAP.check("irq 7" in text or "0x378, irq 7" in text, "the driver takes the interrupt", text)
+    prints(vm, "here", "by interrupt")
+    text = vm.shell("grep parport0 /proc/interrupts")
+    TAP.check(text.split()[1:2] not in ([], ["0"]), "and there were some", text)
+    if shutil.which(QEMU):
+        vm = move(vm, options, "there", qemu=True)
+        prints(vm, "there", "in QEMU")
+        vm = move(vm, options, "back", qemu=False)
+        prints(vm, "back", "back")
+    else:
+        TAP.skip("QEMU", f"no {QEMU}")
+    vm.quit()
+    vm.kill()
+
+
+try:
+    TAP.run(linux)
+except guests.Unavailable as e:
+    TAP.skip("linux", str(e))
+TAP.finish()
