@@ -97,9 +97,14 @@ int qcow2_read_via(
 
 int qcow2_l1_load(Qcow2 *q, uint64_t offset, uint32_t size, uint64_t **l1)
 {
-    uint64_t *table = g_try_malloc0(MAX_OF(size, 1u) * sizeof(*table));
-    int ret = table ? 0 : -ENOMEM;
+    int64_t len = q->file->drv->length(q->file);
+    uint64_t *table;
+    int ret;
 
+    /* A few bytes of header do not have megabytes allocated. */
+    if (len >= 0 && size * sizeof(*table) > (uint64_t)len) return -EIO;
+    table = g_try_malloc0(MAX_OF(size, 1u) * sizeof(*table));
+    ret = table ? 0 : -ENOMEM;
     if (!ret && size) ret = file_read(q->file, offset, table, size * sizeof(*table));
     if (ret) {
         g_free(table);
