@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-# TEST-TIMEOUT: 120
+# TEST-TIMEOUT: 200
 """iPXE as a kernel: by itself it gets an address by DHCP; a script as its initial RAM disk fetches
-over HTTP and says the address."""
+over HTTP and says the address, with each kind of network card."""
 import http.server
 import os
 import sys
@@ -52,6 +52,10 @@ def script():
     threading.Thread(target=server.serve_forever, daemon=True).start()
     with open(TMP + "/script", "w", encoding="ascii") as f:
         f.write(SCRIPT % server.server_address[1])
+    for model in "rtl8139", "e1000", "virtio-net-pci":
+        with start("-initrd", TMP + "/script", nic="user,model=" + model) as vm:
+            shown = screen.wait(vm, r"FETCHED\n.*iPXE>").string
+            TAP.check("ADDRESS 10.0.2.15 BY " in shown, f"{model}: an address, and HTTP", shown)
     with start("-initrd", TMP + "/script") as vm:
         shown = screen.wait(vm, r"FETCHED\n.*iPXE>").string
         TAP.check("ADDRESS 10.0.2.15 BY rtl8029" in shown, "a script from -initrd runs", shown)
