@@ -87,6 +87,8 @@ bool image_vmstate_discard(BlockImage *img, Error *err);
 bool image_activate(BlockImage *img, Error *err);
 /* The opposite: flush, write caches back, give up the locks; reads go on. */
 bool image_inactivate(BlockImage *img, Error *err);
+/* Of an inactive, writable image: whether another process has its lock. */
+bool image_locked_elsewhere(BlockImage *img);
 
 /* A digest of the guest-visible content, the same for equal contents in any format. */
 bool image_digest(BlockImage *img, GChecksum *sum, Error *err);

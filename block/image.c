@@ -296,6 +296,16 @@ bool image_inactivate(BlockImage *img, Error *err)
     return true;
 }
 
+bool image_locked_elsewhere(BlockImage *img)
+{
+    Error err = ERROR_INIT;
+
+    if (!img->inactive || !img->writable) return false;
+    if (!file_lock(img->file, &err)) return true;
+    file_unlock(img->file);
+    return false;
+}
+
 /* -- snapshots: the format's business, here only the checks that are common -- */
 
 bool image_can_snapshot(const BlockImage *img) { return img->fmt->snapshots && img->writable; }

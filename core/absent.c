@@ -7,6 +7,7 @@
  */
 #include <string.h>
 
+#include "core/absent.h"
 #include "core/memory_internal.h"
 #include "util/bits.h"
 
@@ -17,6 +18,13 @@ void mem_set_page_source(Machine *m, const PageSource *src)
 }
 
 bool mem_has_page_source(Machine *m) { return m->mem->source.request != NULL; }
+
+bool mem_device_waits(Machine *m)
+{
+    for (PageWaiter *w = m->mem->waiters; w; w = w->next)
+        if (w->dev) return true;
+    return false;
+}
 
 /* -- who waits -- */
 

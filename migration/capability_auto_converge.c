@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* auto-converge: accepted, since scripts set it.  A guest that writes faster than the channel takes
- * is slowed in any case (outgoing_converge in migration/outgoing.c). */
+/* auto-converge: a guest that writes faster than the channel takes is slowed by the steps that the
+ * parameters give, where converge.c would not slow it more anyway. */
 #include "migration/capability.h"
 
 CAPABILITY(auto_converge, .name = "auto-converge", .rank = 2);

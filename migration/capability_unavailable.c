@@ -16,4 +16,3 @@ CAPABILITY(x_ignore_shared, .name = "x-ignore-shared", .rank = 16, .both = true,
 UNAVAILABLE(background_snapshot, "background-snapshot", 18, "snapshots stop the guest");
 UNAVAILABLE(zero_copy_send, "zero-copy-send", 19, "one channel carries everything");
 UNAVAILABLE(postcopy_preempt, "postcopy-preempt", 20, "one channel carries everything");
-UNAVAILABLE(late_block_activate, "late-block-activate", 15, "disks are taken on arrival");

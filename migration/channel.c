@@ -3,7 +3,9 @@
 #include "migration/channel.h"
 
 #include <stdio.h>
+#include <linux/sockios.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -50,6 +52,13 @@ void channel_close(Channel *ch)
 {
     if (ch->fd >= 0) close(ch->fd);
     ch->fd = -1;
+}
+
+int channel_unsent(const Channel *ch)
+{
+    int n = 0;
+
+    return ch->socket && ch->fd >= 0 && !ioctl(ch->fd, SIOCOUTQ, &n) ? n : 0;
 }
 
 bool channel_child_gone(Channel *ch, bool *ok)

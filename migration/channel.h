@@ -30,5 +30,8 @@ SET_DECLARE(channels);
 const ChannelClass *channel_find(const char *uri, const char **rest);
 /* Closes fd; the child of exec: goes on until it sees the end. */
 void channel_close(Channel *ch);
+/* Bytes written that the far side's host, or a local far side, has not taken; 0 where that is not
+ * known. */
+int channel_unsent(const Channel *ch);
 /* The child has been told the end: true with *ok once it has gone. */
 bool channel_child_gone(Channel *ch, bool *ok);

@@ -8,6 +8,9 @@
  *   advised -> discard   DISCARD: pages that have come and are stale are absent again
  *   advised, discard -> listening   LISTEN, first in the package
  *   listening -> running            RUN, last in the package: commit, the guest goes on here
+ *
+ * Between two Stasis the package ends with a ping instead, which says that it is accepted when it
+ * comes back; RUN follows, or, where the connection broke in between, RESUME on the next one.
  */
 #include "migration/command.h"
 
@@ -25,11 +28,44 @@ void save_command(Stream *st, uint16_t cmd, const void *data, uint16_t len)
     stream_put(st, data, len);
 }
 
+void save_ping(Stream *st, uint32_t value)
+{
+    uint8_t data[4];
+
+    store_be32(data, value);
+    save_command(st, CMD_PING, data, sizeof(data));
+}
+
+bool load_yours(LoadRun *run)
+{
+    Stream want;
+    bool got;
+
+    stream_init(&want);
+    save_ping(&want, PING_YOURS);
+    got = stream_left(&run->st) >= want.size &&
+          !memcmp(run->st.data + run->st.pos, want.data, want.size);
+    stream_free(&want);
+    return got;
+}
+
 void load_answer(LoadRun *run, uint16_t type, const void *data, uint16_t len)
 {
     stream_put_be16(&run->answers, type);
     stream_put_be16(&run->answers, len);
     stream_put(&run->answers, data, len);
+}
+
+/* The end of a package without RUN: whether it will do is said now. */
+static bool command_ready(LoadRun *run, Stream *st)
+{
+    if (run->postcopy != LOAD_LISTENING || run->package_end != st->offset + st->pos)
+        return stream_fail(st, "a question for a packaged state that is not at its end");
+    if (run->vmdesc->len && !vmdesc_apply(run, run->vmdesc->str, &st->err)) return false;
+    g_string_truncate(run->vmdesc, 0);
+    run->package_end = 0;
+    run->ready = true;
+    return true;
 }
 
 static bool command_ping(LoadRun *run, Stream *st)
@@ -40,6 +76,8 @@ static bool command_ping(LoadRun *run, Stream *st)
     if (!stream_ok(st)) return false;
     if (!run->return_path)
         return stream_fail(st, "CMD_PING (0x%x) received with no return path", value);
+    if (value == PING_READY && !command_ready(run, st)) return false;
+    run->from_stasis |= value == PING_WHO;
     store_be32(reply, value == PING_WHO ? PONG_STASIS : value);
     load_answer(run, RP_PONG, reply, sizeof(reply));
     return true;
@@ -104,11 +142,57 @@ static bool command_packaged(LoadRun *run, Stream *st)
 static bool command_run(LoadRun *run, Stream *st)
 {
     if (run->postcopy != LOAD_LISTENING) return command_state(st, "RUN", run->postcopy);
-    if (run->package_end != st->offset + st->pos)
+    if (!run->ready && run->package_end != st->offset + st->pos)
         return stream_fail(st, "CMD_POSTCOPY_RUN is not the end of a packaged state");
     run->package_end = 0;
     run->postcopy = LOAD_RUNNING;
     return true;
+}
+
+static bool command_recv_bitmap(LoadRun *run, Stream *st, uint16_t len)
+{
+    size_t start = st->pos;
+    char name[256];
+
+    if (len) stream_get_str8(st, name);
+    if (!stream_ok(st) || st->pos != start + len || len < 2)
+        return stream_fail(st, "loadvm_handle_recv_bitmap: failed to read block name");
+    if (!run->resuming)
+        return stream_fail(
+            st, "migrate_send_rp_recv_bitmap: MSG_RP_RECV_BITMAP only used for recovery");
+    load_answer(run, RP_RECV_BITMAP, st->data + start, len);
+    if (!ram_load_bitmap(run, name, &run->answers))
+        return stream_fail(st, "the bitmap of an unknown block '%s' is asked for", name);
+    stream_put_be64(&run->answers, BITMAP_END);
+    return true;
+}
+
+static bool command_resume(LoadRun *run, Stream *st)
+{
+    uint8_t value[4];
+
+    if (!run->resuming)
+        return stream_fail(st, "loadvm_postcopy_handle_resume: illegal resume received");
+    run->resuming = false;
+    run->postcopy = LOAD_RUNNING;
+    store_be32(value, RESUME_VALUE);
+    load_answer(run, RP_RESUME_ACK, value, sizeof(value));
+    return true;
+}
+
+void load_resume(LoadRun *run)
+{
+    Stream *st = &run->st;
+
+    stream_free(st);
+    stream_init(st);
+    stream_free(&run->answers);
+    stream_init(&run->answers);
+    run->state = LOAD_SECTIONS;
+    run->current = NULL;
+    run->last_block = NULL;
+    run->skipping_block = false;
+    run->resuming = true;
 }
 
 static bool command_dispatch(LoadRun *run, Stream *st, uint16_t cmd, uint16_t len)
@@ -128,6 +212,8 @@ static bool command_dispatch(LoadRun *run, Stream *st, uint16_t cmd, uint16_t le
         return true;
     case CMD_POSTCOPY_RUN: return command_run(run, st);
     case CMD_POSTCOPY_DISCARD: return command_discard(run, st, len);
+    case CMD_POSTCOPY_RESUME: return command_resume(run, st);
+    case CMD_RECV_BITMAP: return command_recv_bitmap(run, st, len);
     default: return command_packaged(run, st);
     }
 }
@@ -145,6 +231,8 @@ bool load_command(LoadRun *run)
         [CMD_POSTCOPY_RUN] = { "POSTCOPY_RUN", 0 },
         [CMD_POSTCOPY_DISCARD] = { "POSTCOPY_RAM_DISCARD", -1 },
         [CMD_PACKAGED] = { "PACKAGED", 4 },
+        [CMD_POSTCOPY_RESUME] = { "POSTCOPY_RESUME", 0 },
+        [CMD_RECV_BITMAP] = { "RECV_BITMAP", -1 },
     };
     Stream *st = &run->st;
     uint16_t cmd = stream_get_be16(st), len = stream_get_be16(st);

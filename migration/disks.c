@@ -54,6 +54,18 @@ bool disks_take_one(BlockDev *bd, Error *err)
     return !error_is_set(&w.err) || error_set(err, "%s: %s", block_dev_id(bd), w.err.msg);
 }
 
+static bool disks_probe(BlockImage *img, Error *err)
+{
+    return !image_locked_elsewhere(img) || error_set(err, "locked");
+}
+
+bool disks_contested(Machine *m)
+{
+    Error err = ERROR_INIT;
+
+    return !disks_walk(m, disks_probe, &err);
+}
+
 struct DisksFlush {
     unsigned left;
     bool orphan; /* the last request frees it */

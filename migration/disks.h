@@ -11,6 +11,8 @@ bool disks_give_up(Machine *m, Error *err);
 bool disks_take(Machine *m, Error *err);
 /* One drive, that is to be written to before the others; again is no harm. */
 bool disks_take_one(struct BlockDev *bd, Error *err);
+/* Someone else has a disk that this machine would write. */
+bool disks_contested(Machine *m);
 
 /* A flush of every drive while the guest runs, so that the one at its stop has little to do. */
 typedef struct DisksFlush DisksFlush;

@@ -9,6 +9,7 @@
 
 #include "migration/capability.h"
 #include "migration/channel.h"
+#include "migration/command.h"
 #include "migration/disks.h"
 #include "migration/load.h"
 #include "migration/migration.h"
@@ -23,23 +24,33 @@ typedef struct Incoming {
     MigrationStatus status;
     bool waiting;  /* -incoming was given and nothing has arrived */
     bool deferred; /* by -incoming defer */
+    bool accepted; /* the source, a Stasis, has been told so and has the next word */
+    bool
+        contested; /* when it all began the source had a disk's lock: the lock tells whose the guest
+                     * is where nobody else can */
     Channel ch;
     GSource *io;
-    LoadRun *load;
+    LoadRun *load; /* of a post-copy: kept to the end, so that a lost last word can be said again */
     PostcopyIn *answers;
     uint8_t *buf;
 } Incoming;
 
-static void incoming_close(Incoming *in)
+static void incoming_disconnect(Incoming *in)
 {
-    postcopy_in_end(in->answers, in->load && in->load->committed);
-    in->answers = NULL;
     if (in->io) {
         g_source_destroy(in->io);
         g_source_unref(in->io);
         in->io = NULL;
     }
     channel_close(&in->ch);
+    if (in->answers) postcopy_in_connect(in->answers, -1);
+}
+
+static void incoming_close(Incoming *in)
+{
+    incoming_disconnect(in);
+    postcopy_in_free(in->answers);
+    in->answers = NULL;
     load_end(in->load);
     in->load = NULL;
     g_free(in->buf);
@@ -63,22 +74,23 @@ static void incoming_set_status(Incoming *in, MigrationStatus s)
     machine_notify(in->m, EVENT_MIGRATION);
 }
 
-/* The connection is lost with pages still over there: the guest runs until it needs one. */
+/* The connection is lost and the guest, or its permission to run, is this side's only: it waits for
+ * a new one. */
 static void incoming_pause(Incoming *in)
 {
-    g_source_destroy(in->io);
-    g_source_unref(in->io);
-    in->io = NULL;
+    incoming_disconnect(in);
     incoming_set_status(in, MIGRATION_POSTCOPY_PAUSED);
 }
 
 static void incoming_fail(Incoming *in, const char *why)
 {
-    g_printerr("stasis: %s\nstasis: load of migration failed\n", why);
-    if (in->load && in->load->committed && in->status == MIGRATION_POSTCOPY_ACTIVE) {
+    if (in->load && (in->load->committed || in->load->ready)) {
+        g_printerr("stasis: %s\nstasis: post-copy is paused, migrate_recover goes on\n", why);
         incoming_pause(in);
         return;
     }
+    g_printerr("stasis: %s\nstasis: load of migration failed\n", why);
+    if (in->answers) postcopy_in_last_word(in->answers, false);
     incoming_close(in);
     incoming_set_status(in, MIGRATION_FAILED);
     if (in->deferred) {
@@ -97,47 +109,124 @@ static bool incoming_run(Incoming *in)
     Error err = ERROR_INIT;
     RunState next = load_run_state(in->load, RUN_RUNNING);
     bool late = in->load->postcopy == LOAD_RUNNING;
+    bool runs = !m->config.stopped && next == RUN_RUNNING;
+    bool take = runs || !capability_on(m, "late-block-activate");
 
     if (late) postcopy_in_listen(in->answers);
-    if (!disks_take(m, &err) || !load_commit(in->load, &err)) {
+    if ((take && !disks_take(m, &err)) || !load_commit(in->load, &err)) {
         incoming_fail(in, err.msg);
         return false;
     }
-    if (!late) incoming_close(in); /* the far side's sign that all is here */
+    if (!late) {
+        if (!in->accepted) postcopy_in_last_word(in->answers, true);
+        incoming_close(in);
+    }
     in->waiting = false;
+    if (!take) m->take_back = disks_take;
     machine_set_run_state(m, RUN_PAUSED);
     if (m->config.stopped)
         machine_set_run_state(m, RUN_PRELAUNCH);
-    else if (next == RUN_RUNNING)
+    else if (runs)
         machine_start(m, NULL);
     incoming_set_status(in, late ? MIGRATION_POSTCOPY_ACTIVE : MIGRATION_COMPLETED);
     machine_notify(m, EVENT_LOADED);
     return late;
 }
 
+/* All is here, and the source went without a word on whose the guest is.  The lock of a disk that
+ * both use tells; else whoever looks after both has to. */
+static void incoming_orphan(Incoming *in)
+{
+    Error err = ERROR_INIT;
+
+    if (in->contested) {
+        incoming_run(in);
+        return;
+    }
+    if (!load_commit(in->load, &err)) {
+        incoming_fail(in, err.msg);
+        return;
+    }
+    g_printerr("stasis: the source went before it said whether the guest is to run here: where it "
+               "does not run there, 'cont' here\n");
+    incoming_close(in);
+    in->m->take_back = disks_take;
+    machine_set_run_state(in->m, RUN_PAUSED);
+    incoming_set_status(in, MIGRATION_COMPLETED);
+}
+
+/* Behind an accepted stream comes one word. */
+static bool incoming_wait_word(Incoming *in)
+{
+    if (load_yours(in->load))
+        incoming_run(in);
+    else if (in->load->st.eof)
+        incoming_orphan(in);
+    else
+        return true;
+    return false;
+}
+
+/* The source goes once it knows; where it does not, it comes back by a recovery. */
+static gboolean incoming_linger(gint fd, GIOCondition cond, gpointer opaque)
+{
+    ssize_t n = read(fd, ((Incoming *)opaque)->buf, READ_PIECE);
+
+    (void)cond;
+    if (n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR))) return G_SOURCE_CONTINUE;
+    incoming_disconnect(opaque);
+    return G_SOURCE_REMOVE;
+}
+
+static void incoming_attach(Incoming *in, GUnixFDSourceFunc fn)
+{
+    in->io = g_unix_fd_source_new(in->ch.fd, G_IO_IN);
+    g_source_set_callback(in->io, G_SOURCE_FUNC(fn), in, NULL);
+    g_source_attach(in->io, in->m->ctx);
+}
+
 /* The last page has come. */
 static void incoming_arrived(Incoming *in)
 {
-    incoming_close(in);
+    postcopy_in_last_word(in->answers, true);
+    g_source_destroy(in->io);
+    g_source_unref(in->io);
+    incoming_attach(in, incoming_linger);
     incoming_set_status(in, MIGRATION_COMPLETED);
+}
+
+/* The source has said that it goes on. */
+static void incoming_resumed(Incoming *in)
+{
+    incoming_set_status(in, MIGRATION_POSTCOPY_ACTIVE);
+    postcopy_in_ask_again(in->answers);
 }
 
 /* Parses what was read; false once the migration has ended here. */
 static bool incoming_parse(Incoming *in)
 {
-    LoadStatus status = load_step(in->load);
+    LoadStatus status;
 
+    if (in->accepted) return incoming_wait_word(in);
+    status = load_step(in->load);
     if (status == LOAD_RUN) {
         if (!incoming_run(in)) return false;
         status = load_step(in->load);
     }
     postcopy_in_flush(in->answers);
+    if (in->status == MIGRATION_POSTCOPY_RECOVER && !in->load->resuming) incoming_resumed(in);
     if (status == LOAD_MORE) return true;
     if (status == LOAD_DONE) {
-        if (in->load->committed)
+        if (in->load->committed) {
             incoming_arrived(in);
-        else
-            incoming_run(in);
+            return false;
+        }
+        if (in->load->from_stasis) {
+            postcopy_in_last_word(in->answers, true);
+            in->accepted = true;
+            return true;
+        }
+        incoming_run(in);
         return false;
     }
     incoming_fail(in, in->load->err.msg);
@@ -154,11 +243,11 @@ static gboolean incoming_readable(gint fd, GIOCondition cond, gpointer opaque)
         ssize_t n = read(fd, in->buf, READ_PIECE);
 
         if (n < 0 && (errno == EAGAIN || errno == EINTR)) return G_SOURCE_CONTINUE;
-        if (n < 0) {
+        if (n < 0 && !in->accepted) {
             incoming_fail(in, strerror(errno));
             return G_SOURCE_REMOVE;
         }
-        if (n == 0)
+        if (n <= 0)
             load_eof(in->load);
         else
             load_feed(in->load, in->buf, (size_t)n);
@@ -167,18 +256,22 @@ static gboolean incoming_readable(gint fd, GIOCondition cond, gpointer opaque)
     return G_SOURCE_CONTINUE;
 }
 
-static void incoming_attach(Incoming *in, GUnixFDSourceFunc fn)
+/* On a new connection: the load goes on where it was. */
+static void incoming_go_on(Incoming *in)
 {
-    in->io = g_unix_fd_source_new(in->ch.fd, G_IO_IN);
-    g_source_set_callback(in->io, G_SOURCE_FUNC(fn), in, NULL);
-    g_source_attach(in->io, in->m->ctx);
+    load_resume(in->load);
+    postcopy_in_connect(in->answers, in->ch.fd);
+    incoming_attach(in, incoming_readable);
+    incoming_set_status(in, MIGRATION_POSTCOPY_RECOVER);
 }
 
 static void incoming_begin(Incoming *in)
 {
     in->load = load_begin(in->m);
     in->load->may_postcopy = capability_on(in->m, "postcopy-ram");
-    in->answers = postcopy_in_new(in->load, in->ch.fd);
+    in->accepted = false;
+    in->contested = disks_contested(in->m);
+    in->answers = postcopy_in_new(in->load, in->ch.fd, in->ch.socket);
     in->buf = g_malloc(READ_PIECE);
     incoming_attach(in, incoming_readable);
     incoming_set_status(in, MIGRATION_ACTIVE);
@@ -196,18 +289,26 @@ static gboolean incoming_accept(gint fd, GIOCondition cond, gpointer opaque)
     close(fd);
     in->ch.fd = conn;
     in->ch.listening = false;
-    incoming_begin(in);
+    if (in->load)
+        incoming_go_on(in);
+    else
+        incoming_begin(in);
     return G_SOURCE_REMOVE;
 }
 
-static bool incoming_start(Incoming *in, const char *uri, Sink *getfd, Error *err)
+static bool incoming_open(Incoming *in, const char *uri, Sink *getfd, Error *err)
 {
     const char *rest;
     const ChannelClass *cls = channel_find(uri, &rest);
 
     if (!cls) return error_set(err, "unknown migration protocol: %s", uri);
     in->ch = (Channel){ .fd = -1 };
-    if (!cls->open_in(&in->ch, rest, getfd, err)) return false;
+    return cls->open_in(&in->ch, rest, getfd, err);
+}
+
+static bool incoming_start(Incoming *in, const char *uri, Sink *getfd, Error *err)
+{
+    if (!incoming_open(in, uri, getfd, err)) return false;
     in->waiting = false;
     incoming_set_status(in, MIGRATION_SETUP);
     if (in->ch.listening)
@@ -236,11 +337,30 @@ bool incoming_start_deferred(Machine *m, const char *uri, Sink *getfd, Error *er
     return incoming_start(in, uri, getfd, err);
 }
 
+bool incoming_recover(Machine *m, const char *uri, Sink *getfd, Error *err)
+{
+    Incoming *in = incoming_get(m);
+
+    if (in->status != MIGRATION_POSTCOPY_PAUSED && !(in->load && in->status == MIGRATION_COMPLETED))
+        return error_set(err, "Migrate recover can only be run when postcopy is paused.");
+    incoming_disconnect(in);
+    if (!incoming_open(in, uri, getfd, err)) return false;
+    if (in->ch.listening)
+        incoming_attach(in, incoming_accept);
+    else
+        incoming_go_on(in);
+    return true;
+}
+
+bool incoming_pause_postcopy(Machine *m)
+{
+    Incoming *in = incoming_get(m);
+
+    if (in->status != MIGRATION_POSTCOPY_ACTIVE) return false;
+    incoming_pause(in);
+    return true;
+}
+
 MigrationStatus incoming_status(Machine *m) { return incoming_get(m)->status; }
 
-bool incoming_late(Machine *m)
-{
-    MigrationStatus s = incoming_status(m);
-
-    return s == MIGRATION_POSTCOPY_ACTIVE || s == MIGRATION_POSTCOPY_PAUSED;
-}
+bool incoming_late(Machine *m) { return mem_has_page_source(m); }

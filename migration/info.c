@@ -55,6 +55,12 @@ double compress_rate(const RamStats *s)
     return s->compress_bytes ? whole / (double)s->compress_bytes : 0;
 }
 
+bool migrate_pause(Machine *m, Error *err)
+{
+    if (outgoing_pause_postcopy(m) || incoming_pause_postcopy(m)) return true;
+    return error_set(err, "migrate-pause is currently only supported during postcopy-active state");
+}
+
 static void info_print_ram(const MigrationInfo *i, Sink *out)
 {
     const RamStats *s = &i->ram;
@@ -75,6 +81,7 @@ static void info_print_ram(const MigrationInfo *i, Sink *out)
     sink_printf(out, "precopy ram: %" PRIu64 " kbytes\n", s->precopy / KiB);
     if (s->downtime) sink_printf(out, "downtime ram: %" PRIu64 " kbytes\n", s->downtime / KiB);
     if (s->postcopy) sink_printf(out, "postcopy ram: %" PRIu64 " kbytes\n", s->postcopy / KiB);
+    if (i->throttle) sink_printf(out, "cpu throttle percentage: %u\n", i->throttle);
 }
 
 static void info_print_xbzrle(const RamStats *s, Sink *out)

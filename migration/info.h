@@ -15,6 +15,7 @@ typedef struct MigrationInfo {
     int64_t downtime_ms;          /* once completed; -1 before */
     int64_t expected_downtime_ms; /* until completed; -1 then */
     int64_t setup_ms;
+    unsigned throttle; /* percent, of auto-converge; 0: it has not begun */
     RamStats ram;
     bool has_disk; /* disks are being sent */
     BlockTotals disk;
@@ -36,3 +37,5 @@ double xbzrle_encoding_rate(const RamStats *s);
 double compress_busy_rate(const RamStats *s);
 /* How many times longer the pages are than what was made of them. */
 double compress_rate(const RamStats *s);
+/* Gives the connection of a running post-copy up, on either side. */
+bool migrate_pause(Machine *m, Error *err);

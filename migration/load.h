@@ -35,6 +35,13 @@ struct LoadBlock {
     LoadBlock *next;
 };
 
+typedef struct LoadSkipped LoadSkipped;
+struct LoadSkipped {
+    char *idstr;
+    uint64_t size;
+    LoadSkipped *next;
+};
+
 /* A section's state on its way in; several sections of a device share one. */
 typedef struct LoadCopy LoadCopy;
 struct LoadCopy {
@@ -83,9 +90,13 @@ struct LoadRun {
     LoadBytes *bytes;
     uint32_t vmdesc_left; /* bytes of the description still to come */
     GString *vmdesc;
-    bool return_path;  /* the sender listens for answers */
-    bool may_postcopy; /* set by the owner */
+    LoadSkipped *skipped; /* blocks of the stream that there are none of here */
+    bool return_path;     /* the sender listens for answers */
+    bool from_stasis;     /* the sender is one */
+    bool may_postcopy;    /* set by the owner */
     LoadPostcopy postcopy;
+    bool ready;           /* the package is accepted, and RUN is still to come */
+    bool resuming;        /* the connection is a new one, and RESUME is still to come */
     bool committed;       /* the guest runs here while the rest comes */
     uint64_t package_end; /* the stream's position there, or 0 */
     Stream answers;       /* messages for the return path */
@@ -116,6 +127,9 @@ bool vmdesc_apply(LoadRun *run, const char *text, Error *err);
 void ram_load_free(LoadRun *run);
 /* Forgets that pages have come; false where there are no such pages. */
 bool ram_load_discard(LoadRun *run, const char *name, uint64_t start, uint64_t len);
+/* Appends the length and the bits of a block's bitmap of pages that have come; false: there is no
+ * such block.  Of blocks that are skipped all have. */
+bool ram_load_bitmap(const LoadRun *run, const char *name, Stream *out);
 /* The first page that has not come; false where all have. */
 bool ram_load_missing(LoadRun *run);
 bool ram_load_commit(LoadRun *run, Error *err);

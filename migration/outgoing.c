@@ -11,6 +11,8 @@
 #include "migration/block_migration.h"
 #include "migration/capability.h"
 #include "migration/channel.h"
+#include "migration/command.h"
+#include "migration/converge.h"
 #include "migration/disks.h"
 #include "migration/info.h"
 #include "migration/parameters.h"
@@ -26,11 +28,10 @@ enum {
     PIECE_MIN = 4 * KiB,       /* and at least, however narrow max-bandwidth is */
     WINDOW_MS = 100,           /* bandwidth is kept per window */
     ENOUGH = 64 * PAGE_SIZE,   /* left after a round: it gets no less worth waiting for */
-    THROTTLE_STEEP = 2000,     /* percent at an excess of all RAM: full throttle at a twentieth */
-    THROTTLE_MAX = 99,
-    BURST_NS = 2000000, /* what one turn of the main loop may take */
-    ANSWER_MS = 5000,   /* how long the far side may take to close once it has everything */
-    READER_MS = 1000,   /* whoever reads nothing of what the guest said for so long is not there */
+    BURST_NS = 2000000,        /* what one turn of the main loop may take */
+    ANSWER_MS = 10000,         /* how long the far side may neither read nor say anything */
+    ANSWER_TICK_MS = 100,
+    READER_MS = 1000, /* whoever reads nothing of what the guest said for so long is not there */
 };
 
 struct Outgoing {
@@ -45,6 +46,8 @@ struct Outgoing {
     bool disks_given;
     bool passed;        /* pause-before-switchover: migrate_continue has come, or is not needed */
     bool want_postcopy; /* migrate_start_postcopy has come */
+    bool yours;         /* the word that makes the guest the far side's is being written */
+    unsigned questions; /* of a recovery: bitmaps that were asked for; 0 once all have come */
     ReturnPath back;
     GSource *answers;              /* readable, while there is a return path */
     bool arrived;                  /* the far side has everything: there is no way back */
@@ -54,8 +57,11 @@ struct Outgoing {
     int64_t window_start;          /* ... which began then, ns */
     double bandwidth;              /* bytes per ns, of the last windows */
     uint64_t rounds_seen, pending; /* after the last round: how many, bytes left */
-    DisksFlush *flush;             /* begun when the end came near */
+    Converge converge;
+    DisksFlush *flush; /* begun when the end came near */
     int64_t start_ns, connected_ns, stop_ns, left_ns, end_ns;
+    int64_t heard_ns; /* the far side read or said something ... */
+    int unread;       /* ... and had this much not read then */
     uint64_t expected_downtime_ms;
     RamStats stats;
     uint64_t remaining;
@@ -65,7 +71,8 @@ struct Outgoing {
 const char *migration_status_name(MigrationStatus s)
 {
     static const char *const names[] = { "none", "setup", "active", "pre-switchover", "device",
-        "postcopy-active", "postcopy-paused", "completed", "failed", "cancelled" };
+        "postcopy-active", "postcopy-paused", "postcopy-recover", "completed", "failed",
+        "cancelled" };
 
     return names[s];
 }
@@ -158,11 +165,17 @@ static void outgoing_abandon(Outgoing *o, MigrationStatus s)
  * RUN_FINISH_MIGRATE, out of which neither `cont` nor a reset leads. */
 static void outgoing_lost(Outgoing *o)
 {
+    Sink *waiter = o->waiter;
+    Error err = ERROR_INIT;
+
+    o->waiter = NULL;
     source_drop(&o->io);
     source_drop(&o->window);
     source_drop(&o->answers);
     channel_close(&o->ch);
     outgoing_set_status(o, MIGRATION_POSTCOPY_PAUSED);
+    error_set(&err, "Post-copy is paused: migrate_recover over there and migrate -r here go on");
+    if (waiter) sink_done(waiter, &err);
 }
 
 static bool outgoing_left(const Outgoing *o)
@@ -225,43 +238,108 @@ static void outgoing_complete(Outgoing *o)
     if (outgoing_settle(o)) o->io = outgoing_attach(o, g_timeout_source_new(1), outgoing_settle);
 }
 
-/* All is written.  A socket's far side closes when it has read everything; a command ends. */
-static gboolean outgoing_answer(gpointer opaque)
+/* Whether the far side may have all that it needs to run the guest. */
+static bool outgoing_sealed(const Outgoing *o)
+{
+    return o->save && o->save->state == SAVE_DONE && !stream_left(&o->save->st) && !o->back.stasis;
+}
+
+/* It may run there or not, and nobody is left to ask: it must not run here by itself. */
+static void outgoing_unsure(Outgoing *o)
+{
+    error_set(&o->err, "The destination does not answer; where the guest does not run there, cont "
+                       "goes on here");
+    o->m->take_back = disks_take;
+    outgoing_finish(o, MIGRATION_FAILED);
+    machine_set_run_state(o->m, RUN_PAUSED);
+}
+
+/* The far side has neither read nor said anything for long. */
+static void outgoing_silent(Outgoing *o)
+{
+    if (outgoing_left(o)) {
+        outgoing_lost(o);
+    } else if (!outgoing_sealed(o)) {
+        error_set(&o->err, "The destination does not answer");
+        outgoing_abandon(o, MIGRATION_FAILED);
+    } else if (o->save->return_path || o->unread) {
+        outgoing_unsure(o);
+    } else {
+        outgoing_complete(o);
+    }
+}
+
+/* Without a return path: a Stasis says how it went all the same; others close when they have read
+ * everything.  One that closes before is seen by what it left unread.  True when all is over. */
+static bool outgoing_closed(Outgoing *o)
+{
+    uint8_t buf[64];
+    bool ok = true;
+    ssize_t n;
+
+    if (o->ch.child && !channel_child_gone(&o->ch, &ok)) return false;
+    if (!o->ch.socket) {
+        if (ok) {
+            outgoing_complete(o);
+            return true;
+        }
+        error_set(&o->err, "The command has failed");
+        outgoing_abandon(o, MIGRATION_FAILED);
+        return true;
+    }
+    n = recv(o->ch.fd, buf, sizeof(buf), MSG_DONTWAIT);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR)) return false;
+    if (n < 0) {
+        outgoing_fail(o, "The destination has gone before it had everything", errno);
+        return true;
+    }
+    stream_put(&o->back.in, buf, (size_t)n);
+    if (n > 0 && return_path_parse(&o->back, o->save, &o->err) && !o->back.shut) return false;
+    if (n == 0 && channel_unsent(&o->ch)) return false; /* an error will follow */
+    if (!o->back.code && !error_is_set(&o->err)) {
+        outgoing_complete(o);
+        return true;
+    }
+    error_set(&o->err, "The destination has refused the guest");
+    outgoing_abandon(o, MIGRATION_FAILED);
+    return true;
+}
+
+static gboolean outgoing_patience(gpointer opaque)
 {
     Outgoing *o = opaque;
-    bool ok, waited = host_ns() - o->end_ns > ANSWER_MS * NS_PER_MS;
-    char c;
+    int unsent;
 
-    if (o->save->return_path) return G_SOURCE_CONTINUE;
-    if (o->ch.socket) {
-        ssize_t n = recv(o->ch.fd, &c, 1, MSG_DONTWAIT);
-
-        if (n < 0 && errno == EAGAIN && !waited) return G_SOURCE_CONTINUE;
-        if (n < 0 && errno != EAGAIN) {
-            outgoing_fail(o, "The destination has gone before it had everything", errno);
-            return G_SOURCE_REMOVE;
-        }
-    } else if (o->ch.child) {
-        if (!channel_child_gone(&o->ch, &ok)) return G_SOURCE_CONTINUE;
-        if (!ok) {
-            error_set(&o->err, "The command has failed");
-            outgoing_abandon(o, MIGRATION_FAILED);
-            return G_SOURCE_REMOVE;
-        }
+    if (!o->save->return_path && outgoing_closed(o)) return G_SOURCE_REMOVE;
+    unsent = channel_unsent(&o->ch);
+    if (unsent != o->unread) {
+        o->unread = unsent;
+        o->heard_ns = host_ns();
     }
-    outgoing_complete(o);
+    if (host_ns() - o->heard_ns < ANSWER_MS * NS_PER_MS) return G_SOURCE_CONTINUE;
+    outgoing_silent(o);
     return G_SOURCE_REMOVE;
 }
 
-static void outgoing_await_answer(Outgoing *o)
+/* Nothing is to be written before the far side has said something, or closed. */
+static void outgoing_expect(Outgoing *o)
 {
     source_drop(&o->io);
+    o->heard_ns = host_ns();
+    o->unread = 0;
+    o->io = g_timeout_source_new(o->save->return_path ? ANSWER_TICK_MS : 1);
+    outgoing_attach(o, o->io, outgoing_patience);
+}
+
+/* All is written. */
+static void outgoing_await_answer(Outgoing *o)
+{
     o->end_ns = host_ns();
     if (o->ch.socket && !o->save->return_path)
         shutdown(o->ch.fd, SHUT_WR);
     else if (!o->ch.socket)
         channel_close(&o->ch);
-    o->io = outgoing_attach(o, g_timeout_source_new(1), outgoing_answer);
+    outgoing_expect(o);
 }
 
 static bool outgoing_give_up(Outgoing *o)
@@ -307,6 +385,7 @@ static bool outgoing_round(Outgoing *o, bool more)
     if (more && rounds == o->rounds_seen) return true;
     o->rounds_seen = rounds;
     o->pending = pending = save_pending(o->save);
+    converge_round(&o->converge, o->m, ram_save_stats(o->save), pending);
     if (o->bandwidth > 0)
         o->expected_downtime_ms = (uint64_t)((double)pending / o->bandwidth / (double)NS_PER_MS);
     if (pending > outgoing_threshold(o)) return true;
@@ -323,6 +402,13 @@ static size_t outgoing_piece(const Outgoing *o)
     uint64_t share = limit / 1000 * WINDOW_MS;
 
     return limit ? (size_t)CLAMP(share, PIECE_MIN, PIECE) : PIECE;
+}
+
+/* The guest is the far side's. */
+static void outgoing_leave(Outgoing *o)
+{
+    outgoing_set_status(o, MIGRATION_POSTCOPY_ACTIVE);
+    o->left_ns = host_ns();
 }
 
 static uint64_t outgoing_limit(const Outgoing *o)
@@ -350,9 +436,13 @@ static bool outgoing_produce(Outgoing *o)
         more = save_iterate(o->save, outgoing_piece(o));
         return outgoing_round(o, more);
     }
-    if (o->save->postcopy && o->status == MIGRATION_DEVICE) {
-        outgoing_set_status(o, MIGRATION_POSTCOPY_ACTIVE); /* all of the package is written */
-        o->left_ns = host_ns();
+    if (o->save->postcopy && o->status != MIGRATION_POSTCOPY_ACTIVE) {
+        /* All of the package, or of the questions of a recovery, is written. */
+        if (o->status != MIGRATION_DEVICE || o->back.stasis) {
+            outgoing_expect(o);
+            return false;
+        }
+        outgoing_leave(o);
     }
     if (o->save->postcopy)
         save_postcopy(o->save, outgoing_window_used(o) ? 0 : PIECE_POSTCOPY);
@@ -367,20 +457,16 @@ static bool outgoing_produce(Outgoing *o)
     return false;
 }
 
-/* A guest that writes faster than the channel takes is slowed, just as much as it needs: what is
- * dirty has to fall on a line that ends once 1.5 times its RAM has gone out. */
+/* See converge.c; what is little enough to be sent while the guest stands needs no slowing. */
 static void outgoing_converge(Outgoing *o)
 {
-    const RamStats *s = ram_save_stats(o->save);
-    double sent = (double)(s->pages << PAGE_BITS), total = (double)s->total;
-    double excess, left;
+    uint64_t left;
 
     o->m->throttle = 0;
     if (o->status != MIGRATION_ACTIVE) return;
-    left = (double)ram_save_remaining(o->save);
-    excess = (left - (total - sent / 1.5)) / total;
-    if (left <= (double)outgoing_threshold(o) || excess <= 0) return;
-    o->m->throttle = (unsigned)CLAMP(excess * THROTTLE_STEEP, 0, THROTTLE_MAX);
+    left = ram_save_remaining(o->save);
+    if (left > outgoing_threshold(o))
+        o->m->throttle = converge_throttle(&o->converge, o->m, ram_save_stats(o->save), left);
 }
 
 static void outgoing_account(Outgoing *o, size_t n)
@@ -406,16 +492,29 @@ static void outgoing_estimate(Outgoing *o)
 
 static gboolean outgoing_pump(gint fd, GIOCondition cond, gpointer opaque);
 
-static gboolean outgoing_window_over(gpointer opaque)
+/* Writes as the channel takes it. */
+static void outgoing_push(Outgoing *o)
 {
-    Outgoing *o = opaque;
-
     source_drop(&o->window);
-    outgoing_account(o, 0);
+    source_drop(&o->io);
     o->io = g_unix_fd_source_new(o->ch.fd, G_IO_OUT);
     g_source_set_priority(o->io, G_PRIORITY_DEFAULT_IDLE);
     outgoing_attach(o, o->io, G_SOURCE_FUNC(outgoing_pump));
+}
+
+static gboolean outgoing_window_over(gpointer opaque)
+{
+    outgoing_account(opaque, 0);
+    outgoing_push(opaque);
     return G_SOURCE_REMOVE;
+}
+
+/* A Stasis has accepted the package: with one word the guest is its own. */
+static void outgoing_accepted(Outgoing *o)
+{
+    save_command(&o->save->st, CMD_POSTCOPY_RUN, NULL, 0);
+    outgoing_leave(o);
+    outgoing_push(o);
 }
 
 /* True where the window's share is used up: the pump rests until its end, or for as long as what
@@ -464,6 +563,10 @@ static gboolean outgoing_pump(gint fd, GIOCondition cond, gpointer opaque)
     (void)cond;
     do {
         if (!outgoing_drain(o)) break;
+        if (o->yours) {
+            outgoing_complete(o);
+            break;
+        }
         if (o->save->state == SAVE_DONE) {
             outgoing_await_answer(o);
             break;
@@ -480,18 +583,48 @@ static bool outgoing_answered(const Outgoing *o)
            (capability_on(o->m, "return-path") || capability_on(o->m, "postcopy-ram"));
 }
 
+/* A Stasis has accepted everything, and runs the guest at this word and not before.  Until it is
+ * written the guest can go on here. */
+static void outgoing_hand_over(Outgoing *o)
+{
+    save_ping(&o->save->st, PING_YOURS);
+    o->yours = true;
+    outgoing_push(o);
+}
+
 /* The far side has spoken its last word, or is gone without. */
 static void outgoing_last_word(Outgoing *o, bool gone)
 {
     bool written = o->save->state == SAVE_DONE && !stream_left(&o->save->st);
 
     if (!gone && !o->back.code && written) {
-        outgoing_complete(o);
+        if (o->save->postcopy || !o->back.stasis)
+            outgoing_complete(o);
+        else
+            outgoing_hand_over(o);
     } else if (outgoing_left(o)) {
         outgoing_lost(o);
     } else {
         error_set(&o->err, "The destination %s", gone ? "has gone" : "has failed");
         outgoing_abandon(o, MIGRATION_FAILED);
+    }
+}
+
+/* What the far side has said may let the next thing be written. */
+static void outgoing_heard(Outgoing *o)
+{
+    o->heard_ns = host_ns();
+    if (o->status == MIGRATION_DEVICE && o->save->postcopy && o->back.ready) {
+        outgoing_accepted(o);
+    } else if (o->status == MIGRATION_POSTCOPY_RECOVER && o->back.resumed) {
+        outgoing_set_status(o, MIGRATION_POSTCOPY_ACTIVE);
+        outgoing_push(o);
+    } else if (o->questions && o->back.bitmaps == o->questions) {
+        o->questions = 0;
+        save_command(&o->save->st, CMD_POSTCOPY_RESUME, NULL, 0);
+        outgoing_push(o);
+    } else if (o->window && ram_save_urgent(o->save)) {
+        outgoing_push(o);
     }
 }
 
@@ -512,10 +645,38 @@ static gboolean outgoing_answers(gint fd, GIOCondition cond, gpointer opaque)
         return G_SOURCE_REMOVE;
     }
     if (n > 0 && !o->back.shut) {
-        if (o->window && ram_save_urgent(o->save)) outgoing_window_over(o);
+        outgoing_heard(o);
         return G_SOURCE_CONTINUE;
     }
     outgoing_last_word(o, !o->back.shut);
+    return G_SOURCE_REMOVE;
+}
+
+static void outgoing_listen(Outgoing *o)
+{
+    o->answers = g_unix_fd_source_new(o->ch.fd, G_IO_IN);
+    outgoing_attach(o, o->answers, G_SOURCE_FUNC(outgoing_answers));
+}
+
+/* The channel of a recovery: which pages have come? */
+static gboolean outgoing_reconnected(gint fd, GIOCondition cond, gpointer opaque)
+{
+    Outgoing *o = opaque;
+
+    (void)cond;
+    if (o->ch.pending && !socket_connect_result(fd, o->where, &o->err)) {
+        outgoing_lost(o);
+        return G_SOURCE_REMOVE;
+    }
+    o->ch.pending = false;
+    o->window_start = host_ns();
+    o->window_bytes = 0;
+    stream_free(&o->back.in);
+    o->back = (ReturnPath){ .met = o->back.met, .stasis = o->back.stasis };
+    stream_init(&o->back.in);
+    o->questions = postcopy_out_recover(o->save);
+    outgoing_listen(o);
+    outgoing_push(o);
     return G_SOURCE_REMOVE;
 }
 
@@ -532,10 +693,7 @@ static gboolean outgoing_connected(gint fd, GIOCondition cond, gpointer opaque)
     source_drop(&o->io);
     o->connected_ns = o->window_start = host_ns();
     o->save = save_begin(o->m, true, outgoing_answered(o));
-    if (o->save->return_path) {
-        o->answers = g_unix_fd_source_new(o->ch.fd, G_IO_IN);
-        outgoing_attach(o, o->answers, G_SOURCE_FUNC(outgoing_answers));
-    }
+    if (o->save->return_path) outgoing_listen(o);
     o->save->run_state = o->was_running ? RUN_RUNNING : RUN_PAUSED;
     outgoing_set_status(o, MIGRATION_ACTIVE);
     outgoing_window_over(o);
@@ -585,12 +743,42 @@ bool outgoing_start(Machine *m, const char *uri, Sink *getfd, Sink *waiter, Erro
     return true;
 }
 
+bool outgoing_resume(Machine *m, const char *uri, Sink *getfd, Sink *waiter, Error *err)
+{
+    Outgoing *o = outgoing_get(m);
+    const char *rest;
+    const ChannelClass *cls = channel_find(uri, &rest);
+
+    if (o->status != MIGRATION_POSTCOPY_PAUSED)
+        return error_set(err, "Cannot resume if there is no paused migration");
+    if (!cls) return error_set(err, "Parameter 'uri' expects a valid migration protocol");
+    o->ch = (Channel){ .fd = -1 };
+    if (!cls->open_out(&o->ch, rest, getfd, err)) return false;
+    g_free(o->where);
+    o->where = g_strdup(rest);
+    o->waiter = waiter;
+    outgoing_set_status(o, MIGRATION_POSTCOPY_RECOVER);
+    o->io = g_unix_fd_source_new(o->ch.fd, G_IO_OUT);
+    outgoing_attach(o, o->io, G_SOURCE_FUNC(outgoing_reconnected));
+    return true;
+}
+
+bool outgoing_pause_postcopy(Machine *m)
+{
+    Outgoing *o = outgoing_get(m);
+
+    if (o->status != MIGRATION_POSTCOPY_ACTIVE) return false;
+    outgoing_lost(o);
+    return true;
+}
+
 void outgoing_cancel(Machine *m)
 {
     Outgoing *o = outgoing_get(m);
 
-    if (outgoing_going(o) && !outgoing_left(o) && !o->arrived)
-        outgoing_abandon(o, MIGRATION_CANCELLED);
+    if (!outgoing_going(o) || outgoing_left(o) || outgoing_sealed(o) || o->yours || o->arrived)
+        return;
+    outgoing_abandon(o, MIGRATION_CANCELLED);
 }
 
 bool outgoing_start_postcopy(Machine *m, Error *err)
@@ -647,6 +835,7 @@ void outgoing_info(Machine *m, MigrationInfo *i)
                               : o->bandwidth > 0 ? (int64_t)o->expected_downtime_ms
                                                  : (int64_t)migration_parameters(m)->downtime_limit;
     i->setup_ms = (o->connected_ns - o->start_ns) / NS_PER_MS;
+    i->throttle = outgoing_going(o) ? o->converge.percent : 0;
     i->ram = o->save ? *ram_save_stats(o->save) : o->stats;
     i->remaining = o->save ? ram_save_remaining(o->save) : o->remaining;
     i->has_disk = o->save && block_save_totals(o->save, &i->disk);

@@ -4,10 +4,14 @@
  *
  *   behind the header     OPEN_RETURN_PATH, PING, [POSTCOPY_ADVISE]
  *   guest stopped         POSTCOPY_RAM_DISCARD of every page that is dirty, then PACKAGED:
- *                         LISTEN, all devices, [the exactness section], RUN
+ *                         LISTEN, all devices, RUN
  *   then                  the dirty pages, asked-for ones first, and the end
+ *   after a lost channel  RECV_BITMAP of each block, (all have come) RESUME, (acknowledged) the
+ *                         pages that have not arrived, and the end
  *
  * Until the package's last byte is written the guest can go on here; from then on it is over there.
+ * To a Stasis the package carries the exactness section and ends with PING_READY: RUN follows once
+ * that has come back, so a connection that breaks with the package leaves the guest here.
  */
 #include "migration/postcopy_out.h"
 
@@ -18,21 +22,13 @@
 #include "migration/ram.h"
 #include "util/bits.h"
 
-static void postcopy_ping(Stream *st, uint32_t value)
-{
-    uint8_t data[4];
-
-    store_be32(data, value);
-    save_command(st, CMD_PING, data, sizeof(data));
-}
-
 void postcopy_out_advise(SaveRun *run)
 {
     uint8_t sizes[16];
 
     save_command(&run->st, CMD_OPEN_RETURN_PATH, NULL, 0);
-    postcopy_ping(&run->st, PING_FIRST);
-    postcopy_ping(&run->st, PING_WHO);
+    save_ping(&run->st, PING_FIRST);
+    save_ping(&run->st, PING_WHO);
     if (!capability_on(run->m, "postcopy-ram")) return;
     store_be64(sizes, PAGE_SIZE);
     store_be64(sizes + 8, PAGE_SIZE);
@@ -75,13 +71,57 @@ void postcopy_out_package(SaveRun *run, bool stasis)
     stream_init(&run->st);
     save_command(&run->st, CMD_POSTCOPY_LISTEN, NULL, 0);
     save_devices(run);
-    if (stasis) save_exact_section(&run->st, run->m);
-    save_command(&run->st, CMD_POSTCOPY_RUN, NULL, 0);
+    if (stasis) {
+        save_exact_section(&run->st, run->m);
+        save_ping(&run->st, PING_READY);
+    } else {
+        save_command(&run->st, CMD_POSTCOPY_RUN, NULL, 0);
+    }
     store_be32(len, (uint32_t)run->st.size);
     save_command(&outer, CMD_PACKAGED, len, sizeof(len));
     stream_put(&outer, run->st.data, run->st.size);
     stream_free(&run->st);
     run->st = outer;
+}
+
+unsigned postcopy_out_recover(SaveRun *run)
+{
+    unsigned n = 0;
+
+    stream_free(&run->st);
+    stream_init(&run->st);
+    ram_save_restart(run);
+    run->state = SAVE_COMPLETE_RAM;
+    for (RamBlock *b = ram_block_first(run->m); b; b = b->next, n++) {
+        uint8_t data[256] = { (uint8_t)strlen(b->idstr) };
+
+        memcpy(data + 1, b->idstr, data[0]);
+        save_command(&run->st, CMD_RECV_BITMAP, data, (uint16_t)(data[0] + 1));
+    }
+    return n;
+}
+
+/* A bitmap stands behind its message.  *whole is false where it has not come to its end. */
+static bool return_path_bitmap(ReturnPath *rp, SaveRun *run, size_t end, bool *whole)
+{
+    Stream *st = &rp->in;
+    char name[256];
+    uint64_t bytes;
+    RamBlock *b;
+
+    stream_get_str8(st, name);
+    if (!stream_ok(st) || st->pos != end) return false;
+    b = ram_block_find(run->m, name);
+    *whole = stream_left(st) >= 8;
+    if (!b || !*whole) return b != NULL;
+    bytes = stream_get_be64(st);
+    if (bytes != align_up(b->size >> PAGE_BITS, 64) / 8) return false;
+    *whole = stream_left(st) >= bytes + 8;
+    if (!*whole) return true;
+    ram_save_received(b, st->data + st->pos);
+    stream_skip(st, bytes);
+    rp->bitmaps++;
+    return stream_get_be64(st) == BITMAP_END;
 }
 
 static bool return_path_request(SaveRun *run, Stream *st, bool named, size_t end)
@@ -97,10 +137,12 @@ static bool return_path_request(SaveRun *run, Stream *st, bool named, size_t end
 static void return_path_pong(ReturnPath *rp, uint32_t value)
 {
     rp->stasis |= value == PONG_STASIS;
+    rp->ready |= value == PING_READY;
     rp->met |= value == PONG_STASIS || value == PING_WHO;
 }
 
-static bool return_path_message(ReturnPath *rp, SaveRun *run, uint16_t type, uint16_t len)
+static bool return_path_message(
+    ReturnPath *rp, SaveRun *run, uint16_t type, uint16_t len, bool *whole)
 {
     Stream *st = &rp->in;
     size_t end = st->pos + len;
@@ -113,6 +155,10 @@ static bool return_path_message(ReturnPath *rp, SaveRun *run, uint16_t type, uin
     case RP_PONG: return_path_pong(rp, stream_get_be32(st)); return len == 4;
     case RP_REQ_PAGES:
     case RP_REQ_PAGES_ID: return return_path_request(run, st, type == RP_REQ_PAGES_ID, end);
+    case RP_RECV_BITMAP: return return_path_bitmap(rp, run, end, whole);
+    case RP_RESUME_ACK:
+        rp->resumed = stream_get_be32(st) == RESUME_VALUE;
+        return len == 4 && rp->resumed;
     default: return false;
     }
 }
@@ -125,12 +171,13 @@ bool return_path_parse(ReturnPath *rp, SaveRun *run, Error *err)
         size_t start = st->pos;
         uint16_t type = stream_get_be16(st), len = stream_get_be16(st);
 
-        if (stream_left(st) < len) {
-            stream_rewind(st, start);
-            break;
-        }
-        if (!return_path_message(rp, run, type, len))
+        bool whole = stream_left(st) >= len;
+
+        if (whole && !return_path_message(rp, run, type, len, &whole))
             return error_set(err, "return path: unknown message %u of %u bytes", type, len);
+        if (whole) continue;
+        stream_rewind(st, start);
+        break;
     }
     stream_discard(st, st->pos);
     return true;

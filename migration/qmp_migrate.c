@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Migration in QMP: migrate, migrate_cancel, migrate-incoming, query-migrate, capabilities, and the
+/* Migration in QMP: migrate, migrate_cancel, migrate-pause, migrate-recover, migrate-continue,
+ * migrate-start-postcopy, migrate-incoming, query-migrate, capabilities, and the
  * events MIGRATION and MIGRATION_PASS.  The parameters' commands are in parameters.c. */
 #include "migration/qmp_migrate.h"
 
@@ -51,13 +52,14 @@ void migration_event_pass(Machine *m, uint64_t round)
 static json_t *migrate_qmp_run(QmpCall *call, Error *err)
 {
     Machine *m = call->m;
+    const char *uri = qmp_text(call, "uri");
 
     if (qmp_bool(call, "resume", false)) {
-        error_set(err, "'resume' is not available");
+        outgoing_resume(m, uri, &call->sink, NULL, err);
         return NULL;
     }
     if (block_options_begin(m, qmp_bool(call, "blk", false), qmp_bool(call, "inc", false), err) &&
-        !outgoing_start(m, qmp_text(call, "uri"), &call->sink, NULL, err))
+        !outgoing_start(m, uri, &call->sink, NULL, err))
         block_options_end(m);
     return NULL;
 }
@@ -71,6 +73,37 @@ static json_t *migrate_cancel_qmp_run(QmpCall *call, Error *err)
     return NULL;
 }
 QMP_COMMAND(migrate_cancel, .name = "migrate_cancel", .run = migrate_cancel_qmp_run);
+
+static json_t *migrate_pause_qmp_run(QmpCall *call, Error *err)
+{
+    migrate_pause(call->m, err);
+    return NULL;
+}
+QMP_COMMAND(migrate_pause, .name = "migrate-pause", .run = migrate_pause_qmp_run);
+
+static json_t *migrate_recover_qmp_run(QmpCall *call, Error *err)
+{
+    incoming_recover(call->m, qmp_text(call, "uri"), &call->sink, err);
+    return NULL;
+}
+QMP_COMMAND(
+    migrate_recover, .name = "migrate-recover", .args = "uri:s", .run = migrate_recover_qmp_run);
+
+static json_t *migrate_start_postcopy_qmp_run(QmpCall *call, Error *err)
+{
+    outgoing_start_postcopy(call->m, err);
+    return NULL;
+}
+QMP_COMMAND(migrate_start_postcopy, .name = "migrate-start-postcopy",
+    .run = migrate_start_postcopy_qmp_run);
+
+static json_t *migrate_continue_qmp_run(QmpCall *call, Error *err)
+{
+    outgoing_continue(call->m, qmp_text(call, "state"), err);
+    return NULL;
+}
+QMP_COMMAND(migrate_continue, .name = "migrate-continue", .args = "state:s",
+    .run = migrate_continue_qmp_run);
 
 static json_t *migrate_incoming_qmp_run(QmpCall *call, Error *err)
 {
@@ -134,6 +167,7 @@ static json_t *query_migrate_run(QmpCall *call, Error *err)
                 (json_int_t)(i.disk.total - i.disk.transferred)));
     if (i.ram.cache_size) json_object_set_new(o, "xbzrle-cache", migrate_xbzrle(&i.ram));
     if (i.ram.compress) json_object_set_new(o, "compression", migrate_compress(&i.ram));
+    if (i.throttle) json_object_set_new(o, "cpu-throttle-percentage", json_integer(i.throttle));
     return o;
 }
 QMP_COMMAND(query_migrate, .name = "query-migrate", .run = query_migrate_run);

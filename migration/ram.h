@@ -36,6 +36,11 @@ bool ram_register(Machine *m, Error *err);
 /* Post-copy: pages that the far side waits for, sent first.  name "": the block of the last
  * request.  False where there are no such pages. */
 bool ram_save_request(SaveRun *run, const char *name, uint64_t start, uint64_t len);
+/* A new connection: nothing is asked for, and pages name their blocks again ... */
+void ram_save_restart(SaveRun *run);
+/* ... and of a block these pages have come (a bit each, 64-bit words, little endian), and no
+ * others. */
+void ram_save_received(RamBlock *b, const uint8_t *bits);
 /* Such pages are waiting to be sent. */
 bool ram_save_urgent(const SaveRun *run);
 const RamStats *ram_save_stats(const SaveRun *run);

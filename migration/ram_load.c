@@ -9,6 +9,7 @@
 #include "migration/ram.h"
 #include "migration/ram_compress.h"
 #include "migration/xbzrle.h"
+#include "util/bits.h"
 
 static LoadBlock *ram_load_find(LoadRun *run, const char *idstr)
 {
@@ -35,6 +36,15 @@ static bool ram_load_add(LoadRun *run, RamBlock *block)
     return true;
 }
 
+/* Firmware tables of others, made anew here. */
+static void ram_load_skip(LoadRun *run, const char *name, uint64_t length)
+{
+    LoadSkipped *s = g_new(LoadSkipped, 1);
+
+    *s = (LoadSkipped){ g_strdup(name), length, run->skipped };
+    run->skipped = s;
+}
+
 /* The list of blocks behind a MEM_SIZE word. */
 static void ram_load_list(LoadRun *run, Stream *st, uint64_t total)
 {
@@ -48,7 +58,8 @@ static void ram_load_list(LoadRun *run, Stream *st, uint64_t total)
         if (!stream_ok(st)) return;
         b = ram_block_find(run->m, name);
         if (!b && !strncmp(name, "/rom@", 5) && length <= total) {
-            total -= length; /* firmware tables of others, made anew here */
+            ram_load_skip(run, name, length);
+            total -= length;
             continue;
         }
         if (!b || length > total) {
@@ -253,6 +264,28 @@ bool ram_load_discard(LoadRun *run, const char *name, uint64_t start, uint64_t l
     return true;
 }
 
+bool ram_load_bitmap(const LoadRun *run, const char *name, Stream *out)
+{
+    const LoadBlock *b = run->blocks;
+    const LoadSkipped *s = run->skipped;
+    uint64_t pages, bytes;
+
+    while (b && strcmp(b->block->idstr, name)) b = b->next;
+    while (s && strcmp(s->idstr, name)) s = s->next;
+    if (!b && !s) return false;
+    pages = (b ? b->block->size : s->size) >> PAGE_BITS;
+    bytes = align_up(pages, 64) / 8;
+    stream_put_be64(out, bytes);
+    for (uint64_t i = 0; i < bytes; i++) {
+        unsigned bits = 0;
+
+        for (uint64_t p = i * 8; p < MIN_OF(i * 8 + 8, pages); p++)
+            bits |= (unsigned)(!b || b->received[p]) << p % 8;
+        stream_put_u8(out, (uint8_t)bits);
+    }
+    return true;
+}
+
 bool ram_load_missing(LoadRun *run)
 {
     for (LoadBlock *b = run->blocks; b; b = b->next)
@@ -274,5 +307,12 @@ void ram_load_free(LoadRun *run)
         g_free(b->received);
         g_free(b->requested);
         g_free(b);
+    }
+    while (run->skipped) {
+        LoadSkipped *s = run->skipped;
+
+        run->skipped = s->next;
+        g_free(s->idstr);
+        g_free(s);
     }
 }

@@ -161,6 +161,27 @@ bool ram_save_request(SaveRun *run, const char *name, uint64_t start, uint64_t l
 
 bool ram_save_urgent(const SaveRun *run) { return !g_queue_is_empty(&run->ram->requests); }
 
+void ram_save_restart(SaveRun *run)
+{
+    RamSave *r = run->ram;
+
+    g_queue_clear_full(&r->requests, g_free);
+    r->put.named = r->requested = NULL;
+    r->block = 0;
+    r->page = 0;
+}
+
+void ram_save_received(RamBlock *b, const uint8_t *bits)
+{
+    uint64_t pages = b->size >> PAGE_BITS;
+
+    ram_unwatch(b, WATCH_MIGRATION);
+    for (uint64_t page = 0, n; page < pages; page += MAX_OF(n, 1)) {
+        for (n = 0; page + n < pages && bits[(page + n) / 8] >> (page + n) % 8 & 1; n++) continue;
+        if (n) ram_watch(b, page, n, WATCH_MIGRATION);
+    }
+}
+
 /* What was asked for and has not gone meanwhile. */
 static void ram_serve_requests(SaveRun *run, Stream *st)
 {

@@ -14,6 +14,7 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#include "core/absent.h"
 #include "cpu/cpu.h"
 #include "migration/migration.h"
 #include "util/bits.h"
@@ -252,6 +253,12 @@ bool machine_step(Machine *m, int64_t max_ns)
     loop_requests(m);
     if (m->quit) return false;
     if (!machine_running(m)) {
+        loop_wait(l, loop_limit(max_ns));
+        loop_requests(m);
+        return !m->quit;
+    }
+    if (m->clock.icount && mem_device_waits(m)) {
+        /* A DMA that waits for a page is at an instant that must not pass without it. */
         loop_wait(l, loop_limit(max_ns));
         loop_requests(m);
         return !m->quit;

@@ -1,0 +1,180 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+# TEST-TIMEOUT: 200
+"""A guest that checks and writes all its RAM over and over (walker.asm) goes by post-copy, is paused
+on the way and recovers: between two Stasis, and to and from a QEMU where one is installed; likewise
+with a return path; and auto-converge's steps."""
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+
+sys.path[:0] = [os.environ["SRCDIR"] + "/tests", os.environ["SRCDIR"] + "/tests/lib"]
+from guest_vm import VM
+from tap import Tap
+
+TAP = Tap()
+TMP, SRC = os.environ["TMPDIR"], os.environ["SRCDIR"]
+QEMU = "qemu-system-x86_64"
+MACHINE = "pc-i440fx-7.2,acpi=off,usb=off,hpet=off,vmport=off"
+
+
+def walker(name, *defines):
+    path = f"{TMP}/{name}.rom"
+    subprocess.run(["nasm", "-f", "bin", "-o", path, *defines, SRC + "/tests/live/walker.asm"],
+                   check=True)
+    return path
+
+
+def start(kind, rom, *more):
+    return VM("-M", MACHINE, "-cpu", "pentium3,-apic", "-m", "16", "-nodefaults", "-vga", "std",
+              "-rtc", "clock=vm", "-bios", rom, *more, serial=False, tag=kind,
+              emulator=QEMU if kind == "qemu" else None)
+
+
+def word(vm, addr):
+    return int(re.search(r": 0x(\w+)", vm.hmp(f"xp /1wx {addr:#x}")).group(1), 16)
+
+
+def passes(vm, n):
+    """Waits until the guest has made n more passes over its RAM; where it found one wrong."""
+    first, end = word(vm, 0x7000), time.monotonic() + 60
+    while word(vm, 0x7000) < first + n and not word(vm, 0x7004) and time.monotonic() < end:
+        time.sleep(0.05)
+    return word(vm, 0x7004) or (0 if word(vm, 0x7000) >= first + n else "stands still")
+
+
+def status(vm):
+    m = re.search(r"Migration status: (\S+)", vm.hmp("info migrate"))
+    return m and m.group(1)
+
+
+def wait(vm, want):
+    end = time.monotonic() + 20
+    while status(vm) != want and time.monotonic() < end:
+        time.sleep(0.02)
+    return status(vm)
+
+
+def set_all(vms, *settings):
+    for vm in vms:
+        for s in settings:
+            vm.hmp("migrate_set_" + s)
+
+
+def forget():
+    """Sockets that are left behind (a QEMU takes its own away)."""
+    for name in os.listdir(TMP):
+        if name == "in" or name.startswith("again"):
+            os.unlink(f"{TMP}/{name}")
+
+
+def postcopy_possible(kind):
+    """A QEMU that a guest comes to wants userfaultfd, which not every host grants."""
+    if kind != "qemu":
+        return True
+    with VM("-M", "none", emulator=QEMU, serial=False) as vm:
+        said = vm.hmp("migrate_set_capability postcopy-ram on")
+    if said.strip():
+        print(f"# no post-copy to QEMU on this host: {said.strip()}")
+    return not said.strip()
+
+
+def postcopy(kinds, pauses):
+    """A post-copy from one to another, paused by either side, with recoveries."""
+    what = " to ".join(kinds)
+    if not postcopy_possible(kinds[1]):
+        return
+    rom = walker("slow", "-DWAIT=60000")
+    src = start(kinds[0], rom)
+    dst = start(kinds[1], rom, "-incoming", f"unix:{TMP}/in")
+    set_all((src, dst), "capability postcopy-ram on")
+    set_all((src,), "parameter max-bandwidth 2M", "parameter max-postcopy-bandwidth 400k")
+    TAP.equal(passes(src, 1), 0, what + ": walks at the source")
+    src.hmp(f"migrate -d unix:{TMP}/in")
+    time.sleep(0.3)
+    src.hmp("migrate_start_postcopy")
+    dst.wait_status("running")
+    TAP.equal(wait(src, "postcopy-active"), "postcopy-active", what + ": the guest has gone ahead")
+    for i, side in enumerate(pauses):
+        (src, dst)[side].hmp("migrate_pause")
+        TAP.equal((wait(src, "postcopy-paused"), wait(dst, "postcopy-paused")),
+                  ("postcopy-paused",) * 2, f"{what}: pause {i} by side {side}")
+        TAP.check("running" in dst.hmp("info status"), what + ": the monitor answers")
+        TAP.equal(dst.hmp(f"migrate_recover unix:{TMP}/again{i}").strip(), "", what + ": recover")
+        if i == len(pauses) - 1:
+            src.hmp("migrate_set_parameter max-postcopy-bandwidth 0")
+        TAP.equal(src.hmp(f"migrate -d -r unix:{TMP}/again{i}").strip(), "", what + ": resume")
+        if i < len(pauses) - 1:
+            wait(src, "postcopy-active"), wait(dst, "postcopy-active")
+    TAP.equal((wait(src, "completed"), wait(dst, "completed")), ("completed",) * 2,
+              what + ": completes")
+    TAP.equal(passes(dst, 2), 0, what + ": every page is as it was left")
+    TAP.check("postmigrate" in src.hmp("info status"), what + ": it has left the source")
+    src.kill()
+    dst.kill()
+    forget()
+
+
+def stasis():
+    postcopy(("stasis", "stasis"), (0, 1))
+
+
+def qemu():
+    postcopy(("stasis", "qemu"), (0,))
+    postcopy(("qemu", "stasis"), (0,))
+
+
+def return_path(kinds):
+    what = " to ".join(kinds) + ", return path"
+    rom = walker("walker")
+    src = start(kinds[0], rom)
+    dst = start(kinds[1], rom, "-incoming", f"unix:{TMP}/in")
+    src.hmp("migrate_set_capability return-path on")
+    TAP.equal(passes(src, 1), 0, what + ": walks")
+    src.hmp(f"migrate unix:{TMP}/in")
+    TAP.equal((wait(src, "completed"), wait(dst, "completed")), ("completed",) * 2, what)
+    TAP.equal(passes(dst, 2), 0, what + ": every page is as it was left")
+    src.kill()
+    dst.kill()
+    forget()
+
+
+def return_paths():
+    return_path(("stasis", "stasis"))
+    if shutil.which(QEMU):
+        return_path(("stasis", "qemu"))
+        return_path(("qemu", "stasis"))
+
+
+def auto_converge():
+    """The steps that the parameters give are taken and shown."""
+    src = start("stasis", walker("quick", "-DWAIT=1", "-DWALK_END=0x1000000"))
+    passes(src, 5)
+    set_all((src,), "capability auto-converge on", "parameter max-bandwidth 8M",
+            "parameter downtime-limit 1", "parameter cpu-throttle-initial 30",
+            "parameter cpu-throttle-increment 15")
+    src.hmp('migrate -d "exec:cat >/dev/null"')
+    seen, end = [], time.monotonic() + 30
+    while time.monotonic() < end:
+        text = src.hmp("info migrate")
+        m = re.search(r"\ncpu throttle percentage: (\d+)\n", text)
+        if m and (not seen or seen[-1] != int(m.group(1))):
+            seen.append(int(m.group(1)))
+        if "completed" in text or len(seen) > 1:
+            break
+        time.sleep(0.02)
+    TAP.check(seen[:1] == [30] and seen[1:] in ([], [45]), "auto-converge's steps", str(seen))
+    src.kill()
+
+
+if not shutil.which("nasm"):
+    TAP.skip("walker", "nasm is not installed")
+elif shutil.which(QEMU):
+    TAP.run(stasis, qemu, return_paths, auto_converge)
+else:
+    TAP.run(stasis, return_paths, auto_converge)
+    TAP.skip("to and from QEMU", f"no {QEMU}")
+TAP.finish()
