@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: MIT
 # TEST-TIMEOUT: 200
 """A migration whose other side dies, or whose line is cut, at every kind of moment: after so many
-bytes, in the midst of the devices, behind the last byte.  Where something is left to run, exactly
-one side runs, and that one has the disk: it can savevm, and a third process cannot open the image.
-"""
+bytes, in the midst of the devices, behind the last byte; with a return path, at every message of
+either way.  Where something is left to run, exactly one side runs, and that one has the disk: it can
+savevm, and a third process cannot open the image."""
 import os
+import select
 import shutil
 import socket
 import subprocess
@@ -29,10 +30,11 @@ def start(*more):
 
 
 class Line:
-    """Takes one connection, passes `limit` bytes on, and then does what `cut` says."""
+    """Takes one connection, passes `limit` bytes on and `back` bytes back, and then does what `cut`
+    says."""
 
-    def __init__(self, limit, cut):
-        self.limit, self.cut, self.passed = limit, cut, 0
+    def __init__(self, limit, cut, back=1 << 40):
+        self.limit, self.cut, self.passed = [limit, back], cut, [0, 0]
         self.listener = socket.socket(socket.AF_UNIX)
         self.listener.bind(TMP + "/line")
         self.listener.listen(1)
@@ -43,23 +45,25 @@ class Line:
         src, _ = self.listener.accept()
         dst = socket.socket(socket.AF_UNIX)
         dst.connect(TMP + "/in")
-        while self.passed < self.limit:
-            data = src.recv(int(min(65536, self.limit - self.passed)))
-            if not data:
-                break
-            try:
-                dst.sendall(data)
-            except OSError:
-                break
-            self.passed += len(data)
-        else:
+        open_ = [src, dst]
+        while open_ and all(p < n for p, n in zip(self.passed, self.limit)):
+            for s in select.select(open_, [], [], 20)[0]:
+                way = 0 if s is src else 1
+                to = dst if s is src else src
+                try:
+                    data = s.recv(int(min(65536, self.limit[way] - self.passed[way])))
+                    to.sendall(data)
+                except OSError:
+                    data = b""
+                self.passed[way] += len(data)
+                if not data:
+                    open_.remove(s)
+                    try:
+                        to.shutdown(socket.SHUT_WR)
+                    except OSError:
+                        pass
+        if open_:
             self.cut(src, dst)
-        if self.passed < self.limit:  # the stream was shorter: both see the end as it is
-            dst.settimeout(20)
-            try:
-                dst.recv(1)
-            except OSError:
-                pass
         src.close()
         dst.close()
 
@@ -99,13 +103,15 @@ def owner_alone(vm, what):
     TAP.check(r.returncode == 1 and "lock" in r.stderr, what + ": the image is locked", r.stderr)
 
 
-def one_cut(limit, how, must_run=None):
+def one_cut(limit, how, must_run=None, back=1 << 40, capability=None):
     """One migration over a line that fails."""
     src = start()
     dst = start("-incoming", f"unix:{TMP}/in")
     cuts = {"closed": lambda s, d: None, "destination killed": lambda s, d: dst.proc.kill(),
             "source killed": lambda s, d: src.proc.kill()}
-    line = Line(limit, cuts[how])
+    line = Line(limit, cuts[how], back)
+    if capability:
+        src.hmp(f"migrate_set_capability {capability} on")
     try:
         src.hmp(f"migrate -d unix:{TMP}/line")
     except (Gone, OSError):
@@ -114,7 +120,7 @@ def one_cut(limit, how, must_run=None):
     states = settled(src, dst)
     line.end()
     running = [vm for vm, s in zip((src, dst), states) if "running" in s]
-    what = f"{how} after {limit} bytes"
+    what = f"{how} after {limit} bytes" + (f" or {back} back" if capability else "")
     if must_run == "at most one":
         TAP.check(len(running) <= 1, what + ": never both", str(states))
     else:
@@ -126,11 +132,24 @@ def one_cut(limit, how, must_run=None):
     return line.passed
 
 
+def return_path():
+    """The last messages: the stream's end, SHUT, and the word that makes the guest the far side's."""
+    size, back = one_cut(1 << 40, "closed", capability="return-path")
+    for i in (1, 5, 9, 10):
+        one_cut(size - i, "closed", capability="return-path")
+    one_cut(size // 2, "closed", capability="return-path")
+    for i in (1, back // 2, back - 1):
+        one_cut(1 << 40, "closed", back=i, capability="return-path")
+    # Everything is there but the word, which the source cannot give: whoever is left has the disk.
+    one_cut(1 << 40, "source killed", back=back - 1, capability="return-path")
+    one_cut(1 << 40, "destination killed", back=back - 1, capability="return-path")
+
+
 def cuts():
     subprocess.run(["nasm", "-f", "bin", "-o", TMP + "/edges.rom", SRC + "/tests/live/edges.asm"],
                    check=True)
     subprocess.run([IMG, "create", "-q", "-f", "qcow2", DISK, "1M"], check=True)
-    size = one_cut(1 << 40, "closed")
+    size, _ = one_cut(1 << 40, "closed")
     TAP.check(size > 100000, "a whole stream goes through", str(size))
     for i in range(STEPS):
         one_cut(1 + (size - 60000) * i // STEPS, "closed")
@@ -142,7 +161,7 @@ def cuts():
 
 
 if shutil.which("nasm"):
-    TAP.run(cuts)
+    TAP.run(cuts, return_path)
 else:
     TAP.skip("dead peer", "nasm is not installed")
 TAP.finish()
