@@ -19,6 +19,25 @@ static const VmField timer_icount_fields[] = {
     VM_END,
 };
 
+/* Sums of an instant and a slice stay in range: no machine runs for a century. */
+static bool timer_sane(int64_t v) { return v > INT64_MIN / 2 && v < INT64_MAX / 2; }
+
+static bool timer_icount_post_load(void *opaque, int version, Error *err)
+{
+    const TimerState *s = opaque;
+
+    (void)version;
+    return (timer_sane(s->icount) && timer_sane(s->icount_bias)) ||
+           error_set(err, "an instruction count out of range");
+}
+
+static bool timer_post_load(void *opaque, int version, Error *err)
+{
+    (void)version;
+    return timer_sane(((const TimerState *)opaque)->cpu_clock_offset) ||
+           error_set(err, "a virtual time out of range");
+}
+
 /* When an idle guest sleeps: sent by others, nothing that we need. */
 static const VmField timer_warp_fields[] = { VM_UNUSED(16), VM_END };
 static bool timer_warp_needed(const void *s)
@@ -38,6 +57,7 @@ static const VmState timer_icount_vmstate = {
     .version = 1,
     .min_version = 1,
     .needed = timer_icount_needed,
+    .post_load = timer_icount_post_load,
     .fields = timer_icount_fields,
     .subsections = (const VmState *const[]){ &timer_warp_vmstate, NULL },
 };
@@ -53,6 +73,7 @@ static const VmState timer_vmstate = {
     .version = 2,
     .min_version = 1,
     .fields = timer_fields,
+    .post_load = timer_post_load,
     .subsections = (const VmState *const[]){ &timer_icount_vmstate, NULL },
 };
 
