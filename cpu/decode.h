@@ -101,7 +101,8 @@ InsnFn op_lgdt, op_lidt, op_sgdt, op_sidt, op_lmsw, op_smsw, op_clts, op_mov_r_c
 InsnFn op_mov_r_dr, op_mov_dr_r, op_invlpg, op_invd, op_wbinvd, op_hlt, op_cli, op_sti;
 InsnFn op_pushf, op_popf, op_rsm, op_in, op_out;
 /* cpu/syscall.c */
-InsnFn op_sysenter, op_sysexit, op_syscall, op_sysret, op_swapgs, op_rdtscp, op_fsgsbase;
+InsnFn op_sysenter, op_sysexit, op_syscall, op_sysret, op_swapgs, op_rdtscp, op_fsgsbase,
+    op_stac_clac;
 /* cpu/msr.c, cpu/models.c */
 InsnFn op_rdmsr, op_wrmsr, op_rdtsc, op_rdpmc, op_cpuid;
 /* cpu/x87.c: all of D8..DF (in->op, in->modrm), and WAIT; slow or not is the table's choice */

@@ -107,10 +107,11 @@ static void fault_log(Cpu *cpu, const FaultFrame *f)
     Log *log = &cpu->dev.m->log;
 
     if (!log_on(log, LOG_INT)) return;
-    log_printf(log, "exception %02x e=%04x cpl=%u IP=%04x:%08x SP=%04x:%08x CR2=%08x\n", f->vector,
-        fault_has_code(f->vector) ? f->code : 0, cpu_cpl(cpu), cpu->s.segs[R_CS].selector,
-        (uint32_t)cpu->s.eip, cpu->s.segs[R_SS].selector, (uint32_t)cpu->s.regs[R_ESP],
-        (uint32_t)(f->vector == EXC_PF ? f->cr2 : cpu->s.cr[2]));
+    log_printf(log, "exception %02x e=%04x cpl=%u IP=%04x:%08llx SP=%04x:%08llx CR2=%08llx\n",
+        f->vector, fault_has_code(f->vector) ? f->code : 0, cpu_cpl(cpu),
+        cpu->s.segs[R_CS].selector, (unsigned long long)cpu->s.eip, cpu->s.segs[R_SS].selector,
+        (unsigned long long)cpu->s.regs[R_ESP],
+        (unsigned long long)(f->vector == EXC_PF ? f->cr2 : cpu->s.cr[2]));
 }
 
 FaultKind fault_deliver(Cpu *cpu, const FaultFrame *f)

@@ -35,28 +35,60 @@ static Cpu *info_cpu(Machine *m, unsigned index)
 
 /* -- info registers -- */
 
+/* Digits of an address. */
+static int info_width(const Cpu *cpu) { return cpu_long(cpu) ? 16 : 8; }
+
 static void info_segment(const Cpu *cpu, Sink *out, const char *name, const SegReg *seg)
 {
     static const char *const system_types[] = { "Reserved", "TSS16-avl", "LDT", "TSS16-busy",
         "CallGate16", "TaskGate", "IntGate16", "TrapGate16", "Reserved", "TSS32-avl", "Reserved",
         "TSS32-busy", "CallGate32", "Reserved", "IntGate32", "TrapGate32" };
+    static const char *const system_types64[] = { "Reserved", "Reserved", "LDT", "Reserved",
+        "Reserved", "Reserved", "Reserved", "Reserved", "Reserved", "TSS64-avl", "Reserved",
+        "TSS64-busy", "CallGate64", "Reserved", "IntGate64", "TrapGate64" };
+    unsigned type = seg->flags >> SEGF_TYPE_SHIFT & 15;
     uint32_t f = seg->flags;
 
-    sink_printf(out, "%-3s=%04x %08x %08x %08x", name, seg->selector, (uint32_t)seg->base,
-        seg->limit, f & 0x00ffff00);
+    sink_printf(out, "%-3s=%04x %0*llx %08x %08x", name, seg->selector, info_width(cpu),
+        (unsigned long long)seg->base, seg->limit, f & 0x00ffff00);
     if (cpu_protected(cpu) && f & SEGF_P) {
         sink_printf(out, " DPL=%u ", f >> SEGF_DPL_SHIFT & 3);
         if (!(f & SEGF_S)) {
-            sink_printf(out, "%s", system_types[f >> SEGF_TYPE_SHIFT & 15]);
+            sink_printf(out, "%s", (cpu_long(cpu) ? system_types64 : system_types)[type]);
         } else if (f & SEGF_CODE) {
-            sink_printf(out, "CS%s [%c%c%c]", f & SEGF_DB ? "32" : "16", f & SEGF_EC ? 'C' : '-',
-                f & SEGF_RW ? 'R' : '-', f & SEGF_A ? 'A' : '-');
+            sink_printf(out, "CS%s [%c%c%c]",
+                cpu_long(cpu) && f & SEGF_L ? "64"
+                : f & SEGF_DB               ? "32"
+                                            : "16",
+                f & SEGF_EC ? 'C' : '-', f & SEGF_RW ? 'R' : '-', f & SEGF_A ? 'A' : '-');
         } else {
-            sink_printf(out, "DS%s [%c%c%c]", f & SEGF_DB ? "  " : "16", f & SEGF_EC ? 'E' : '-',
-                f & SEGF_RW ? 'W' : '-', f & SEGF_A ? 'A' : '-');
+            sink_printf(out, "DS%s [%c%c%c]", f & SEGF_DB || cpu_long(cpu) ? "  " : "16",
+                f & SEGF_EC ? 'E' : '-', f & SEGF_RW ? 'W' : '-', f & SEGF_A ? 'A' : '-');
         }
     }
     sink_printf(out, "\n");
+}
+
+static void info_general64(const Cpu *cpu, Sink *out)
+{
+    static const char *const names[] = { "RAX", "RBX", "RCX", "RDX", "RSI", "RDI", "RBP", "RSP",
+        "R8 ", "R9 ", "R10", "R11", "R12", "R13", "R14", "R15" };
+    static const uint8_t order[] = { R_EAX, R_EBX, R_ECX, R_EDX, R_ESI, R_EDI, R_EBP, R_ESP };
+
+    for (unsigned i = 0; i < 16; i++)
+        sink_printf(out, "%s=%016llx%c", names[i],
+            (unsigned long long)cpu->s.regs[i < 8 ? order[i] : i], i % 4 == 3 ? '\n' : ' ');
+}
+
+static void info_general32(const Cpu *cpu, Sink *out)
+{
+    uint32_t r[8];
+
+    for (unsigned i = 0; i < 8; i++) r[i] = (uint32_t)cpu->s.regs[i];
+    sink_printf(
+        out, "EAX=%08x EBX=%08x ECX=%08x EDX=%08x\n", r[R_EAX], r[R_EBX], r[R_ECX], r[R_EDX]);
+    sink_printf(
+        out, "ESI=%08x EDI=%08x EBP=%08x ESP=%08x\n", r[R_ESI], r[R_EDI], r[R_EBP], r[R_ESP]);
 }
 
 static void info_general(const Cpu *cpu, Sink *out)
@@ -65,18 +97,15 @@ static void info_general(const Cpu *cpu, Sink *out)
     static const uint16_t bits[] = { FLAG_DF, FLAG_OF, FLAG_SF, FLAG_ZF, FLAG_AF, FLAG_PF,
         FLAG_CF };
     const struct CpuState *s = &cpu->s;
-    uint32_t r[8];
+    bool wide = cpu_code64(cpu);
     char flags[8] = { 0 };
 
-    for (unsigned i = 0; i < 8; i++) r[i] = (uint32_t)s->regs[i];
     for (unsigned i = 0; i < ARRAY_SIZE(bits); i++) {
         flags[i] = s->eflags & bits[i] ? letters[i] : '-';
     }
-    sink_printf(
-        out, "EAX=%08x EBX=%08x ECX=%08x EDX=%08x\n", r[R_EAX], r[R_EBX], r[R_ECX], r[R_EDX]);
-    sink_printf(
-        out, "ESI=%08x EDI=%08x EBP=%08x ESP=%08x\n", r[R_ESI], r[R_EDI], r[R_EBP], r[R_ESP]);
-    sink_printf(out, "EIP=%08x EFL=%08x [%s] CPL=%u II=%d A20=%d SMM=%d HLT=%u\n", (uint32_t)s->eip,
+    (wide ? info_general64 : info_general32)(cpu, out);
+    sink_printf(out, "%cIP=%0*llx %cFL=%08x [%s] CPL=%u II=%d A20=%d SMM=%d HLT=%u\n",
+        wide ? 'R' : 'E', wide ? 16 : 8, (unsigned long long)s->eip, wide ? 'R' : 'E',
         (uint32_t)s->eflags, flags, cpu_cpl(cpu), !!(s->hflags & HF_SHADOW), s->a20_mask >> 20 & 1,
         !!(s->hflags & HF_SMM), s->halted);
 }
@@ -85,16 +114,21 @@ static void info_system(const Cpu *cpu, Sink *out)
 {
     static const char *const names[] = { "ES ", "CS ", "SS ", "DS ", "FS ", "GS " };
     const struct CpuState *s = &cpu->s;
+    int width = info_width(cpu);
 
     for (unsigned i = 0; i < 6; i++) info_segment(cpu, out, names[i], &s->segs[i]);
     info_segment(cpu, out, "LDT", &s->ldt);
     info_segment(cpu, out, "TR", &s->tr);
-    sink_printf(out, "GDT=     %08x %08x\n", (uint32_t)s->gdt.base, s->gdt.limit);
-    sink_printf(out, "IDT=     %08x %08x\n", (uint32_t)s->idt.base, s->idt.limit);
-    sink_printf(out, "CR0=%08x CR2=%08x CR3=%08x CR4=%08x\n", (uint32_t)s->cr[0],
-        (uint32_t)s->cr[2], (uint32_t)s->cr[3], (uint32_t)s->cr[4]);
-    for (unsigned i = 0; i < 4; i++) sink_printf(out, "DR%u=%08x ", i, (uint32_t)s->dr[i]);
-    sink_printf(out, "\nDR6=%08x DR7=%08x\n", (uint32_t)s->dr[6], (uint32_t)s->dr[7]);
+    sink_printf(
+        out, "GDT=     %0*llx %08x\n", width, (unsigned long long)s->gdt.base, s->gdt.limit);
+    sink_printf(
+        out, "IDT=     %0*llx %08x\n", width, (unsigned long long)s->idt.base, s->idt.limit);
+    sink_printf(out, "CR0=%08x CR2=%0*llx CR3=%0*llx CR4=%08x\n", (uint32_t)s->cr[0], width,
+        (unsigned long long)s->cr[2], width, (unsigned long long)s->cr[3], (uint32_t)s->cr[4]);
+    for (unsigned i = 0; i < 4; i++)
+        sink_printf(out, "DR%u=%0*llx ", i, width, (unsigned long long)s->dr[i]);
+    sink_printf(out, "\nDR6=%0*llx DR7=%0*llx\n", width, (unsigned long long)s->dr[6], width,
+        (unsigned long long)s->dr[7]);
     sink_printf(out, "EFER=%016llx\n", (unsigned long long)s->efer);
 }
 
@@ -108,7 +142,7 @@ static void info_fpu(const Cpu *cpu, Sink *out)
         sink_printf(out, "FPR%u=%016llx %04x%c", i, (unsigned long long)s->fpregs[i].mant,
             s->fpregs[i].exp, i & 1 ? '\n' : ' ');
     }
-    for (unsigned i = 0; i < 8; i++) {
+    for (unsigned i = 0; i < (cpu_code64(cpu) ? 16u : 8u); i++) {
         sink_printf(out, "XMM%02u=%016llx %016llx%c", i, (unsigned long long)s->xmm[i].q[1],
             (unsigned long long)s->xmm[i].q[0], i & 1 ? '\n' : ' ');
     }
@@ -145,17 +179,18 @@ typedef struct InfoPage {
     uint64_t pte; /* its own entry, 0: nothing is mapped */
     uint64_t gpa;
     uint32_t rights; /* PTE_P, PTE_U and PTE_W of all levels */
-    uint32_t size;   /* of the page, or of what is known to be unmapped */
+    uint64_t size;   /* of the page, or of what is known to be unmapped */
 } InfoPage;
 
-static InfoPage info_page(const Cpu *cpu, uint32_t lin)
+static InfoPage info_page(const Cpu *cpu, uint64_t lin)
 {
-    bool wide = cpu->s.cr[4] & CR4_PAE;
-    unsigned bits = wide ? 9 : 10, shift = PAGE_BITS + bits, entry = wide ? 8 : 4;
-    uint64_t frame = wide ? PTE_FRAME : 0xfffff000, table = cpu->s.cr[3] & 0xfffff000;
-    InfoPage p = { .rights = PTE_P | PTE_U | PTE_W, .size = 1u << shift };
+    bool wide = cpu->s.cr[4] & CR4_PAE, four = cpu_long(cpu);
+    unsigned bits = wide ? 9 : 10, shift = four ? 39 : PAGE_BITS + bits, entry = wide ? 8 : 4;
+    uint64_t frame = wide ? PTE_FRAME : 0xfffff000,
+             table = cpu->s.cr[3] & (four ? frame : 0xfffff000);
+    InfoPage p = { .rights = PTE_P | PTE_U | PTE_W, .size = 1ull << shift };
 
-    if (wide) {
+    if (wide && !four) {
         uint64_t e = info_entry(cpu, (cpu->s.cr[3] & 0xffffffe0) + (lin >> 30) * 8, true);
 
         if (!(e & PTE_P)) return p;
@@ -163,19 +198,24 @@ static InfoPage info_page(const Cpu *cpu, uint32_t lin)
     }
     for (;; shift -= bits) {
         uint64_t e = info_entry(cpu, table + (lin >> shift & ((1u << bits) - 1)) * entry, wide);
-        bool large = shift > PAGE_BITS && e & PTE_PS && (wide || cpu->s.cr[4] & CR4_PSE);
+        bool large =
+            shift > PAGE_BITS && shift < 39 && e & PTE_PS && (wide || cpu->s.cr[4] & CR4_PSE);
 
-        p.size = 1u << shift;
+        p.size = 1ull << shift;
         p.rights &= (uint32_t)e;
         if (!(e & PTE_P)) return p;
         table = e & frame;
         if (!large && shift > PAGE_BITS) continue;
         p.pte = e;
-        p.gpa = table & ~(uint64_t)(p.size - 1);
+        p.gpa = table & ~(p.size - 1);
         if (large && !wide) p.gpa |= (e & PTE_PSE36) << 19;
         return p;
     }
 }
+
+/* The linear addresses are gone through without their upper bits, which repeat bit 47. */
+static uint64_t info_end(const Cpu *cpu) { return cpu_long(cpu) ? 1ull << 48 : 4 * GiB; }
+static uint64_t info_sign(uint64_t lin) { return (uint64_t)((int64_t)(lin << 16) >> 16); }
 
 static bool info_paging_on(CommandCall *call, const Cpu *cpu)
 {
@@ -200,18 +240,18 @@ static void info_mem(CommandCall *call, Error *err)
 
     (void)err;
     if (!info_paging_on(call, cpu)) return;
-    while (lin < 4 * GiB) {
-        InfoPage p = info_page(cpu, (uint32_t)lin);
+    while (lin < info_end(cpu)) {
+        InfoPage p = info_page(cpu, lin);
         uint32_t rights = p.pte ? p.rights : 0;
 
         if (rights != last) {
-            info_mem_range(call->out, start, lin, last);
+            info_mem_range(call->out, info_sign(start), info_sign(lin), last);
             start = lin;
             last = rights;
         }
         lin += p.size;
     }
-    info_mem_range(call->out, start, lin, last);
+    info_mem_range(call->out, info_sign(start), info_sign(lin), last);
 }
 COMMAND(info_mem, .name = "info mem", .usage = "",
     .help = "show the active virtual memory mappings", .run = info_mem);
@@ -222,16 +262,16 @@ static void info_tlb(CommandCall *call, Error *err)
 
     (void)err;
     if (!info_paging_on(call, cpu)) return;
-    for (uint64_t lin = 0; lin < 4 * GiB;) {
-        InfoPage p = info_page(cpu, (uint32_t)lin);
+    for (uint64_t lin = 0; lin < info_end(cpu);) {
+        InfoPage p = info_page(cpu, lin);
         uint64_t pte = p.pte;
 
         if (pte) {
-            sink_printf(call->out, "%016llx: %016llx %c%c%c%c%c%c%c%c%c\n", (unsigned long long)lin,
-                (unsigned long long)p.gpa, pte & PTE_NX ? 'X' : '-', pte & PTE_G ? 'G' : '-',
-                p.size > PAGE_SIZE ? 'P' : '-', pte & PTE_D ? 'D' : '-', pte & PTE_A ? 'A' : '-',
-                pte & PTE_PCD ? 'C' : '-', pte & PTE_PWT ? 'T' : '-', pte & PTE_U ? 'U' : '-',
-                pte & PTE_W ? 'W' : '-');
+            sink_printf(call->out, "%016llx: %016llx %c%c%c%c%c%c%c%c%c\n",
+                (unsigned long long)info_sign(lin), (unsigned long long)p.gpa,
+                pte & PTE_NX ? 'X' : '-', pte & PTE_G ? 'G' : '-', p.size > PAGE_SIZE ? 'P' : '-',
+                pte & PTE_D ? 'D' : '-', pte & PTE_A ? 'A' : '-', pte & PTE_PCD ? 'C' : '-',
+                pte & PTE_PWT ? 'T' : '-', pte & PTE_U ? 'U' : '-', pte & PTE_W ? 'W' : '-');
         }
         lin += p.size;
     }
@@ -265,23 +305,29 @@ static bool info_segment_register(const Cpu *cpu, const char *name, uint64_t *va
 
 bool cpu_register(Machine *m, const char *name, uint64_t *val)
 {
-    static const char *const regs[] = { "eax", "ecx", "edx", "ebx", "esp", "ebp", "esi", "edi" };
+    static const char *const regs[] = { "eax", "ecx", "edx", "ebx", "esp", "ebp", "esi", "edi",
+        "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi" };
     static const struct {
         const char *name;
         uint8_t reg;
     } aliases[] = { { "sp", R_ESP }, { "fp", R_EBP } };
     Cpu *cpu = info_cpu(m, 0);
+    unsigned n;
+    char more;
 
     if (!cpu) return false;
-    for (unsigned i = 0; i < 8; i++) {
-        if (!strcmp(name, regs[i])) return *val = cpu->s.regs[i], true;
+    for (unsigned i = 0; i < ARRAY_SIZE(regs); i++) {
+        if (!strcmp(name, regs[i])) return *val = cpu->s.regs[i & 7], true;
     }
+    if (sscanf(name, "r%u%c", &n, &more) == 1 && n >= 8 && n < 16)
+        return *val = cpu->s.regs[n], true;
     for (unsigned i = 0; i < ARRAY_SIZE(aliases); i++) {
         if (!strcmp(name, aliases[i].name)) return *val = cpu->s.regs[aliases[i].reg], true;
     }
-    if (!strcmp(name, "eip") || !strcmp(name, "pc")) return *val = cpu->s.eip, true;
+    if (!strcmp(name, "eip") || !strcmp(name, "rip") || !strcmp(name, "pc"))
+        return *val = cpu->s.eip, true;
     if (!strcmp(name, "code_bits")) { /* of the code segment: for disassembly */
-        return *val = cpu->s.segs[R_CS].flags & SEGF_DB ? 32 : 16, true;
+        return *val = cpu_code64(cpu) ? 64 : cpu->s.segs[R_CS].flags & SEGF_DB ? 32 : 16, true;
     }
     if (!strcmp(name, "eflags")) return *val = cpu_get_eflags(cpu), true;
     if (!strncmp(name, "cr", 2) && name[2] >= '0' && name[2] <= '4' && !name[3]) {

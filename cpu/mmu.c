@@ -98,11 +98,11 @@ static TlbWatched *mmu_watched(const Cpu *cpu, uint64_t lin)
 }
 
 /* Whether writes to the page are known to be permitted, and to be told. */
-static bool mmu_is_watched(const Cpu *cpu, uint64_t lin, bool user)
+static bool mmu_is_watched(const Cpu *cpu, uint64_t lin, enum MmuWho who)
 {
     const TlbWatched *t = mmu_watched(cpu, lin);
 
-    return t->gen == cpu->tlb->gen && t->page == lin >> PAGE_BITS && t->user == user &&
+    return t->gen == cpu->tlb->gen && t->page == lin >> PAGE_BITS && t->who == who &&
            t->block->watch[t->off >> PAGE_BITS] == WATCH_CODE;
 }
 
@@ -116,36 +116,36 @@ static void mmu_check_canonical(Cpu *cpu, uint64_t lin)
 }
 
 /* Translates for one access inside a page, raises its page fault, fills the TLB. */
-static MmuPage mmu_page(Cpu *cpu, uint64_t lin, enum MmuKind kind, bool user)
+static MmuPage mmu_page(Cpu *cpu, uint64_t lin, enum MmuKind kind, enum MmuWho who)
 {
     uint32_t off = lin & PAGE_MASK;
     bool write = kind == MMU_WRITE;
+    enum MmuKind reads;
     MmuWalk w;
     MmuPage p;
     uint8_t *host;
     int code;
 
-    if (write && mmu_is_watched(cpu, lin, user)) {
+    if (write && mmu_is_watched(cpu, lin, who)) {
         const TlbWatched *t = mmu_watched(cpu, lin);
 
         return (MmuPage){ .block = t->block, .off = t->off + off };
     }
     mmu_check_canonical(cpu, lin);
-    code = mmu_walk(cpu, lin, kind, user, true, &w);
+    code = mmu_walk(cpu, lin, kind, who, true, &w);
     if (code >= 0) cpu_page_fault(cpu, lin, (uint32_t)code);
     p = mmu_physical(cpu, (w.gpa & mmu_a20(cpu)) | off);
     if (!p.block || ((cpu->debug & DEBUG_DATA) && cpu_debug_page(cpu, lin))) return p;
     host = p.block->host + (p.off - off);
-    if (!tlb_find(cpu, lin, user, MMU_READ, 1)) tlb_fill(cpu, lin, host, user, MMU_READ, &w);
-    if (kind == MMU_FETCH && mmu_fetch_differs(cpu) && !tlb_find(cpu, lin, user, MMU_FETCH, 1))
-        tlb_fill(cpu, lin, host, user, MMU_FETCH, &w);
+    reads = kind != MMU_FETCH || !mmu_fetch_differs(cpu) ? MMU_READ : MMU_FETCH;
+    if (!tlb_find(cpu, lin, who, reads, 1)) tlb_fill(cpu, lin, host, who, reads, &w);
     if (!write || !w.writable || p.readonly) return p;
     if (!p.block->watch[p.off >> PAGE_BITS])
-        tlb_fill(cpu, lin, host, user, MMU_WRITE, &w);
+        tlb_fill(cpu, lin, host, who, MMU_WRITE, &w);
     else
         *mmu_watched(cpu, lin) = (TlbWatched){ .gen = cpu->tlb->gen,
             .page = lin >> PAGE_BITS,
-            .user = user,
+            .who = who,
             .block = p.block,
             .off = p.off - off };
     return p;
@@ -209,14 +209,14 @@ static unsigned mmu_first(uint64_t lin, unsigned size)
     return MIN_OF(room, size);
 }
 
-static uint64_t mmu_read(Cpu *cpu, uint64_t lin, unsigned size, bool user, bool for_write)
+static uint64_t mmu_read(Cpu *cpu, uint64_t lin, unsigned size, enum MmuWho who, bool for_write)
 {
     enum MmuKind kind = for_write ? MMU_WRITE : MMU_READ;
     unsigned n = mmu_first(lin, size);
-    MmuPage p = mmu_page(cpu, lin, kind, user), q = { 0 };
+    MmuPage p = mmu_page(cpu, lin, kind, who), q = { 0 };
     uint64_t v;
 
-    if (n < size) q = mmu_page(cpu, mmu_next(cpu, lin, n), kind, user);
+    if (n < size) q = mmu_page(cpu, mmu_next(cpu, lin, n), kind, who);
     if (!p.block || (n < size && !q.block) || (for_write && p.readonly)) mmu_io(cpu);
     if (UNLIKELY(cpu->debug & DEBUG_DATA)) {
         mmu_io(cpu);
@@ -227,12 +227,12 @@ static uint64_t mmu_read(Cpu *cpu, uint64_t lin, unsigned size, bool user, bool 
     return v;
 }
 
-static void mmu_write(Cpu *cpu, uint64_t lin, uint64_t val, unsigned size, bool user)
+static void mmu_write(Cpu *cpu, uint64_t lin, uint64_t val, unsigned size, enum MmuWho who)
 {
     unsigned n = mmu_first(lin, size);
-    MmuPage p = mmu_page(cpu, lin, MMU_WRITE, user), q = { 0 };
+    MmuPage p = mmu_page(cpu, lin, MMU_WRITE, who), q = { 0 };
 
-    if (n < size) q = mmu_page(cpu, mmu_next(cpu, lin, n), MMU_WRITE, user);
+    if (n < size) q = mmu_page(cpu, mmu_next(cpu, lin, n), MMU_WRITE, who);
     if (!p.block || p.readonly || (n < size && (!q.block || q.readonly))) mmu_io(cpu);
     if (UNLIKELY(cpu->debug & DEBUG_DATA)) {
         mmu_io(cpu);
@@ -242,24 +242,22 @@ static void mmu_write(Cpu *cpu, uint64_t lin, uint64_t val, unsigned size, bool 
     if (n < size) mmu_put(cpu, &q, val >> (8 * n), size - n);
 }
 
-static bool mmu_user(const Cpu *cpu) { return cpu_cpl(cpu) == 3; }
-
 uint64_t mmu_load(Cpu *cpu, const Insn *in, uint64_t lin, unsigned size)
 {
     cpu->cur = in;
-    return mmu_read(cpu, lin, size, mmu_user(cpu), false);
+    return mmu_read(cpu, lin, size, mmu_who(cpu), false);
 }
 
 void mmu_store(Cpu *cpu, const Insn *in, uint64_t lin, uint64_t val, unsigned size)
 {
     cpu->cur = in;
-    mmu_write(cpu, lin, val, size, mmu_user(cpu));
+    mmu_write(cpu, lin, val, size, mmu_who(cpu));
 }
 
 uint64_t mmu_load_rmw(Cpu *cpu, const Insn *in, uint64_t lin, unsigned size)
 {
     cpu->cur = in;
-    return mmu_read(cpu, lin, size, mmu_user(cpu), true);
+    return mmu_read(cpu, lin, size, mmu_who(cpu), true);
 }
 
 static uint64_t mmu_peek(const uint8_t *p, unsigned size)
@@ -282,54 +280,54 @@ static void mmu_poke(uint8_t *p, uint64_t val, unsigned size)
     }
 }
 
-static uint64_t mmu_load_as(Cpu *cpu, uint64_t lin, unsigned size, bool user)
+static uint64_t mmu_load_as(Cpu *cpu, uint64_t lin, unsigned size, enum MmuWho who)
 {
-    const uint8_t *p = tlb_find(cpu, lin, user, MMU_READ, size);
+    const uint8_t *p = tlb_find(cpu, lin, who, MMU_READ, size);
 
-    return p ? mmu_peek(p, size) : mmu_read(cpu, lin, size, user, false);
+    return p ? mmu_peek(p, size) : mmu_read(cpu, lin, size, who, false);
 }
 
-static void mmu_store_as(Cpu *cpu, uint64_t lin, uint64_t val, unsigned size, bool user)
+static void mmu_store_as(Cpu *cpu, uint64_t lin, uint64_t val, unsigned size, enum MmuWho who)
 {
-    uint8_t *p = tlb_find(cpu, lin, user, MMU_WRITE, size);
+    uint8_t *p = tlb_find(cpu, lin, who, MMU_WRITE, size);
 
     if (p)
         mmu_poke(p, val, size);
     else
-        mmu_write(cpu, lin, val, size, user);
+        mmu_write(cpu, lin, val, size, who);
 }
 
 uint64_t cpu_load(Cpu *cpu, uint64_t lin, unsigned size)
 {
-    return mmu_load_as(cpu, lin & cpu->eip_mask, size, mmu_user(cpu));
+    return mmu_load_as(cpu, lin & cpu->eip_mask, size, mmu_who(cpu));
 }
 
 void cpu_store(Cpu *cpu, uint64_t lin, uint64_t val, unsigned size)
 {
-    mmu_store_as(cpu, lin & cpu->eip_mask, val, size, mmu_user(cpu));
+    mmu_store_as(cpu, lin & cpu->eip_mask, val, size, mmu_who(cpu));
 }
 
 uint64_t cpu_load_sys(Cpu *cpu, uint64_t lin, unsigned size)
 {
-    return mmu_load_as(cpu, mmu_wrap(cpu, lin), size, false);
+    return mmu_load_as(cpu, mmu_wrap(cpu, lin), size, WHO_SYSTEM);
 }
 
 void cpu_store_sys(Cpu *cpu, uint64_t lin, uint64_t val, unsigned size)
 {
-    mmu_store_as(cpu, mmu_wrap(cpu, lin), val, size, false);
+    mmu_store_as(cpu, mmu_wrap(cpu, lin), val, size, WHO_SYSTEM);
 }
 
 void cpu_probe(Cpu *cpu, uint64_t lin, unsigned len, bool write, bool sys)
 {
-    bool user = !sys && mmu_user(cpu);
+    enum MmuWho who = sys ? WHO_SYSTEM : mmu_who(cpu);
     enum MmuKind kind = write ? MMU_WRITE : MMU_READ;
     uint64_t first = mmu_wrap(cpu, lin), last = first + (len ? len - 1 : 0);
 
-    if (!tlb_find(cpu, first, user, kind, 1)) mmu_page(cpu, first, kind, user);
+    if (!tlb_find(cpu, first, who, kind, 1)) mmu_page(cpu, first, kind, who);
     for (uint64_t page = first >> PAGE_BITS; page != last >> PAGE_BITS;) {
         uint64_t at = mmu_wrap(cpu, ++page << PAGE_BITS);
 
-        if (!tlb_find(cpu, at, user, kind, 1)) mmu_page(cpu, at, kind, user);
+        if (!tlb_find(cpu, at, who, kind, 1)) mmu_page(cpu, at, kind, who);
     }
 }
 
@@ -337,18 +335,18 @@ void cpu_probe(Cpu *cpu, uint64_t lin, unsigned len, bool write, bool sys)
 
 uint8_t *mmu_fetch(Cpu *cpu, uint64_t lin)
 {
-    bool user = mmu_user(cpu);
-    uint8_t *host = tlb_find(cpu, lin, user, mmu_fetch_differs(cpu) ? MMU_FETCH : MMU_READ, 1);
+    enum MmuWho who = mmu_who(cpu);
+    uint8_t *host = tlb_find(cpu, lin, who, mmu_fetch_differs(cpu) ? MMU_FETCH : MMU_READ, 1);
     MmuPage p;
 
     if (host) return host;
-    p = mmu_page(cpu, lin, MMU_FETCH, user);
+    p = mmu_page(cpu, lin, MMU_FETCH, who);
     return p.block ? p.block->host + p.off : NULL;
 }
 
 uint8_t mmu_fetch_byte(Cpu *cpu, uint64_t lin)
 {
-    MmuPage p = mmu_page(cpu, lin, MMU_FETCH, mmu_user(cpu));
+    MmuPage p = mmu_page(cpu, lin, MMU_FETCH, mmu_who(cpu));
 
     return (uint8_t)mmu_get(cpu, &p, 1);
 }
@@ -361,7 +359,7 @@ bool cpu_translate(Machine *m, uint64_t gva, uint64_t *gpa)
     MmuWalk w;
 
     if (!dev || !cpu_is_canonical(gva = mmu_wrap(CPU(dev), gva))) return false;
-    if (mmu_walk(CPU(dev), gva, MMU_READ, false, false, &w) >= 0) return false;
+    if (mmu_walk(CPU(dev), gva, MMU_READ, WHO_OVERRIDE, false, &w) >= 0) return false;
     *gpa = (w.gpa & mmu_a20(CPU(dev))) | (gva & PAGE_MASK);
     return true;
 }
@@ -407,7 +405,8 @@ static bool mode_flat(const SegReg *sr, bool code)
 void cpu_mode_changed(Cpu *cpu)
 {
     const CpuState *s = &cpu->s;
-    bool user = mmu_user(cpu), wide = cpu_code64(cpu);
+    enum MmuWho who = mmu_who(cpu);
+    bool user = who == WHO_USER, wide = cpu_code64(cpu);
     uint32_t mode = 0;
 
     if (s->efer & EFER_LMA) mode |= MODE_LM;
@@ -417,10 +416,10 @@ void cpu_mode_changed(Cpu *cpu)
     if (user) mode |= MODE_USER;
     if (user && (s->cr[0] & CR0_AM) && (s->eflags & FLAG_AC)) mode |= MODE_AC;
     cpu->mode = mode;
-    cpu->rd = cpu->tlb->table[user][MMU_READ];
-    cpu->wr = cpu->tlb->table[user][MMU_WRITE];
-    cpu->lrd = cpu->tlb->tagged[user][MMU_READ];
-    cpu->lwr = cpu->tlb->tagged[user][MMU_WRITE];
+    cpu->rd = cpu->tlb->table[who][MMU_READ];
+    cpu->wr = cpu->tlb->table[who][MMU_WRITE];
+    cpu->lrd = cpu->tlb->tagged[who][MMU_READ];
+    cpu->lwr = cpu->tlb->tagged[who][MMU_WRITE];
     cpu->code_base = wide ? 0 : s->segs[R_CS].base;
     cpu->eip_mask = wide ? UINT64_MAX : UINT32_MAX;
     cpu->sp_mask = UINT64_MAX;

@@ -37,7 +37,7 @@ enum {
     ECX_CX16 = 1 << FEAT_CX16,
     EDX_LONG = 1 << FEAT_SYSCALL | 1 << FEAT_NX | 1 << FEAT_LM,
     EDX_MAX_80000001 = EDX_LONG | 1 << FEAT_1G | 1 << FEAT_RDTSCP,
-    EBX7_MAX = 1 << FEAT7_FSGSBASE | 1 << FEAT7_SMEP,
+    EBX7_MAX = 1 << FEAT7_FSGSBASE | 1 << FEAT7_SMEP | 1 << FEAT7_SMAP,
     ECX7_MAX = 1 << FEAT7_UMIP,
 };
 
@@ -50,7 +50,7 @@ enum {
     WORKS_ECX1 = ECX_SSE3 | ECX_CX16,
     WORKS_ECX80000001 = 1 << FEAT_LAHF,
     WORKS_EDX80000001 = EDX_MAX_80000001,
-    WORKS_EBX7 = 1 << FEAT7_SMEP,
+    WORKS_EBX7 = EBX7_MAX,
     WORKS_ECX7 = 1 << FEAT7_UMIP,
 };
 
@@ -197,7 +197,9 @@ static const FeatureName feature_names[] = {
     { "lm", 3, 29 },
     { "3dnowext", 3, 30 },
     { "3dnow", 3, 31 },
+    { "fsgsbase", 4, FEAT7_FSGSBASE },
     { "smep", 4, FEAT7_SMEP },
+    { "smap", 4, FEAT7_SMAP },
     { "umip", 5, FEAT7_UMIP },
 };
 

@@ -34,7 +34,7 @@ enum {
 enum { FEAT_SYSCALL = 11, FEAT_NX = 20, FEAT_1G = 26, FEAT_RDTSCP = 27, FEAT_LM = 29 };
 enum { FEAT_LAHF = 0 };
 /* And of leaf 7, EBX and ECX. */
-enum { FEAT7_FSGSBASE = 0, FEAT7_SMEP = 7, FEAT7_UMIP = 2 };
+enum { FEAT7_FSGSBASE = 0, FEAT7_SMEP = 7, FEAT7_SMAP = 20, FEAT7_UMIP = 2 };
 /* And of leaf 1, ECX. */
 enum { FEAT_CX16 = 13 };
 

@@ -36,6 +36,8 @@ enum {
     MSR_GS_BASE = 0xc0000101,
     MSR_KERNEL_GS_BASE = 0xc0000102,
     MSR_TSC_AUX = 0xc0000103,
+    MSR_SYSCFG = 0xc0010010,
+    MSR_HWCR = 0xc0010015,
 };
 
 static uint64_t msr_tsc(const Cpu *cpu)
@@ -50,9 +52,11 @@ static void msr_need(Cpu *cpu, bool has)
     if (!has) cpu_raise(cpu, EXC_GP, 0);
 }
 
-/* Registers of the P6 family that read as zero and take no notice of writes. */
+/* Registers of the P6 family, and of AMD's processors, that read as zero and take no notice of
+ * writes. */
 static bool msr_is_inert(const Cpu *cpu, uint32_t n)
 {
+    if (cpu_is_amd(cpu)) return n == MSR_SYSCFG || n == MSR_HWCR || n == MSR_UCODE_REV;
     if (!msr_is_p6(cpu)) return false;
     switch (n) {
     case MSR_PLATFORM_ID:

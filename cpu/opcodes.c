@@ -112,11 +112,16 @@ static const OpRow group6[8] = { PROT_SLOW("sldt", op_sldt), PROT_SLOW("str", op
     {                                                                                              \
         .name = text, .slow = fn, .flags = OP_SLOW | OP_MEM                                        \
     }
+static const OpRow group7_1[8] = {
+    [2] = { .name = "clac", .slow = op_stac_clac, .flags = OP_SLOW | OP_NP, .need = NEED_SMAP },
+    [3] = { .name = "stac", .slow = op_stac_clac, .flags = OP_SLOW | OP_NP, .need = NEED_SMAP },
+};
 static const OpRow group7_7[8] = {
     { .name = "swapgs", .slow = op_swapgs, .flags = OP_SLOW | OP_ONLY64 },
     { .name = "rdtscp", .slow = op_rdtscp, .flags = OP_SLOW, .need = NEED_RDTSCP },
 };
-static const OpRow group7[8] = { MEM_SLOW("sgdt", op_sgdt), MEM_SLOW("sidt", op_sidt),
+static const OpRow group7[8] = { MEM_SLOW("sgdt", op_sgdt),
+    { .name = "sidt", .slow = op_sidt, .flags = OP_SLOW, .rm = group7_1 },
     MEM_SLOW("lgdt", op_lgdt), MEM_SLOW("lidt", op_lidt),
     { .name = "smsw", .slow = op_smsw, .flags = OP_SLOW }, { .name = NULL },
     { .name = "lmsw", .slow = op_lmsw, .flags = OP_SLOW },
@@ -136,12 +141,21 @@ static const OpRow group11[8] = { IN_GROUP("mov", mov_mi) };
     {                                                                                              \
         .name = text, .slow = fn, __VA_ARGS__                                                      \
     }
+#define BASE_ROW(text)                                                                             \
+    {                                                                                              \
+        .name = text, .slow = op_fsgsbase, .need = NEED_FSGSBASE, .flags = OP_SLOW | OP_ONLY64     \
+    }
+static const OpRow group15_f3[8] = { BASE_ROW("rdfsbase"), BASE_ROW("rdgsbase"),
+    BASE_ROW("wrfsbase"), BASE_ROW("wrgsbase") };
 static const OpRow group15[8] = { MEM_SLOW("fxsave", op_fxsave), MEM_SLOW("fxrstor", op_fxrstor),
     MID("ldmxcsr", op_ldmxcsr, .need = NEED_SSE, .flags = OP_MID | OP_MEM),
     MID("stmxcsr", op_stmxcsr, .need = NEED_SSE, .flags = OP_MID | OP_MEM), { .name = NULL },
     MID("lfence", op_fence, .need = NEED_SSE2, .flags = OP_MID | OP_REG),
     MID("mfence", op_fence, .need = NEED_SSE2, .flags = OP_MID | OP_REG),
     MID("sfence", op_sfence_clflush, .flags = OP_MID) };
+
+static const OpRow group15_rows[ROW_PREFIXES] = { [ROW_NP] = GROUP("group15", SIZE_V, group15),
+    [ROW_F3] = GROUP("group15", SIZE_V, group15_f3, .flags = OP_REG) };
 
 #define STRING(text, size, fns_) ROW(text, FORM_STR, size, .fns = &fns_)
 #define STRING_IO(text, size, fns_)                                                                \
@@ -348,7 +362,7 @@ const OpRow opcodes[512] = {
     [0x1ab] = MODRM("bts", SIZE_V, .fns = &bt_mr[1], .flags = OP_LOCK),
     [0x1ac] = MODRM("shrd", SIZE_V, .imm = IMM_8, .fns = &shrd_imm),
     [0x1ad] = MODRM("shrd", SIZE_V, .fns = &shrd_cl),
-    [0x1ae] = GROUP("group15", SIZE_V, group15, .flags = OP_NP),
+    [0x1ae] = MODRM("group15", SIZE_V, .prefixed = group15_rows),
     [0x1af] = MODRM("imul", SIZE_V, .fns = &imul_rm),
     [0x1b0] = MODRM("cmpxchg", SIZE_B, .fns = &cmpxchg_mr, .flags = OP_LOCK),
     [0x1b1] = MODRM("cmpxchg", SIZE_V, .fns = &cmpxchg_mr, .flags = OP_LOCK),

@@ -93,6 +93,7 @@ enum OpNeed {
     NEED_SYSCALL = 4 << 5 | 11,
     NEED_RDTSCP = 4 << 5 | 27,
     NEED_FSGSBASE = 5 << 5 | 0,
+    NEED_SMAP = 5 << 5 | 20,
 };
 
 /* How an SSE instruction runs: inside blocks by kind of operand (KIND_REG, KIND_BASE, KIND_SIB;

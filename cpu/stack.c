@@ -124,7 +124,7 @@ uint64_t stack_read_before_push(Cpu *cpu, const Insn *in)
     cpu->cur = in;
     if (in->modrm >= 0xc0) return cpu_read_reg(cpu, in->rm, in->opsize, true);
     lin = insn_lin(cpu, in, in->opsize, false);
-    if (!tlb_find(cpu, lin, cpu_cpl(cpu) == 3, MMU_READ, 1)) {
+    if (!tlb_find(cpu, lin, mmu_who(cpu), MMU_READ, 1)) {
         cpu_probe(cpu, lin, in->opsize, false, false);
         stack_probe_push(cpu, in->opsize);
     }

@@ -78,6 +78,7 @@ enum {
     CR4_UMIP = 1 << 11,
     CR4_FSGSBASE = 1 << 16,
     CR4_SMEP = 1 << 20,
+    CR4_SMAP = 1 << 21,
 };
 enum {
     EXC_DE = 0,

@@ -49,7 +49,7 @@ static StrOperand string_operand(Cpu *cpu, const Insn *in, unsigned reg, int seg
     uint64_t off = insn_wrap(in, cpu->s.regs[reg]), room = string_room(cpu, in, seg, off);
     StrOperand o = { .lin = cpu_seg_lin(cpu, seg, off, in->opsize, write) };
 
-    o.host = tlb_find(cpu, o.lin, cpu_cpl(cpu) == 3, write ? MMU_WRITE : MMU_READ, in->opsize);
+    o.host = tlb_find(cpu, o.lin, mmu_who(cpu), write ? MMU_WRITE : MMU_READ, in->opsize);
     o.room = PAGE_SIZE - (uint32_t)(o.lin & PAGE_MASK);
     o.room = (uint32_t)MIN_OF(o.room, room);
     if (!o.host || (cpu->s.eflags & FLAG_DF)) o.room = in->opsize;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Fast system calls (SYSENTER, SYSEXIT, SYSCALL, SYSRET) and what comes with them in long mode:
- * SWAPGS, RDTSCP, the bases of FS and GS.  Source: Intel SDM volume 2; AMD64 manual volume 3 for
- * SYSCALL outside 64-bit code, which only AMD's processors have, and for the lack of SYSENTER in
- * their long mode.
+ * SWAPGS, RDTSCP, STAC and CLAC, the bases of FS and GS.  Source: Intel SDM volume 2; AMD64 manual
+ * volume 3 for SYSCALL outside 64-bit code, which only AMD's processors have, and for the lack of
+ * SYSENTER in their long mode.
  */
 #include "cpu/decode.h"
 #include "cpu/descriptor.h"
@@ -127,6 +127,14 @@ void op_rdtscp(Cpu *cpu, const Insn *in)
 {
     op_rdtsc(cpu, in);
     cpu->s.regs[R_ECX] = (uint32_t)cpu->s.tsc_aux;
+}
+
+/* -- STAC and CLAC -- */
+
+void op_stac_clac(Cpu *cpu, const Insn *in)
+{
+    if (!cpu_protected(cpu) || cpu_cpl(cpu)) cpu_raise(cpu, EXC_UD, 0);
+    cpu_set_eflags(cpu, in->modrm & 1 ? FLAG_AC : 0, FLAG_AC);
 }
 
 /* -- RDFSBASE, RDGSBASE, WRFSBASE, WRGSBASE: ModRM.reg 0 to 3 -- */

@@ -18,7 +18,7 @@ enum { DR7_FIXED = 0x400, DR7_WRITABLE = 0xffff23ffu, DR7_GD = 1 << 13 };
     (CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | CR0_PG)
 
 /* What changes translations, and has PAE's pointers read anew. */
-enum { CR4_TRANSLATION = CR4_PSE | CR4_PAE | CR4_PGE | CR4_SMEP };
+enum { CR4_TRANSLATION = CR4_PSE | CR4_PAE | CR4_PGE | CR4_SMEP | CR4_SMAP };
 
 static void system_need_cpl0(Cpu *cpu)
 {
@@ -92,6 +92,7 @@ static uint32_t system_cr4_bits(const Cpu *cpu)
     }
     if (cpu->features.ebx7 >> FEAT7_FSGSBASE & 1) bits |= CR4_FSGSBASE;
     if (cpu->features.ebx7 >> FEAT7_SMEP & 1) bits |= CR4_SMEP;
+    if (cpu->features.ebx7 >> FEAT7_SMAP & 1) bits |= CR4_SMAP;
     if (cpu->features.ecx7 >> FEAT7_UMIP & 1) bits |= CR4_UMIP;
     return bits;
 }

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-enum { TLB_BYTES = TLB_PAGES * 8, TLB_TABLES = 6, TLB_EMPTY = 1 };
+enum { TLB_BYTES = TLB_PAGES * 8, TLB_TABLES = 3 * WHO_COUNT, TLB_EMPTY = 1 };
 
 static uint64_t **tlb_table(Tlb *t, unsigned n) { return &t->table[n / 3][n % 3]; }
 static TlbEntry **tlb_tagged(Tlb *t, unsigned n) { return &t->tagged[n / 3][n % 3]; }
@@ -58,16 +58,16 @@ void tlb_free(Cpu *cpu)
 
 /* -- listed entries -- */
 
-enum { LISTED_TAGGED = 8, LISTED_SHIFT = 4 };
+enum { LISTED_TAGGED = 16, LISTED_SHIFT = 5 };
 
 static uint64_t *tlb_direct(Tlb *t, uint32_t listed)
 {
-    return &t->table[listed >> 2 & 1][listed & 3][listed >> LISTED_SHIFT];
+    return &t->table[listed >> 2 & 3][listed & 3][listed >> LISTED_SHIFT];
 }
 
 static TlbEntry *tlb_entry(Tlb *t, uint32_t listed)
 {
-    return &t->tagged[listed >> 2 & 1][listed & 3][listed >> LISTED_SHIFT];
+    return &t->tagged[listed >> 2 & 3][listed & 3][listed >> LISTED_SHIFT];
 }
 
 static void tlb_clear(Tlb *t, uint32_t listed)
@@ -91,11 +91,12 @@ static void tlb_mark_region(uint8_t *regions, uint64_t lin, unsigned shift)
     regions[lin >> shift & (TLB_REGIONS - 1)] = 1;
 }
 
-void tlb_fill(Cpu *cpu, uint64_t lin, uint8_t *host, bool user, enum MmuKind kind, const MmuWalk *w)
+void tlb_fill(
+    Cpu *cpu, uint64_t lin, uint8_t *host, enum MmuWho who, enum MmuKind kind, const MmuWalk *w)
 {
     Tlb *t = cpu->tlb;
     uint64_t page = lin >> PAGE_BITS, add = (uint64_t)host - (lin & ~(uint64_t)PAGE_MASK);
-    uint32_t listed = (uint32_t)user << 2 | kind;
+    uint32_t listed = (uint32_t)who << 2 | kind;
 
     assert(add);
     if (t->n[w->global] == TLB_CAP) tlb_flush_list(t, w->global);
@@ -112,17 +113,17 @@ void tlb_fill(Cpu *cpu, uint64_t lin, uint8_t *host, bool user, enum MmuKind kin
     t->list[w->global][t->n[w->global]++] = listed;
 }
 
-uint8_t *tlb_find(const Cpu *cpu, uint64_t lin, bool user, enum MmuKind kind, unsigned size)
+uint8_t *tlb_find(const Cpu *cpu, uint64_t lin, enum MmuWho who, enum MmuKind kind, unsigned size)
 {
     const Tlb *t = cpu->tlb;
     const TlbEntry *e;
     uint64_t add;
 
     if (tlb_is_tagged(cpu, lin)) {
-        e = &t->tagged[user][kind][TLB_INDEX(lin)];
+        e = &t->tagged[who][kind][TLB_INDEX(lin)];
         return e->tag == TLB_TAG(lin, size) ? (uint8_t *)(e->add + lin) : NULL;
     }
-    add = t->table[user][kind][lin >> PAGE_BITS];
+    add = t->table[who][kind][lin >> PAGE_BITS];
     return add && (lin & PAGE_MASK) <= PAGE_SIZE - size ? (uint8_t *)(add + lin) : NULL;
 }
 

@@ -2,7 +2,7 @@
 /*
  * The TLB, and the accesses that go through it.
  *
- * It has two forms, each with six tables (supervisor and user; read, write and, under NX or SMEP,
+ * It has two forms, each with nine tables (by who accesses; read, write and, under NX or SMEP,
  * fetch).  Direct: 2^20 entries, backed by memory only where they are used, for 32-bit code, whose
  * linear addresses they cover.  entry + linear address = host address; zero sends the access to
  * cpu/mmu.c.  Tagged: for 64-bit code, and for descriptor tables and stacks beyond 4 GiB; an entry
@@ -27,15 +27,16 @@ struct TlbEntry {
 /* A page that may be written, but whose writes have to be told: mostly data beside code. */
 typedef struct TlbWatched {
     uint64_t gen, page;
-    bool user;
+    enum MmuWho who;
     RamBlock *block;
     uint64_t off; /* of the page */
 } TlbWatched;
 
 struct Tlb {
-    uint64_t *table[2][3]; /* [user][enum MmuKind]; MMU_FETCH is used only under NX or SMEP */
-    TlbEntry *tagged[2][3];
-    uint32_t *list[2]; /* [global]: index << 4 | tagged << 3 | user << 2 | kind */
+    /* [enum MmuWho][enum MmuKind]; MMU_FETCH is used only under NX or SMEP */
+    uint64_t *table[WHO_COUNT][3];
+    TlbEntry *tagged[WHO_COUNT][3];
+    uint32_t *list[2]; /* [global]: index << 5 | tagged << 4 | who << 2 | kind */
     unsigned n[2];
     uint64_t gen;
     uint32_t large[TLB_REGIONS / 32]; /* 4 MiB regions of which a large page has filled entries */
@@ -53,9 +54,9 @@ static inline bool tlb_is_tagged(const Cpu *cpu, uint64_t lin)
 }
 /* Enters the page of lin, which w describes, in the form that serves it. */
 void tlb_fill(
-    Cpu *cpu, uint64_t lin, uint8_t *host, bool user, enum MmuKind kind, const MmuWalk *w);
+    Cpu *cpu, uint64_t lin, uint8_t *host, enum MmuWho who, enum MmuKind kind, const MmuWalk *w);
 /* Where size bytes at lin stand by the table of this kind, or NULL. */
-uint8_t *tlb_find(const Cpu *cpu, uint64_t lin, bool user, enum MmuKind kind, unsigned size);
+uint8_t *tlb_find(const Cpu *cpu, uint64_t lin, enum MmuWho who, enum MmuKind kind, unsigned size);
 /* Takes pages of a RAM block out of the write tables, absent ones out of the read tables too. */
 void tlb_drop_ram(Cpu *cpu, RamBlock *b, uint64_t first_page, uint64_t pages);
 

@@ -19,11 +19,12 @@ static void trace_bytes(const uint8_t *code, unsigned len, char text[TRACE_TEXT]
 }
 
 static void trace_disassemble(
-    uint32_t mode, uint32_t eip, const uint8_t *code, unsigned len, char text[TRACE_TEXT])
+    uint32_t mode, uint64_t eip, const uint8_t *code, unsigned len, char text[TRACE_TEXT])
 {
 #ifdef HAVE_ZYDIS
-    ZydisMachineMode zmode =
-        mode & MODE_CS32 ? ZYDIS_MACHINE_MODE_LEGACY_32 : ZYDIS_MACHINE_MODE_LEGACY_16;
+    ZydisMachineMode zmode = mode & MODE_CS64   ? ZYDIS_MACHINE_MODE_LONG_64
+                             : mode & MODE_CS32 ? ZYDIS_MACHINE_MODE_LEGACY_32
+                                                : ZYDIS_MACHINE_MODE_LEGACY_16;
     ZydisDisassembledInstruction z;
 
     if (ZYAN_SUCCESS(ZydisDisassembleIntel(zmode, eip, code, len, &z))) {
@@ -39,11 +40,11 @@ static void trace_disassemble(
 void trace_block(Cpu *cpu, const Block *b)
 {
     Log *log = &cpu->dev.m->log;
-    uint32_t eip = (uint32_t)cpu->s.eip;
+    uint64_t eip = cpu->s.eip;
     char text[TRACE_TEXT];
 
     log_printf(log, "----------------\nIN: cs=%04x base=%08x mode=%04x\n",
-        cpu->s.segs[R_CS].selector, (uint32_t)cpu->s.segs[R_CS].base, b->mode);
+        cpu->s.segs[R_CS].selector, (uint32_t)cpu->code_base, b->mode);
     for (int i = 0; i < b->count; i++) {
         const Insn *in = &b->insns[i];
         uint8_t code[INSN_MAX];
@@ -52,14 +53,30 @@ void trace_block(Cpu *cpu, const Block *b)
         for (unsigned k = 0; k < in->len; k++)
             code[k] = k < room ? b->host[in->off + k] : b->host2[k - room];
         trace_disassemble(b->mode, eip + in->off, code, in->len, text);
-        log_printf(log, "0x%08x:  %s\n", eip + in->off, text);
+        log_printf(log, "0x%08llx:  %s\n", (unsigned long long)eip + in->off, text);
     }
+}
+
+static void trace_exec64(Cpu *cpu)
+{
+    static const char *const names[16] = { "RAX", "RCX", "RDX", "RBX", "RSP", "RBP", "RSI", "RDI",
+        "R8", "R9", "R10", "R11", "R12", "R13", "R14", "R15" };
+    Log *log = &cpu->dev.m->log;
+
+    log_printf(log, "%04x:%016llx", cpu->s.segs[R_CS].selector, (unsigned long long)cpu->s.eip);
+    for (unsigned i = 0; i < 16; i++)
+        log_printf(log, " %s=%016llx", names[i], (unsigned long long)cpu->s.regs[i]);
+    log_printf(log, " EFL=%08x\n", cpu_get_eflags(cpu));
 }
 
 void trace_exec(Cpu *cpu)
 {
     const struct CpuState *s = &cpu->s;
 
+    if (cpu_code64(cpu)) {
+        trace_exec64(cpu);
+        return;
+    }
     log_printf(&cpu->dev.m->log,
         "%04x:%08x EAX=%08x EBX=%08x ECX=%08x EDX=%08x ESI=%08x EDI=%08x EBP=%08x ESP=%04x:%08x "
         "EFL=%08x\n",

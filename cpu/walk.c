@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Page walks.  Source: Intel SDM volume 3, chapter 4: 32-bit paging with 4 MiB pages and PSE-36,
- * PAE paging with 2 MiB pages and NX, four-level paging with 1 GiB pages; PGE, WP, SMEP.
+ * PAE paging with 2 MiB pages and NX, four-level paging with 1 GiB pages; PGE, WP, SMEP, SMAP.
  *
  * Under PAE the four entries at CR3 are registers: loaded by writes to control registers and not
  * looked at in memory again.  Where they are not known (a task switch, a stream of another program)
@@ -134,13 +134,16 @@ static bool walk_pdpte(Cpu *cpu, uint64_t quarter, bool marks, uint64_t *table, 
 
 /* -- the walk -- */
 
-static bool walk_permits(const Cpu *cpu, const WalkPath *p, enum MmuKind kind, bool user)
+static bool walk_permits(const Cpu *cpu, const WalkPath *p, enum MmuKind kind, enum MmuWho who)
 {
+    bool user = who == WHO_USER;
+
     if (user && !(p->rights & PTE_U)) return false;
     if (kind == MMU_FETCH) {
         if (!user && (p->rights & PTE_U) && (cpu->s.cr[4] & CR4_SMEP)) return false;
         return !p->nx || !mmu_nx(cpu);
     }
+    if (who == WHO_SYSTEM && (p->rights & PTE_U) && (cpu->s.cr[4] & CR4_SMAP)) return false;
     if (kind == MMU_READ || (p->rights & PTE_W)) return true;
     return !user && !(cpu->s.cr[0] & CR0_WP);
 }
@@ -157,11 +160,14 @@ static void walk_mark(Cpu *cpu, WalkPath *p, bool write)
     }
 }
 
-int mmu_walk(Cpu *cpu, uint64_t lin, enum MmuKind kind, bool user, bool marks, MmuWalk *w)
+/* Whether the error code tells fetches apart. */
+static bool walk_tells_fetch(const Cpu *cpu) { return mmu_nx(cpu) || cpu->s.cr[4] & CR4_SMEP; }
+
+int mmu_walk(Cpu *cpu, uint64_t lin, enum MmuKind kind, enum MmuWho who, bool marks, MmuWalk *w)
 {
     WalkPath p = { .wide = cpu->s.cr[4] & CR4_PAE, .four = cpu_long(cpu) };
-    int fault, code = (kind == MMU_WRITE ? PF_W : 0) | (user ? PF_U : 0) |
-                      (kind == MMU_FETCH && mmu_fetch_differs(cpu) ? PF_I : 0);
+    int fault, code = (kind == MMU_WRITE ? PF_W : 0) | (who == WHO_USER ? PF_U : 0) |
+                      (kind == MMU_FETCH && walk_tells_fetch(cpu) ? PF_I : 0);
     uint64_t table = cpu->s.cr[3] & BITS(PAGE_BITS, p.four ? 51 : 31), leaf;
 
     *w = (MmuWalk){ .gpa = lin & ~(uint64_t)PAGE_MASK, .writable = true };
@@ -170,13 +176,13 @@ int mmu_walk(Cpu *cpu, uint64_t lin, enum MmuKind kind, bool user, bool marks, M
     if (p.wide && !p.four && !walk_pdpte(cpu, lin >> 30 & 3, marks, &table, &fault))
         return code | fault;
     if (!walk_path(cpu, lin, table, &p, &fault)) return code | fault;
-    if (!walk_permits(cpu, &p, kind, user)) return code | PF_P;
+    if (!walk_permits(cpu, &p, kind, who)) return code | PF_P;
     if (marks) walk_mark(cpu, &p, kind == MMU_WRITE);
     leaf = p.entry[p.n - 1];
     w->large = p.shift > PAGE_BITS;
     w->huge = p.shift == SHIFT_1G;
     w->gpa = walk_frame(leaf, p.wide, p.shift) | (lin & ((1ull << p.shift) - PAGE_SIZE));
     w->global = (leaf & PTE_G) && (cpu->s.cr[4] & CR4_PGE);
-    w->writable = (leaf & PTE_D) && walk_permits(cpu, &p, MMU_WRITE, user);
+    w->writable = (leaf & PTE_D) && walk_permits(cpu, &p, MMU_WRITE, who);
     return -1;
 }

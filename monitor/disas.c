@@ -11,14 +11,21 @@
 
 enum { DISAS_BYTES_COLUMN = 23 };
 
-/* 16 or 32 bits: by the code segment, or by CR0.PE where the CPU does not tell. */
-static bool disas_is_16_bit(Machine *m)
+/* 16, 32 or 64 bits: by the code segment, or by CR0.PE where the CPU does not tell. */
+static void disas_init(Machine *m, ZydisDecoder *decoder)
 {
     uint64_t bits = 0, cr0 = 0;
 
-    if (cpu_register(m, "code_bits", &bits)) return bits == 16;
-    cpu_register(m, "cr0", &cr0);
-    return !(cr0 & 1);
+    if (!cpu_register(m, "code_bits", &bits)) {
+        cpu_register(m, "cr0", &cr0);
+        bits = cr0 & 1 ? 32 : 16;
+    }
+    if (bits == 64)
+        ZydisDecoderInit(decoder, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
+    else if (bits == 32)
+        ZydisDecoderInit(decoder, ZYDIS_MACHINE_MODE_LEGACY_32, ZYDIS_STACK_WIDTH_32);
+    else
+        ZydisDecoderInit(decoder, ZYDIS_MACHINE_MODE_LEGACY_16, ZYDIS_STACK_WIDTH_16);
 }
 
 static size_t disas_read(Machine *m, bool physical, uint64_t addr, uint8_t *buf)
@@ -47,14 +54,12 @@ static void disas_line(Sink *out, uint64_t addr, const uint8_t *code, size_t len
 
 void disas_print(Machine *m, Sink *out, bool physical, uint64_t addr, int count)
 {
-    bool narrow = disas_is_16_bit(m);
     ZydisDecoder decoder;
     ZydisFormatter formatter;
     uint8_t code[DISAS_MAX];
     char text[256];
 
-    ZydisDecoderInit(&decoder, narrow ? ZYDIS_MACHINE_MODE_LEGACY_16 : ZYDIS_MACHINE_MODE_LEGACY_32,
-        narrow ? ZYDIS_STACK_WIDTH_16 : ZYDIS_STACK_WIDTH_32);
+    disas_init(m, &decoder);
     ZydisFormatterInit(&formatter, ZYDIS_FORMATTER_STYLE_ATT);
     ZydisFormatterSetProperty(&formatter, ZYDIS_FORMATTER_PROP_HEX_UPPERCASE, ZYAN_FALSE);
     while (count-- > 0) {

@@ -75,9 +75,9 @@ static void test_masked(void)
     leaf("qemu32,+nx,+3dnow", 0x80000001, r);
     g_assert_cmphex(r[3], ==, 1u << FEAT_NX);
     leaf("max", 7, r);
-    g_assert_cmphex(r[1], ==, 1u << FEAT7_SMEP);
+    g_assert_cmphex(r[1], ==, 1u << FEAT7_SMEP | 1u << FEAT7_SMAP | 1u << FEAT7_FSGSBASE);
     g_assert_cmphex(r[2], ==, 1u << FEAT7_UMIP);
-    leaf("max,-smep,umip=off", 7, r);
+    leaf("max,-smep,-smap,-fsgsbase,umip=off", 7, r);
     g_assert_cmphex(r[1] | r[2], ==, 0);
     leaf("pentium3,-cmov,sep=off", 1, r);
     g_assert_false(r[3] >> FEAT_CMOV & 1);

@@ -59,7 +59,7 @@ static Targets *targets_new(void)
             target_add(all, (Target){ &opcodes_0f3a[op][p], NULL, prefix, 0x3a, opcode, 0, 0 });
         }
     }
-    target_add(all, (Target){ &opcodes[0x1ae], NULL, 0, 0, 0xae, 0, 0 });
+    target_add(all, (Target){ &opcodes[0x1ae].prefixed[ROW_NP], NULL, 0, 0, 0xae, 0, 0 });
     for (unsigned i = 0; i < all->n; i++) {
         if (target_wanted(&all->t[i])) some->t[some->n++] = all->t[i];
     }
