@@ -177,7 +177,7 @@ static FwCfgItem *fw_cfg_file(FwCfg *f, const char *name, Error *err)
         return NULL;
     }
     memmove(&f->files[at + 1], &f->files[at], (f->nfiles - at) * sizeof(FwCfgFile));
-    f->files[at] = (FwCfgFile){ .item = { NULL } };
+    f->files[at] = (FwCfgFile){ .name = "" };
     g_strlcpy(f->files[at].name, name, FILE_NAME);
     f->nfiles++;
     return &f->files[at].item;
