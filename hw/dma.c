@@ -140,9 +140,9 @@ static void dma_resume(Device *dev) { dma_wake(DMA(dev)); }
 
 static uint8_t dma_next_byte(struct DmaState *s)
 {
-    uint8_t high = s->flip_flop;
+    bool high = s->flip_flop; /* a loaded one may be any byte */
 
-    s->flip_flop ^= 1;
+    s->flip_flop = !high;
     return high;
 }
 

@@ -136,8 +136,8 @@ bool snapshot_guard_set(SnapshotDisks *d, const char *name, Error *err)
     for (unsigned i = 0; i < d->n && !error_is_set(err); i++) {
         block_call_sync(d->disk[i].bd, guard_set_call, &g);
         if (error_is_set(err))
-            error_prefix(
-                err, "Error while keeping the state of '%s': ", block_dev_id(d->disk[i].bd));
+            error_prefix(err, "Error while activating snapshot '%s' on '%s': ", name,
+                block_dev_id(d->disk[i].bd));
     }
     if (error_is_set(err)) snapshot_guard_clear(d);
     return !error_is_set(err);

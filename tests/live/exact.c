@@ -85,7 +85,8 @@ static void add_memtest(void)
     char **lines = guest_paths("memtest");
 
     if (!lines) return;
-    memtest.args[3] = lines[0];
+    memtest.args[3] = g_strdup(lines[0]);
+    g_strfreev(lines);
     memtest.disk = make_qcow2("memtest.qcow2", NULL, "1M");
     add("/exact/memtest/restored", &memtest, test_guest);
 }

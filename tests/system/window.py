@@ -60,6 +60,7 @@ server = subprocess.Popen(["Xvfb", "-displayfd", str(write_end), "-screen", "0",
 os.close(write_end)
 os.environ["DISPLAY"] = ":" + os.read(read_end, 20).decode().strip()
 os.environ["SDL_VIDEODRIVER"] = "x11"
+os.environ["SDL_RENDER_DRIVER"] = "software"  # no driver that is loaded, and leaks
 help_text = subprocess.run([STASIS, "-display", "help"], capture_output=True, text=True).stdout
 if re.search(r"^sdl ", help_text, re.M):
     tap.run(window, by_default)
