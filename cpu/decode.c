@@ -383,7 +383,7 @@ enum DecodeResult insn_decode(
     if (row->group) member = &row->group[in->modrm >> 3 & 7];
     if (member->rm && in->modrm >= 0xc0) member = &member->rm[in->modrm & 7];
     flags = row->flags | member->flags;
-    decode_opsize(&d, row->size, flags);
+    decode_opsize(&d, member->size ? member->size : row->size, flags);
     if (flags & OP_CRDR) in->modrm |= 0xc0;
     if (row->form == FORM_MODRM) decode_modrm(&d);
     if (flags & OP_SEGREG) in->reg &= 7;

@@ -109,5 +109,8 @@ InsnFn op_rdmsr, op_wrmsr, op_rdtsc, op_rdpmc, op_cpuid;
 InsnFn op_x87, op_wait, op_fxsave, op_fxrstor;
 /* cpu/mmx.c: in->op tells which of 0F xx */
 InsnFn op_mmx, op_emms;
+InsnFn op_mmx_ssse3; /* cpu/mmx_ssse3.c: 0F 38 xx and PALIGNR */
+/* cpu/count.c */
+InsnFn op_popcnt, op_crc32, op_movbe_load, op_movbe_store, op_rdrand;
 /* cpu/sse_move.c */
 InsnFn op_ldmxcsr, op_stmxcsr, op_fence, op_sfence_clflush;

@@ -132,8 +132,14 @@ static const OpRow group8[8] = { [4] = IN_GROUP("bt", bt_mi[0]),
     [6] = IN_GROUP("btr", bt_mi[2], .flags = OP_LOCK),
     [7] = IN_GROUP("btc", bt_mi[3], .flags = OP_LOCK) };
 
-static const OpRow group9[8] = { [1] = IN_GROUP("cmpxchg8b", cmpxchg8b_m,
-                                     .flags = OP_LOCK | OP_MEM | OP_CX8 | OP_CX16) };
+#define RANDOM(text, need_)                                                                        \
+    {                                                                                              \
+        .name = text, .slow = op_rdrand, .need = need_, .flags = OP_SLOW | OP_REG                  \
+    }
+static const OpRow group9[8] = { [1] = IN_GROUP("cmpxchg8b", cmpxchg8b_m, .size = SIZE_Q,
+                                     .flags = OP_LOCK | OP_MEM | OP_CX8 | OP_CX16),
+    [6] = RANDOM("rdrand", NEED_RDRAND),
+    [7] = RANDOM("rdseed", NEED_RDSEED) };
 
 static const OpRow group11[8] = { IN_GROUP("mov", mov_mi) };
 
@@ -330,6 +336,8 @@ const OpRow opcodes[512] = {
     X8(SSE_AT, 0x10),
     [0x10d] = MODRM("prefetchw", SIZE_V, .fns = &nop_fns),
     X8(NOP_RM, 0x118),
+    [0x138] = ROW("0f38", FORM_NONE, SIZE_V, .map = opcodes_0f38[0]),
+    [0x13a] = ROW("0f3a", FORM_NONE, SIZE_V, .map = opcodes_0f3a[0]),
     X8(SSE_AT, 0x28),
     [0x120] = SLOW_RM("mov", SIZE_NATIVE, op_mov_r_cr, OP_CRDR),
     [0x121] = SLOW_RM("mov", SIZE_NATIVE, op_mov_r_dr, OP_CRDR),
@@ -372,6 +380,7 @@ const OpRow opcodes[512] = {
     [0x1b5] = SLOW_RM("lgs", SIZE_V, op_load_far_ptr, OP_MEM),
     [0x1b6] = MODRM("movzx", SIZE_V, .fns = &movzx8, .flags = OP_RM8),
     [0x1b7] = MODRM("movzx", SIZE_V, .fns = &movzx16, .flags = OP_RM16),
+    SSE_AT(0xb8, 0),
     [0x1b9] = MODRM("ud1", SIZE_V, .fns = &ud_fns),
     [0x1ba] = GROUP("group8", SIZE_V, group8, .imm = IMM_8),
     [0x1bb] = MODRM("btc", SIZE_V, .fns = &bt_mr[3], .flags = OP_LOCK),
@@ -386,7 +395,7 @@ const OpRow opcodes[512] = {
     SSE_AT(0xc2, 2),
     SSE_AT(0xc2, 3),
     SSE_AT(0xc2, 4),
-    [0x1c7] = GROUP("group9", SIZE_Q, group9),
+    [0x1c7] = GROUP("group9", SIZE_V, group9),
     X8(BSWAP_R, 0x1c8),
     X8(SSE_AT, 0xd0),
     X8(SSE_AT, 0xd8),

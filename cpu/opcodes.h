@@ -78,11 +78,13 @@ enum {
 enum OpNeed {
     NEED_SSE3 = 1 << 5 | 0,
     NEED_MONITOR = 1 << 5 | 3,
+    NEED_PCLMULQDQ = 1 << 5 | 1,
     NEED_SSSE3 = 1 << 5 | 9,
     NEED_SSE41 = 1 << 5 | 19,
     NEED_SSE42 = 1 << 5 | 20,
     NEED_MOVBE = 1 << 5 | 22,
     NEED_POPCNT = 1 << 5 | 23,
+    NEED_AES = 1 << 5 | 25,
     NEED_RDRAND = 1 << 5 | 30,
     NEED_CLFLUSH = 2 << 5 | 19,
     NEED_MMX = 2 << 5 | 23,

@@ -34,6 +34,13 @@
         .name = NULL                                                                               \
     }
 
+/* On general registers. */
+#define GENERAL(text, fn, need_, flags_)                                                           \
+    {                                                                                              \
+        .name = text, .form = FORM_MODRM, .slow = fn, .need = NEED_##need_,                        \
+        .flags = OP_MID | (flags_)                                                                 \
+    }
+
 /* The same operation on packed and scalar, single and double. */
 #define FOUR(op)                                                                                   \
     {                                                                                              \
@@ -149,6 +156,7 @@ const OpRow opcodes_0f[256][ROW_PREFIXES] = {
     [0x7e] = { MMX_ROW(MMX, 0, .size = SIZE_Y), X_GEN_AS("movd", store_general, SSE2, 0),
         X_AS("movq", load_q, SSE2) },
     [0x7f] = { M, X_AS("movdqa", store_aligned, SSE2), X_AS("movdqu", store_unaligned, SSE2) },
+    [0xb8] = { NONE, NONE, GENERAL("popcnt", op_popcnt, POPCNT, 0) },
     [0xc2] = { X_IMM(cmpps, SSE), X_IMM(cmppd, SSE2), X_IMM(cmpss, SSE), X_IMM(cmpsd, SSE2) },
     [0xc3] = { X_GEN_AS("movnti", movnti, SSE2, OP_MEM) },
     [0xc4] = { MMX_ROW(SSE, 0, .size = SIZE_Y, .imm = IMM_8),
@@ -206,5 +214,116 @@ const OpRow opcodes_0f[256][ROW_PREFIXES] = {
     [0xfe] = INT(paddd),
 };
 
-const OpRow opcodes_0f38[256][ROW_PREFIXES] = { { { .name = NULL } } };
-const OpRow opcodes_0f3a[256][ROW_PREFIXES] = { { { .name = NULL } } };
+/* -- 0F 38 xx -- */
+
+#define M_SSSE3(...)                                                                               \
+    {                                                                                              \
+        .name = "mmx", .form = FORM_MODRM, .size = SIZE_Q, .slow = op_mmx_ssse3,                   \
+        .need = NEED_SSSE3, .flags = OP_MID, __VA_ARGS__                                           \
+    }
+#define INT_SSSE3(op)                                                                              \
+    {                                                                                              \
+        M_SSSE3(.imm = IMM_NONE), X(op, SSSE3)                                                     \
+    }
+#define INT_41(op)                                                                                 \
+    {                                                                                              \
+        NONE, X(op, SSE41)                                                                         \
+    }
+#define IMM_41(op)                                                                                 \
+    {                                                                                              \
+        NONE, X_IMM(op, SSE41)                                                                     \
+    }
+
+const OpRow opcodes_0f38[256][ROW_PREFIXES] = {
+    [0x00] = INT_SSSE3(pshufb),
+    [0x01] = INT_SSSE3(phaddw),
+    [0x02] = INT_SSSE3(phaddd),
+    [0x03] = INT_SSSE3(phaddsw),
+    [0x04] = INT_SSSE3(pmaddubsw),
+    [0x05] = INT_SSSE3(phsubw),
+    [0x06] = INT_SSSE3(phsubd),
+    [0x07] = INT_SSSE3(phsubsw),
+    [0x08] = INT_SSSE3(psignb),
+    [0x09] = INT_SSSE3(psignw),
+    [0x0a] = INT_SSSE3(psignd),
+    [0x0b] = INT_SSSE3(pmulhrsw),
+    [0x10] = INT_41(pblendvb),
+    [0x14] = INT_41(blendvps),
+    [0x15] = INT_41(blendvpd),
+    [0x17] = INT_41(ptest),
+    [0x1c] = INT_SSSE3(pabsb),
+    [0x1d] = INT_SSSE3(pabsw),
+    [0x1e] = INT_SSSE3(pabsd),
+    [0x20] = INT_41(pmovsxbw),
+    [0x21] = INT_41(pmovsxbd),
+    [0x22] = INT_41(pmovsxbq),
+    [0x23] = INT_41(pmovsxwd),
+    [0x24] = INT_41(pmovsxwq),
+    [0x25] = INT_41(pmovsxdq),
+    [0x28] = INT_41(pmuldq),
+    [0x29] = INT_41(pcmpeqq),
+    [0x2a] = { NONE, X_MEM("movntdqa", load_aligned, SSE41) },
+    [0x2b] = INT_41(packusdw),
+    [0x30] = INT_41(pmovzxbw),
+    [0x31] = INT_41(pmovzxbd),
+    [0x32] = INT_41(pmovzxbq),
+    [0x33] = INT_41(pmovzxwd),
+    [0x34] = INT_41(pmovzxwq),
+    [0x35] = INT_41(pmovzxdq),
+    [0x37] = { NONE, X(pcmpgtq, SSE42) },
+    [0x38] = INT_41(pminsb),
+    [0x39] = INT_41(pminsd),
+    [0x3a] = INT_41(pminuw),
+    [0x3b] = INT_41(pminud),
+    [0x3c] = INT_41(pmaxsb),
+    [0x3d] = INT_41(pmaxsd),
+    [0x3e] = INT_41(pmaxuw),
+    [0x3f] = INT_41(pmaxud),
+    [0x40] = INT_41(pmulld),
+    [0x41] = INT_41(phminposuw),
+    [0xdb] = { NONE, X(aesimc, AES) },
+    [0xdc] = { NONE, X(aesenc, AES) },
+    [0xdd] = { NONE, X(aesenclast, AES) },
+    [0xde] = { NONE, X(aesdec, AES) },
+    [0xdf] = { NONE, X(aesdeclast, AES) },
+    [0xf0] = { GENERAL("movbe", op_movbe_load, MOVBE, OP_MEM),
+        GENERAL("movbe", op_movbe_load, MOVBE, OP_MEM), NONE,
+        GENERAL("crc32", op_crc32, SSE42, OP_RM8) },
+    [0xf1] = { GENERAL("movbe", op_movbe_store, MOVBE, OP_MEM),
+        GENERAL("movbe", op_movbe_store, MOVBE, OP_MEM), NONE,
+        GENERAL("crc32", op_crc32, SSE42, 0) },
+};
+
+/* -- 0F 3A xx -- */
+
+#define PART(text, op, flags)                                                                      \
+    {                                                                                              \
+        NONE, ROW(text, op, SSE41, flags, .size = SIZE_Y, .imm = IMM_8)                            \
+    }
+
+const OpRow opcodes_0f3a[256][ROW_PREFIXES] = {
+    [0x08] = IMM_41(roundps),
+    [0x09] = IMM_41(roundpd),
+    [0x0a] = IMM_41(roundss),
+    [0x0b] = IMM_41(roundsd),
+    [0x0c] = IMM_41(blendps),
+    [0x0d] = IMM_41(blendpd),
+    [0x0e] = IMM_41(pblendw),
+    [0x0f] = { M_SSSE3(.imm = IMM_8), X_IMM(palignr, SSSE3) },
+    [0x14] = PART("pextrb", pextrb, 0),
+    [0x15] = PART("pextrw", pextrw_rm, 0),
+    [0x16] = PART("pextrd", pextrd, 0),
+    [0x17] = PART("extractps", extractps, 0),
+    [0x20] = PART("pinsrb", pinsrb, 0),
+    [0x21] = IMM_41(insertps),
+    [0x22] = PART("pinsrd", pinsrd, 0),
+    [0x40] = IMM_41(dpps),
+    [0x41] = IMM_41(dppd),
+    [0x42] = IMM_41(mpsadbw),
+    [0x44] = { NONE, X_IMM(pclmulqdq, PCLMULQDQ) },
+    [0x60] = { NONE, ROW("pcmpestrm", pcmpestrm, SSE42, 0, .size = SIZE_Y, .imm = IMM_8) },
+    [0x61] = { NONE, ROW("pcmpestri", pcmpestri, SSE42, 0, .size = SIZE_Y, .imm = IMM_8) },
+    [0x62] = { NONE, ROW("pcmpistrm", pcmpistrm, SSE42, 0, .size = SIZE_Y, .imm = IMM_8) },
+    [0x63] = { NONE, ROW("pcmpistri", pcmpistri, SSE42, 0, .size = SIZE_Y, .imm = IMM_8) },
+    [0xdf] = { NONE, X_IMM(aeskeygenassist, AES) },
+};

@@ -134,8 +134,8 @@ static inline __m128i sse_get_2(const void *p) { return _mm_cvtsi32_si128(*(cons
         NEXT(cpu, in);                                                                             \
     }
 
-/* One operation whose forms with a register and with memory differ in what they do. */
-#define SSE_OP2(name, core_reg, core_mem, kind)                                                    \
+/* Its handlers, and a general form by name. */
+#define SSE_FORMS(name, core_reg, core_mem, kind, general)                                         \
     HANDLER(name##_reg)                                                                            \
     {                                                                                              \
         SSE_READY(cpu, in, kind);                                                                  \
@@ -144,11 +144,14 @@ static inline __m128i sse_get_2(const void *p) { return _mm_cvtsi32_si128(*(cons
     }                                                                                              \
     SSE_MEM_HANDLER(name, base, core_mem, kind)                                                    \
     SSE_MEM_HANDLER(name, sib, core_mem, kind)                                                     \
+    const SseOp sse_##name = { { name##_reg, name##_base, name##_sib }, general };
+/* One operation whose forms with a register and with memory differ in what they do. */
+#define SSE_OP2(name, core_reg, core_mem, kind)                                                    \
     static void name##_general(Cpu *cpu, const Insn *in)                                           \
     {                                                                                              \
         sse_general(cpu, in, in->modrm >= 0xc0 ? core_reg : core_mem, kind);                       \
     }                                                                                              \
-    const SseOp sse_##name = { { name##_reg, name##_base, name##_sib }, name##_general };
+    SSE_FORMS(name, core_reg, core_mem, kind, name##_general)
 #define SSE_OP(name, kind) SSE_OP2(name, name##_core, name##_core, kind)
 
 /* The host's instruction as a whole operation. */

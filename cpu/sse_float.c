@@ -64,6 +64,57 @@ SSE_HOST_IMM(cmpsd, "cmpsd", 8, SSE_FLOAT)
 SSE_HOST_IMM(shufps, "shufps", 16, 0)
 SSE_HOST_IMM(shufpd, "shufpd", 16, 0)
 
+/* -- DPPS and DPPD: products, then sums of two, each with its own exceptions -- */
+
+SSE_STUBS(dpps, "dpps")
+SSE_STUB_CORE(dpps, 16)
+SSE_STUBS(dppd, "dppd")
+SSE_STUB_CORE(dppd, 16)
+
+/* Keeps the elements that mask names, of bytes each. */
+static void dot_select(XmmReg *v, unsigned mask, unsigned bytes)
+{
+    for (unsigned i = 0; i < 16 / bytes; i++) {
+        if (!(mask >> i & 1)) memset((char *)v + i * bytes, 0, bytes);
+    }
+}
+
+/* Raises what a step raises; MXCSR collects its flags. */
+static void dot_exceptions(Cpu *cpu, XmmReg a, XmmReg b, unsigned imm, bool single)
+{
+    unsigned kind = single ? TINY_PS : TINY_PD, bytes = single ? 4 : 8;
+    SseCore *add = single ? addps_core : addpd_core;
+
+    dot_select(&a, imm >> 4, bytes);
+    dot_select(&b, imm >> 4, bytes);
+    sse_float(cpu, single ? mulps_core : mulpd_core, kind, &a, &b, 0);
+    for (unsigned step = bytes; step < 16; step *= 2) {
+        memset(&b, 0, 16);
+        memcpy(&b, (const char *)&a + step, 16 - step);
+        dot_select(&a, step == 4 ? 5 : 1, bytes);
+        dot_select(&b, step == 4 ? 5 : 1, bytes);
+        sse_float(cpu, add, kind, &a, &b, 0);
+    }
+}
+
+static void dot_general(Cpu *cpu, const Insn *in, SseCore *core, bool single)
+{
+    unsigned imm = (unsigned)in->imm;
+    XmmReg d, s;
+
+    sse_check(cpu);
+    s = sse_read_rm(cpu, in, 16);
+    d = cpu->s.xmm[in->reg];
+    if (!cpu->sse_live) dot_exceptions(cpu, d, s, imm, single);
+    sse_float(cpu, core, SSE_FLOAT, &d, &s, imm);
+    cpu->s.xmm[in->reg] = d;
+}
+
+static void dpps_general(Cpu *cpu, const Insn *in) { dot_general(cpu, in, dpps_core, true); }
+SSE_FORMS(dpps, dpps_core, dpps_core, 16 | SSE_FLOAT, dpps_general)
+static void dppd_general(Cpu *cpu, const Insn *in) { dot_general(cpu, in, dppd_core, false); }
+SSE_FORMS(dppd, dppd_core, dppd_core, 16 | SSE_FLOAT, dppd_general)
+
 /* -- comparisons that set EFLAGS -- */
 
 static inline void float_set_flags(Cpu *cpu, uint64_t flags)

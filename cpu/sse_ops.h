@@ -23,6 +23,19 @@ extern const SseOp sse_punpcklbw, sse_punpcklwd, sse_punpckldq, sse_packsswb, ss
     sse_psrad_imm, sse_psllw_imm, sse_pslld_imm, sse_psllq_imm, sse_psrldq_imm, sse_pslldq_imm,
     sse_pinsrw, sse_pextrw, sse_pmovmskb, sse_movmskps, sse_movmskpd, sse_maskmovdqu;
 
+/* cpu/sse_later.c */
+extern const SseOp sse_pshufb, sse_phaddw, sse_phaddd, sse_phaddsw, sse_pmaddubsw, sse_phsubw,
+    sse_phsubd, sse_phsubsw, sse_psignb, sse_psignw, sse_psignd, sse_pmulhrsw, sse_pabsb, sse_pabsw,
+    sse_pabsd, sse_palignr, sse_pmuldq, sse_pcmpeqq, sse_packusdw, sse_pcmpgtq, sse_pminsb,
+    sse_pminsd, sse_pminuw, sse_pminud, sse_pmaxsb, sse_pmaxsd, sse_pmaxuw, sse_pmaxud, sse_pmulld,
+    sse_phminposuw, sse_pmovsxbw, sse_pmovsxbd, sse_pmovsxbq, sse_pmovsxwd, sse_pmovsxwq,
+    sse_pmovsxdq, sse_pmovzxbw, sse_pmovzxbd, sse_pmovzxbq, sse_pmovzxwd, sse_pmovzxwq,
+    sse_pmovzxdq, sse_blendps, sse_blendpd, sse_pblendw, sse_mpsadbw, sse_roundps, sse_roundpd,
+    sse_roundss, sse_roundsd, sse_aesimc, sse_aesenc, sse_aesenclast, sse_aesdec, sse_aesdeclast,
+    sse_aeskeygenassist, sse_pclmulqdq, sse_insertps, sse_pblendvb, sse_blendvps, sse_blendvpd,
+    sse_ptest, sse_pinsrb, sse_pinsrd, sse_pextrb, sse_pextrw_rm, sse_pextrd, sse_extractps,
+    sse_pcmpestrm, sse_pcmpestri, sse_pcmpistrm, sse_pcmpistri;
+
 /* cpu/sse_float.c */
 extern const SseOp sse_addps, sse_addpd, sse_addss, sse_addsd, sse_mulps, sse_mulpd, sse_mulss,
     sse_mulsd, sse_subps, sse_subpd, sse_subss, sse_subsd, sse_divps, sse_divpd, sse_divss,
@@ -31,7 +44,7 @@ extern const SseOp sse_addps, sse_addpd, sse_addss, sse_addsd, sse_mulps, sse_mu
     sse_rsqrtss, sse_andps, sse_andpd, sse_andnps, sse_andnpd, sse_orps, sse_orpd, sse_xorps,
     sse_xorpd, sse_unpcklps, sse_unpcklpd, sse_unpckhps, sse_unpckhpd, sse_addsubps, sse_addsubpd,
     sse_haddps, sse_haddpd, sse_hsubps, sse_hsubpd, sse_cmpps, sse_cmppd, sse_cmpss, sse_cmpsd,
-    sse_shufps, sse_shufpd, sse_ucomiss, sse_comiss, sse_ucomisd, sse_comisd;
+    sse_shufps, sse_shufpd, sse_dpps, sse_dppd, sse_ucomiss, sse_comiss, sse_ucomisd, sse_comisd;
 
 /* cpu/sse_convert.c */
 extern const SseOp sse_cvtdq2ps, sse_cvtps2dq, sse_cvttps2dq, sse_cvtps2pd, sse_cvtpd2ps,

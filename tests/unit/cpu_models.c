@@ -39,7 +39,8 @@ static void test_signatures(void)
         const char *model;
         uint32_t signature, level;
     } expect[] = { { "486", 0x480, 1 }, { "pentium", 0x543, 1 }, { "pentium2", 0x652, 2 },
-        { "pentium3", 0x673, 3 }, { "qemu32", 0x663, 4 }, { "max", 0x663, 7 } };
+        { "pentium3", 0x673, 3 }, { "qemu32", 0x663, 4 }, { "max", 0x663, 7 },
+        { "Nehalem", 0x106a3, 11 } };
     uint32_t r[4];
 
     for (unsigned i = 0; i < G_N_ELEMENTS(expect); i++) {
@@ -75,9 +76,10 @@ static void test_masked(void)
     leaf("qemu32,+nx,+3dnow", 0x80000001, r);
     g_assert_cmphex(r[3], ==, 1u << FEAT_NX);
     leaf("max", 7, r);
-    g_assert_cmphex(r[1], ==, 1u << FEAT7_SMEP | 1u << FEAT7_SMAP | 1u << FEAT7_FSGSBASE);
+    g_assert_cmphex(
+        r[1], ==, 1u << FEAT7_SMEP | 1u << FEAT7_SMAP | 1u << FEAT7_FSGSBASE | 1u << 18);
     g_assert_cmphex(r[2], ==, 1u << FEAT7_UMIP);
-    leaf("max,-smep,-smap,-fsgsbase,umip=off", 7, r);
+    leaf("max,-smep,-smap,-fsgsbase,umip=off,-rdseed", 7, r);
     g_assert_cmphex(r[1] | r[2], ==, 0);
     leaf("pentium3,-cmov,sep=off", 1, r);
     g_assert_false(r[3] >> FEAT_CMOV & 1);
@@ -126,6 +128,14 @@ static void test_sse(void)
         g_assert_cmpint(r[3] >> FEAT_SSE2 & 1, ==, expect[i].sse2);
         g_assert_cmpint(r[2] & 1, ==, expect[i].sse3);
     }
+    leaf("Nehalem", 1, r);
+    g_assert_cmphex(r[2], ==, 0x00982201); /* SSE3, SSSE3, CX16, SSE4.1, SSE4.2, POPCNT */
+    leaf("Nehalem,-sse4.2,popcnt=off", 1, r);
+    g_assert_cmphex(r[2], ==, 0x00082201);
+    leaf("pentium3,+sse3,+aes", 1, r);
+    g_assert_cmphex(r[2], ==, 0x02000001);
+    leaf("max", 7, r);
+    g_assert_true(r[1] >> 18 & 1); /* RDSEED */
     leaf("max", 1, r);
     g_assert_cmphex(r[1] >> 8 & 0xff, ==, 8); /* CLFLUSH line */
 }
