@@ -33,7 +33,7 @@ static X87Fn *const x87_mem_table[64] = {
     x87_fstcw,
     ARITH(i32),
     x87_fild_32,
-    XX,
+    x87_fisttp_32,
     x87_fist_32,
     x87_fist_32,
     XX,
@@ -42,7 +42,7 @@ static X87Fn *const x87_mem_table[64] = {
     x87_fstp_m80,
     ARITH(m64),
     x87_fld_m64,
-    XX,
+    x87_fisttp_64,
     x87_fst_m64,
     x87_fst_m64,
     x87_frstor,
@@ -51,7 +51,7 @@ static X87Fn *const x87_mem_table[64] = {
     x87_fstsw,
     ARITH(i16),
     x87_fild_16,
-    XX,
+    x87_fisttp_16,
     x87_fist_16,
     x87_fist_16,
     x87_fbld,
@@ -186,6 +186,18 @@ static uint64_t x87_pointer(const Cpu *cpu, int seg, uint64_t off)
     return (uint32_t)off | (uint64_t)cpu->s.segs[seg].selector << 32;
 }
 
+/* What no instruction has: #UD goes before a pending exception. */
+static bool x87_is_invalid(X87Fn *fn, unsigned modrm)
+{
+    if (fn == x87_d9) return x87_d9_table[modrm & 31] == XX;
+    if (fn == x87_d9_nop) return modrm != 0xd0;
+    if (fn == x87_da_ucompp) return modrm != 0xe9;
+    if (fn == x87_de_compp) return modrm != 0xd9;
+    if (fn == x87_df_stsw) return modrm != 0xe0;
+    if (fn == x87_db_control) return modrm > 0xe4;
+    return fn == XX;
+}
+
 void op_x87(Cpu *cpu, const Insn *in)
 {
     unsigned n = (in->op & 7u) * 8 + (in->modrm >> 3 & 7u);
@@ -193,6 +205,7 @@ void op_x87(Cpu *cpu, const Insn *in)
     uint64_t fip;
 
     if (cpu->s.hflags & (HF_EM | HF_TS)) cpu_raise(cpu, EXC_NM, 0);
+    if (x87_is_invalid(fn, in->modrm)) cpu_raise(cpu, EXC_UD, 0);
     if (cpu->s.fpus & FSW_ES && x87_is_waiting(fn)) cpu_fpu_check(cpu);
     fip = x87_pointer(cpu, R_CS, cpu->s.eip);
     fn(cpu, in);

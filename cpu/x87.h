@@ -144,6 +144,7 @@ X87Fn x87_com_reg, x87_com_pop2, x87_comi, x87_tst, x87_xam, x87_cmov;
 /* x87_move.c */
 X87Fn x87_fld_m32, x87_fld_m64, x87_fld_m80, x87_fild_16, x87_fild_32, x87_fild_64, x87_fbld;
 X87Fn x87_fst_m32, x87_fst_m64, x87_fstp_m80, x87_fist_16, x87_fist_32, x87_fistp_64, x87_fbstp;
+X87Fn x87_fisttp_16, x87_fisttp_32, x87_fisttp_64; /* SSE3 */
 X87Fn x87_fld_reg, x87_fst_reg, x87_fxch, x87_ffree, x87_incdec;
 /* x87_function.c */
 X87Fn x87_sign, x87_const, x87_unary, x87_binary, x87_two, x87_prem;

@@ -95,8 +95,8 @@ static uint16_t arith_again(
     arith_normalize(&y, &ey);
     shift = over ? -64 : EXP_BIAS;
     if (sum) { /* both move alike; what becomes too small to matter stays tiny and not zero */
-        ex = MAX_OF(ex + shift, 1);
-        ey = MAX_OF(ey + shift, 1);
+        ex = x.mant ? MAX_OF(ex + shift, 1) : 0;
+        ey = y.mant ? MAX_OF(ey + shift, 1) : 0;
     }
     x.exp = (uint16_t)((x.exp & ~EXP_MASK) | (sum ? ex : EXP_BIAS));
     y.exp = (uint16_t)((y.exp & ~EXP_MASK) | (sum ? ey : EXP_BIAS));

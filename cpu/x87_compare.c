@@ -39,6 +39,11 @@ typedef uint16_t CompareFn(const FpReg *a, const void *b);
 
 enum { COMPARE_UNORDERED = FSW_C0 | FSW_C2 | FSW_C3 };
 
+static void compare_commit(Cpu *cpu, unsigned cc)
+{
+    cpu->s.fpus = (uint16_t)((cpu->s.fpus & ~COMPARE_UNORDERED) | cc);
+}
+
 /* Does the comparison; true where its outcome, in *cc, may be committed. */
 static bool compare_run(Cpu *cpu, CompareFn *fn, const void *b, bool used, unsigned *cc)
 {
@@ -55,19 +60,23 @@ static bool compare_run(Cpu *cpu, CompareFn *fn, const void *b, bool used, unsig
     return x87_merge(cpu, sw & ~(unsigned)FSW_C1);
 }
 
-static void compare_commit(Cpu *cpu, unsigned cc)
+/* The same into the status word, where an unmasked exception does not keep the outcome from
+ * appearing; true where pops may follow. */
+static bool compare_status(Cpu *cpu, CompareFn *fn, const void *b, bool used)
 {
-    cpu->s.fpus = (uint16_t)((cpu->s.fpus & ~COMPARE_UNORDERED) | cc);
+    unsigned cc;
+    bool ok = compare_run(cpu, fn, b, used, &cc);
+
+    compare_commit(cpu, cc);
+    return ok;
 }
 
 /* Memory forms: ModRM.reg 2 is FCOM, 3 FCOMP. */
 static void compare_mem(Cpu *cpu, const Insn *in, CompareFn *fn, unsigned size)
 {
     uint64_t m = cpu_load(cpu, insn_lin(cpu, in, size, false), size);
-    unsigned cc;
 
-    if (!compare_run(cpu, fn, &m, true, &cc)) return;
-    compare_commit(cpu, cc);
+    if (!compare_status(cpu, fn, &m, true)) return;
     if ((in->modrm >> 3 & 7) == 3) x87_pop(cpu);
 }
 
@@ -79,13 +88,12 @@ void x87_com_i32(Cpu *cpu, const Insn *in) { compare_mem(cpu, in, compare_i32, 4
 /* FCOM, FCOMP (D8, DC, DE: ModRM.reg 2, 3), FUCOM, FUCOMP (DD: 4, 5). */
 void x87_com_reg(Cpu *cpu, const Insn *in)
 {
-    unsigned i = in->modrm & 7, n = in->modrm >> 3 & 7, cc;
+    unsigned i = in->modrm & 7, n = in->modrm >> 3 & 7;
 
-    if (!compare_run(
-            cpu, n >= 4 ? compare_ucom : compare_com, x87_st(cpu, i), x87_used(cpu, i), &cc)) {
+    if (!compare_status(
+            cpu, n >= 4 ? compare_ucom : compare_com, x87_st(cpu, i), x87_used(cpu, i))) {
         return;
     }
-    compare_commit(cpu, cc);
     /* DE D0 is an old name of FCOMP */
     if (n & 1 || in->op == 0xde) x87_pop(cpu);
 }
@@ -93,13 +101,10 @@ void x87_com_reg(Cpu *cpu, const Insn *in)
 /* FCOMPP (DE), FUCOMPP (DA). */
 void x87_com_pop2(Cpu *cpu, const Insn *in)
 {
-    unsigned cc;
-
-    if (!compare_run(cpu, in->op == 0xda ? compare_ucom : compare_com, x87_st(cpu, 1),
-            x87_used(cpu, 1), &cc)) {
+    if (!compare_status(
+            cpu, in->op == 0xda ? compare_ucom : compare_com, x87_st(cpu, 1), x87_used(cpu, 1))) {
         return;
     }
-    compare_commit(cpu, cc);
     x87_pop(cpu);
     x87_pop(cpu);
 }
@@ -107,27 +112,25 @@ void x87_com_pop2(Cpu *cpu, const Insn *in)
 /* FCOMI (DB F0), FUCOMI (DB E8), and with a pop (DF). */
 void x87_comi(Cpu *cpu, const Insn *in)
 {
-    unsigned i = in->modrm & 7, cc;
-    bool unordered = (in->modrm >> 3 & 7) == 5;
+    unsigned i = in->modrm & 7, cc, c1 = cpu->s.fpus & FSW_C1;
+    bool unordered = (in->modrm >> 3 & 7) == 5, ok;
 
     if (!cpu_has(cpu, FEAT_CMOV)) cpu_raise(cpu, EXC_UD, 0);
-    if (!compare_run(
-            cpu, unordered ? compare_ucom : compare_com, x87_st(cpu, i), x87_used(cpu, i), &cc)) {
-        return;
-    }
+    ok = compare_run(
+        cpu, unordered ? compare_ucom : compare_com, x87_st(cpu, i), x87_used(cpu, i), &cc);
+    if (x87_used(cpu, 0) && x87_used(cpu, i)) cpu->s.fpus |= (uint16_t)c1;
     cpu_set_eflags(cpu,
         (cc & FSW_C0 ? FLAG_CF : 0) | (cc & FSW_C2 ? FLAG_PF : 0) | (cc & FSW_C3 ? FLAG_ZF : 0),
         FLAGS_ARITH);
-    if (in->op == 0xdf) x87_pop(cpu);
+    if (ok && in->op == 0xdf) x87_pop(cpu);
 }
 
 void x87_tst(Cpu *cpu, const Insn *in)
 {
     static const FpReg zero = { 0, 0 };
-    unsigned cc;
 
     (void)in;
-    if (compare_run(cpu, compare_com, &zero, true, &cc)) compare_commit(cpu, cc);
+    compare_status(cpu, compare_com, &zero, true);
 }
 
 void x87_xam(Cpu *cpu, const Insn *in)

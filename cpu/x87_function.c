@@ -128,7 +128,8 @@ void x87_const(Cpu *cpu, const Insn *in)
     x87_push(cpu, &r);
 }
 
-/* C2 is the host's where the function has it ("out of range", "incomplete"). */
+/* C2 is the host's where the function has it ("out of range", "incomplete"), also where an unmasked
+ * exception leaves the rest undone. */
 static void function_set_c2(Cpu *cpu, unsigned sw)
 {
     cpu->s.fpus = (uint16_t)((cpu->s.fpus & ~FSW_C2) | (sw & FSW_C2));
@@ -153,8 +154,8 @@ void x87_unary(Cpu *cpu, const Insn *in)
     x87_begin(cpu);
     sw = fn(x87_st(cpu, 0), &r);
     x87_end(cpu, sw);
-    if (!x87_merge(cpu, sw)) return;
     if (in->modrm >= 0xfe) function_set_c2(cpu, sw);
+    if (!x87_merge(cpu, sw)) return;
     cpu->s.fpregs[cpu->s.fpstt] = r;
 }
 
@@ -200,8 +201,8 @@ void x87_two(Cpu *cpu, const Insn *in)
     x87_begin(cpu);
     sw = fn(x87_st(cpu, 0), &r);
     x87_end(cpu, sw);
-    if (!x87_merge(cpu, sw)) return;
     if (in->modrm != 0xf4) function_set_c2(cpu, sw);
+    if (!x87_merge(cpu, sw)) return;
     if (sw & FSW_C2) return;
     x87_put(cpu, 0, &r.low);
     x87_push(cpu, &r.top);
@@ -221,7 +222,10 @@ void x87_prem(Cpu *cpu, const Insn *in)
     x87_begin(cpu);
     sw = (in->modrm == 0xf8 ? function_fprem : function_fprem1)(x87_st(cpu, 0), x87_st(cpu, 1), &r);
     x87_end(cpu, sw);
-    if (!x87_merge(cpu, sw)) return;
+    if (!x87_merge(cpu, sw)) {
+        function_set_c2(cpu, 0);
+        return;
+    }
     if ((r.exp & 0x7fff) == 0x7fff) { /* a NaN: there is no quotient */
         function_set_c2(cpu, 0);
     } else {

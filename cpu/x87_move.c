@@ -32,6 +32,9 @@ MOVE_STORE(m64, "fstpl")
 MOVE_STORE(i16, "fistps")
 MOVE_STORE(i32, "fistpl")
 MOVE_STORE(i64, "fistpll")
+MOVE_STORE(t16, "fisttps")
+MOVE_STORE(t32, "fisttpl")
+MOVE_STORE(t64, "fisttpll")
 MOVE_STORE(bcd, "fbstp")
 #undef MOVE_LOAD
 #undef MOVE_STORE
@@ -206,6 +209,29 @@ void x87_fist_32(Cpu *cpu, const Insn *in)
 void x87_fistp_64(Cpu *cpu, const Insn *in)
 {
     move_store(cpu, in, move_store_i64, 8, 0x8000000000000000, true);
+}
+
+/* FISTTP: towards zero, whatever the control word says. */
+static void move_store_truncated(
+    Cpu *cpu, const Insn *in, MoveStoreFn *fn, unsigned size, uint64_t indefinite)
+{
+    if (!opcode_built_in(cpu, NEED_SSE3)) cpu_raise(cpu, EXC_UD, 0);
+    move_store(cpu, in, fn, size, indefinite, true);
+}
+
+void x87_fisttp_16(Cpu *cpu, const Insn *in)
+{
+    move_store_truncated(cpu, in, move_store_t16, 2, 0x8000);
+}
+
+void x87_fisttp_32(Cpu *cpu, const Insn *in)
+{
+    move_store_truncated(cpu, in, move_store_t32, 4, 0x80000000);
+}
+
+void x87_fisttp_64(Cpu *cpu, const Insn *in)
+{
+    move_store_truncated(cpu, in, move_store_t64, 8, 0x8000000000000000);
 }
 
 void x87_fbstp(Cpu *cpu, const Insn *in)

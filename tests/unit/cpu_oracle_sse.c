@@ -67,29 +67,6 @@ static Targets *targets_new(void)
     return some;
 }
 
-/* An operand in memory at ESI, with displacement or index. */
-static void insn_memory(Oracle *o, OracleInsn *in, unsigned reg)
-{
-    unsigned disp = oracle_below(o, 8) ? 16 * oracle_below(o, 7) : oracle_below(o, 100);
-    unsigned how = oracle_below(o, 4);
-    uint8_t *p = in->bytes + in->len;
-
-    switch (how) {
-    case 0: *p++ = (uint8_t)(reg << 3 | R_ESI); break;
-    case 1: *p++ = (uint8_t)(0x40 | reg << 3 | R_ESI); break;
-    case 2: *p++ = (uint8_t)(0x80 | reg << 3 | R_ESI); break;
-    case 3:
-        *p++ = (uint8_t)(0x44 | reg << 3);
-        *p++ = (uint8_t)(oracle_below(o, 4) << 6 | R_EBP << 3 | R_ESI);
-    }
-    if (how == 1 || how == 3) *p++ = (uint8_t)disp;
-    if (how == 2) {
-        store_le32(p, disp);
-        p += 4;
-    }
-    in->len = (unsigned)(p - in->bytes);
-}
-
 static OracleInsn insn_make(Oracle *o, const Targets *all, unsigned n)
 {
     const Target *t = &all->t[n];
@@ -106,7 +83,7 @@ static OracleInsn insn_make(Oracle *o, const Targets *all, unsigned n)
     in.bytes[in.len++] = t->op;
     if (t->row->form != FORM_MODRM) return in;
     if (memory) {
-        insn_memory(o, &in, reg);
+        oracle_memory(o, &in, reg);
     } else {
         in.bytes[in.len++] = (uint8_t)(0xc0 | reg << 3 | oracle_below(o, limit));
     }

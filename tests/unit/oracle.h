@@ -83,6 +83,8 @@ typedef struct Oracle {
     uint64_t seed;
     uint8_t pool[ORACLE_POOL + 4096]; /* operands: edge cases and noise */
     uint64_t cases;
+    bool x87;     /* any control and status word, not only what FNINIT leaves ... */
+    bool scaling; /* ... overflow and underflow unmasked, too */
 } Oracle;
 
 /* -- chance -- */
@@ -131,6 +133,29 @@ static inline void oracle_fill_element(Oracle *o, uint8_t *p)
 static inline const uint8_t *oracle_operand(Oracle *o)
 {
     return o->pool + 16 * oracle_below(o, ORACLE_POOL / 16);
+}
+
+/* An operand in memory at ESI, with displacement or index. */
+static inline void oracle_memory(Oracle *o, OracleInsn *in, unsigned reg)
+{
+    unsigned disp = oracle_below(o, 8) ? 16 * oracle_below(o, 7) : oracle_below(o, 100);
+    unsigned how = oracle_below(o, 4);
+    uint8_t *p = in->bytes + in->len;
+
+    switch (how) {
+    case 0: *p++ = (uint8_t)(reg << 3 | R_ESI); break;
+    case 1: *p++ = (uint8_t)(0x40 | reg << 3 | R_ESI); break;
+    case 2: *p++ = (uint8_t)(0x80 | reg << 3 | R_ESI); break;
+    case 3:
+        *p++ = (uint8_t)(0x44 | reg << 3);
+        *p++ = (uint8_t)(oracle_below(o, 4) << 6 | R_EBP << 3 | R_ESI);
+    }
+    if (how == 1 || how == 3) *p++ = (uint8_t)disp;
+    if (how == 2) {
+        store_le32(p, disp);
+        p += 4;
+    }
+    in->len = (unsigned)(p - in->bytes);
 }
 
 /* -- setting up -- */
@@ -224,6 +249,30 @@ static inline uint32_t oracle_place(Oracle *o, unsigned slot, const OracleInsn *
 
 /* -- running -- */
 
+/* Control word, status without a pending exception, registers of kinds that the x87 treats apart. */
+static inline void oracle_x87(Oracle *o, OracleState *s)
+{
+    static const uint16_t exps[] = { 0, 0x7fff, 0x3fff, 0x3ffe, 1, 0x7ffe, 0x403e, 0x3c01 };
+    uint16_t cw = 0x37f, sw;
+
+    if (oracle_below(o, 2)) cw = (uint16_t)((cw & 0xff) | (oracle_random(o) & 0xf00));
+    if (!oracle_below(o, 4)) cw &= (uint16_t)(oracle_random(o) | (o->scaling ? 0xffc0 : 0xffd8));
+    sw = oracle_random(o) & 0x7f00;
+    if (oracle_below(o, 2)) sw |= oracle_random(o) & cw & 0x3f;
+    store_le16(s->fx, cw);
+    store_le16(s->fx + 2, sw);
+    if (oracle_below(o, 4)) s->fx[4] = 0xff;
+    for (unsigned i = 0; i < 8; i++) {
+        uint8_t *p = s->fx + 32 + 16 * i;
+        uint32_t how = oracle_random(o);
+
+        if (how & 3)
+            store_le16(p + 8, (uint16_t)(exps[how >> 2 & 7] + (how >> 5 & 3)) ^ (how & 0x8000));
+        if (how & 0x300) p[7] |= 0x80;
+        if (!(how & 0x1c00)) memset(p, 0, 7);
+    }
+}
+
 /* A random state: MXCSR, x87 and MMX registers, XMM registers, general ones, memory. */
 static inline void oracle_state(Oracle *o, OracleState *s)
 {
@@ -241,6 +290,7 @@ static inline void oracle_state(Oracle *o, OracleState *s)
         memcpy(s->fx + 160 + 16 * i, oracle_operand(o), 16);
     }
     for (unsigned i = 0; i < 4; i++) s->gpr[i] = load_le32(oracle_operand(o));
+    if (o->x87) oracle_x87(o, s);
     s->gpr[R_EBP] = 8 * oracle_below(o, 3);
     s->gpr[R_ESI] = ORACLE_AT + 16 * oracle_below(o, ORACLE_SPREAD / 16);
     s->gpr[R_EDI] = ORACLE_AT + oracle_below(o, ORACLE_SPREAD);
