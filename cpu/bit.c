@@ -174,8 +174,10 @@ const OpFns bswap_r = { { { 0 }, { bit_bswap_16 }, { bit_bswap_32 }, { bit_bswap
     {                                                                                              \
         U(bits) old = RD_##bits(cpu, in->rm_at), acc = RD_##bits(cpu, AL_AT);                      \
                                                                                                    \
-        WR_##bits(cpu, in->rm_at, acc == old ? RD_##bits(cpu, in->reg_at) : old);                  \
-        if (acc != old) WR_##bits(cpu, AL_AT, old);                                                \
+        if (acc == old)                                                                            \
+            WR_##bits(cpu, in->rm_at, RD_##bits(cpu, in->reg_at));                                 \
+        else                                                                                       \
+            WR_##bits(cpu, AL_AT, old);                                                            \
         CC_OF_SUB(bits, acc, old);                                                                 \
         NEXT(cpu, in);                                                                             \
     }                                                                                              \

@@ -294,7 +294,7 @@ static InsnFn *decode_fast(const Decoder *d, const OpRow *row, uint32_t flags)
 {
     enum OpKind kind = decode_kind(d, row, flags);
 
-    if (d->sse) return kind >= KIND_SEG ? NULL : d->sse->fast[kind];
+    if (d->sse) return d->sse->fast[kind];
     return d->in->slow == op_x87 ? x87_fast(d->in->op, d->in->modrm, kind) : NULL;
 }
 

@@ -98,10 +98,10 @@ enum OpNeed {
     NEED_SMAP = 5 << 5 | 20,
 };
 
-/* How an SSE instruction runs: inside blocks by kind of operand (KIND_REG, KIND_BASE, KIND_SIB;
- * NULL: by op_mid), and in general. */
+/* How an SSE instruction runs: inside blocks by kind of operand (NULL, as for KIND_SEG: by op_mid),
+ * and in general. */
 typedef struct SseOp {
-    InsnFn *fast[3];
+    InsnFn *fast[KIND_COUNT];
     InsnFn *general;
 } SseOp;
 

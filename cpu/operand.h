@@ -85,6 +85,19 @@ static inline void *host_at(const uint64_t *table, uint32_t lin, unsigned size)
     return NULL;
 }
 
+static inline void *host_at_long(const TlbEntry *table, uint64_t lin, unsigned size)
+{
+    const TlbEntry *e = &table[TLB_INDEX(lin)];
+
+    return LIKELY(e->tag == TLB_TAG(lin, size)) ? (void *)(e->add + lin) : NULL;
+}
+
+/* By kind of address; table is rd or wr. */
+#define HOST_AT_base(cpu, table, lin, size) host_at((cpu)->table, lin, size)
+#define HOST_AT_sib(cpu, table, lin, size) host_at((cpu)->table, lin, size)
+#define HOST_AT_lbase(cpu, table, lin, size) host_at_long((cpu)->l##table, lin, size)
+#define HOST_AT_lsib(cpu, table, lin, size) host_at_long((cpu)->l##table, lin, size)
+
 /* The r/m operand of an instruction that pushes afterwards (cpu/stack.c). */
 uint64_t stack_read_before_push(Cpu *cpu, const Insn *in);
 

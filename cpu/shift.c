@@ -117,9 +117,11 @@ SHIFTS(64, Wide128)
 #define SHIFT_FORMS(op, bits, by)                                                                  \
     HANDLER(op##_##by##_##bits##_reg)                                                              \
     {                                                                                              \
+        U(bits) a = RD_##bits(cpu, in->rm_at);                                                     \
         unsigned n = COUNT_##by(bits);                                                             \
                                                                                                    \
-        if (n) WR_##bits(cpu, in->rm_at, op##_##bits(cpu, RD_##bits(cpu, in->rm_at), n));          \
+        if (n) a = op##_##bits(cpu, a, n);                                                         \
+        WR_##bits(cpu, in->rm_at, a); /* without its upper half, also where nothing is shifted */  \
         NEXT(cpu, in);                                                                             \
     }                                                                                              \
     EACH_MEM(SHIFT_MEM, op, bits, by)
@@ -207,7 +209,8 @@ static inline uint64_t shrd_64(Cpu *cpu, uint64_t a, uint64_t b, unsigned n)
         unsigned n = COUNT_##by(bits);                                                             \
         U(bits) a = RD_##bits(cpu, in->rm_at), b = RD_##bits(cpu, in->reg_at);                     \
                                                                                                    \
-        if (n) WR_##bits(cpu, in->rm_at, op##_##bits(cpu, a, b, n));                               \
+        if (n) a = op##_##bits(cpu, a, b, n);                                                      \
+        WR_##bits(cpu, in->rm_at, a);                                                              \
         NEXT(cpu, in);                                                                             \
     }                                                                                              \
     EACH_MEM(DOUBLE_MEM, op, bits, by)

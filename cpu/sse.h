@@ -125,8 +125,8 @@ static inline __m128i sse_get_2(const void *p) { return _mm_cvtsi32_si128(*(cons
 #define SSE_MEM_HANDLER(name, addr, core, kind)                                                    \
     HANDLER(name##_##addr)                                                                         \
     {                                                                                              \
-        uint32_t lin = LIN_##addr(cpu, in, (kind)&SSE_BYTES, false);                               \
-        const void *p = host_at(cpu->rd, lin, (kind)&SSE_BYTES);                                   \
+        ADDR_##addr lin = LIN_##addr(cpu, in, (kind)&SSE_BYTES, false);                            \
+        const void *p = HOST_AT_##addr(cpu, rd, lin, (kind)&SSE_BYTES);                            \
                                                                                                    \
         SSE_READY(cpu, in, kind);                                                                  \
         if (!SSE_PLAIN(p, lin, kind)) TAIL_CALL(op_mid, cpu, in);                                  \
@@ -134,6 +134,12 @@ static inline __m128i sse_get_2(const void *p) { return _mm_cvtsi32_si128(*(cons
         NEXT(cpu, in);                                                                             \
     }
 
+/* The handlers of an operation by kind of operand. */
+#define SSE_FAST(name)                                                                             \
+    {                                                                                              \
+        [KIND_REG] = name##_reg, [KIND_BASE] = name##_base, [KIND_SIB] = name##_sib,               \
+        [KIND_LBASE] = name##_lbase, [KIND_LSIB] = name##_lsib                                     \
+    }
 /* Its handlers, and a general form by name. */
 #define SSE_FORMS(name, core_reg, core_mem, kind, general)                                         \
     HANDLER(name##_reg)                                                                            \
@@ -144,7 +150,9 @@ static inline __m128i sse_get_2(const void *p) { return _mm_cvtsi32_si128(*(cons
     }                                                                                              \
     SSE_MEM_HANDLER(name, base, core_mem, kind)                                                    \
     SSE_MEM_HANDLER(name, sib, core_mem, kind)                                                     \
-    const SseOp sse_##name = { { name##_reg, name##_base, name##_sib }, general };
+    SSE_MEM_HANDLER(name, lbase, core_mem, kind)                                                   \
+    SSE_MEM_HANDLER(name, lsib, core_mem, kind)                                                    \
+    const SseOp sse_##name = { SSE_FAST(name), general };
 /* One operation whose forms with a register and with memory differ in what they do. */
 #define SSE_OP2(name, core_reg, core_mem, kind)                                                    \
     static void name##_general(Cpu *cpu, const Insn *in)                                           \

@@ -34,6 +34,8 @@ SSE_HOST(cvtdq2pd, "cvtdq2pd", 8, 0)
     SSE_CORE(name##_core) { d->q[0] = name##_value(s, imm); }                                      \
     TO_GENERAL_MEM(name, base, size)                                                               \
     TO_GENERAL_MEM(name, sib, size)                                                                \
+    TO_GENERAL_MEM(name, lbase, size)                                                              \
+    TO_GENERAL_MEM(name, lsib, size)                                                               \
     HANDLER(name##_reg)                                                                            \
     {                                                                                              \
         SSE_READY(cpu, in, SSE_FLOAT);                                                             \
@@ -49,11 +51,11 @@ SSE_HOST(cvtdq2pd, "cvtdq2pd", 8, 0)
         sse_float(cpu, name##_core, SSE_FLOAT, &d, &s, in->opsize == 8);                           \
         cpu->s.regs[in->reg] = d.q[0];                                                             \
     }                                                                                              \
-    const SseOp sse_##name = { { name##_reg, name##_base, name##_sib }, name##_general };
+    const SseOp sse_##name = { SSE_FAST(name), name##_general };
 #define TO_GENERAL_MEM(name, addr, size)                                                           \
     HANDLER(name##_##addr)                                                                         \
     {                                                                                              \
-        const void *p = host_at(cpu->rd, LIN_##addr(cpu, in, size, false), size);                  \
+        const void *p = HOST_AT_##addr(cpu, rd, LIN_##addr(cpu, in, size, false), size);           \
                                                                                                    \
         SSE_READY(cpu, in, SSE_FLOAT);                                                             \
         if (UNLIKELY(!p)) TAIL_CALL(op_mid, cpu, in);                                              \
@@ -83,6 +85,8 @@ TO_GENERAL(cvttsd2si, 8)
     SSE_CORE(name##_core) { name##_do(d, s, imm); }                                                \
     FROM_GENERAL_MEM(name, base)                                                                   \
     FROM_GENERAL_MEM(name, sib)                                                                    \
+    FROM_GENERAL_MEM(name, lbase)                                                                  \
+    FROM_GENERAL_MEM(name, lsib)                                                                   \
     HANDLER(name##_reg)                                                                            \
     {                                                                                              \
         SSE_READY(cpu, in, SSE_FLOAT);                                                             \
@@ -99,11 +103,12 @@ TO_GENERAL(cvttsd2si, 8)
         sse_float(cpu, name##_core, SSE_FLOAT, &d, &s, in->opsize == 8);                           \
         cpu->s.xmm[in->reg] = d;                                                                   \
     }                                                                                              \
-    const SseOp sse_##name = { { name##_reg, name##_base, name##_sib }, name##_general };
+    const SseOp sse_##name = { SSE_FAST(name), name##_general };
 #define FROM_GENERAL_MEM(name, addr)                                                               \
     HANDLER(name##_##addr)                                                                         \
     {                                                                                              \
-        const void *p = host_at(cpu->rd, LIN_##addr(cpu, in, in->opsize, false), in->opsize);      \
+        const void *p =                                                                            \
+            HOST_AT_##addr(cpu, rd, LIN_##addr(cpu, in, in->opsize, false), in->opsize);           \
                                                                                                    \
         SSE_READY(cpu, in, SSE_FLOAT);                                                             \
         if (UNLIKELY(!p)) TAIL_CALL(op_mid, cpu, in);                                              \

@@ -141,6 +141,8 @@ static inline void float_set_flags(Cpu *cpu, uint64_t flags)
     }                                                                                              \
     COMPARE_MEM(name, base, size)                                                                  \
     COMPARE_MEM(name, sib, size)                                                                   \
+    COMPARE_MEM(name, lbase, size)                                                                 \
+    COMPARE_MEM(name, lsib, size)                                                                  \
     HANDLER(name##_reg)                                                                            \
     {                                                                                              \
         SSE_READY(cpu, in, SSE_FLOAT);                                                             \
@@ -157,11 +159,11 @@ static inline void float_set_flags(Cpu *cpu, uint64_t flags)
         sse_float(cpu, name##_core, SSE_FLOAT, &d, &s, 0);                                         \
         float_set_flags(cpu, d.q[0]);                                                              \
     }                                                                                              \
-    const SseOp sse_##name = { { name##_reg, name##_base, name##_sib }, name##_general };
+    const SseOp sse_##name = { SSE_FAST(name), name##_general };
 #define COMPARE_MEM(name, addr, size)                                                              \
     HANDLER(name##_##addr)                                                                         \
     {                                                                                              \
-        const void *p = host_at(cpu->rd, LIN_##addr(cpu, in, size, false), size);                  \
+        const void *p = HOST_AT_##addr(cpu, rd, LIN_##addr(cpu, in, size, false), size);           \
                                                                                                    \
         SSE_READY(cpu, in, SSE_FLOAT);                                                             \
         if (UNLIKELY(!p)) TAIL_CALL(op_mid, cpu, in);                                              \

@@ -40,8 +40,8 @@ SSE_HOST(movsldup, "movsldup", 16, 0)
 #define STORE_MEM(name, addr, size, aligned, at)                                                   \
     HANDLER(name##_##addr)                                                                         \
     {                                                                                              \
-        uint32_t lin = LIN_##addr(cpu, in, size, true);                                            \
-        void *p = host_at(cpu->wr, lin, size);                                                     \
+        ADDR_##addr lin = LIN_##addr(cpu, in, size, true);                                         \
+        void *p = HOST_AT_##addr(cpu, wr, lin, size);                                              \
         const char *from = (const char *)&cpu->s.xmm[in->reg] + (at);                              \
                                                                                                    \
         SSE_READY(cpu, in, 0);                                                                     \
@@ -59,6 +59,8 @@ SSE_HOST(movsldup, "movsldup", 16, 0)
     }                                                                                              \
     STORE_MEM(name, base, size, aligned, at)                                                       \
     STORE_MEM(name, sib, size, aligned, at)                                                        \
+    STORE_MEM(name, lbase, size, aligned, at)                                                      \
+    STORE_MEM(name, lsib, size, aligned, at)                                                       \
     static void name##_general(Cpu *cpu, const Insn *in)                                           \
     {                                                                                              \
         XmmReg v = cpu->s.xmm[in->reg];                                                            \
@@ -71,7 +73,7 @@ SSE_HOST(movsldup, "movsldup", 16, 0)
         if (at) v.q[0] = v.q[1];                                                                   \
         sse_store(cpu, sse_lin(cpu, in, size, true, aligned), &v, size);                           \
     }                                                                                              \
-    const SseOp sse_##name = { { name##_reg, name##_base, name##_sib }, name##_general };
+    const SseOp sse_##name = { SSE_FAST(name), name##_general };
 STORE(store_aligned, 16, true, 0, all_core)
 STORE(store_unaligned, 16, false, 0, all_core)
 STORE(store_ss, 4, false, 0, low_4_core)

@@ -98,31 +98,37 @@ static uint32_t target_undefined(const Target *t, unsigned size, unsigned imm)
 
 static void insn_immediate(Oracle *o, OracleInsn *in, unsigned kind, unsigned size, unsigned *imm)
 {
-    unsigned n = kind == IMM_8 || kind == IMM_8S ? 1 : kind == IMM_Z ? size : 0;
-    uint32_t v = load_le32(oracle_operand(o));
+    unsigned n = kind == IMM_8 || kind == IMM_8S ? 1
+                 : kind == IMM_Z                 ? MIN_OF(size, 4u)
+                 : kind == IMM_V                 ? size
+                                                 : 0;
+    uint64_t v = load_le64(oracle_operand(o));
 
-    if (n == 4 && size == 1) n = 1;
     memcpy(in->bytes + in->len, &v, n);
     in->len += n;
-    *imm = v & 0xff;
+    *imm = (unsigned)v & 0xff;
 }
 
-static void insn_modrm(Oracle *o, const Target *t, OracleInsn *in, uint32_t flags, bool bits)
+static void insn_modrm(
+    Oracle *o, const Target *t, OracleInsn *in, uint32_t flags, bool bits, bool rex)
 {
-    bool byte = t->row->size == SIZE_B, lock = false, memory;
-    unsigned reg = t->reg >= 0 ? (unsigned)t->reg : oracle_below(o, byte ? 8 : 4);
+    bool byte = t->row->size == SIZE_B, memory;
+    unsigned limit = byte && !rex ? 8 : 4; /* REX makes SPL of AH */
+    unsigned reg = t->reg >= 0 ? (unsigned)t->reg : oracle_below(o, limit);
 
     memory = flags & OP_MEM || (!(flags & OP_REG) && !bits && oracle_below(o, 2));
     if (memory) {
-        lock = flags & OP_LOCK && !oracle_below(o, 4);
-        if (lock) {
+        bool locked = target_is(t, "xchg");
+
+        if (flags & OP_LOCK && !oracle_below(o, 4)) {
+            locked = true;
             memmove(in->bytes + 1, in->bytes, in->len++);
             in->bytes[0] = 0xf0;
         }
-        oracle_memory(o, in, reg);
+        oracle_memory(o, in, reg, locked);
     } else {
         in->bytes[in->len++] =
-            (uint8_t)(0xc0 | reg << 3 | oracle_below(o, byte || flags & OP_RM8 ? 8 : 4));
+            (uint8_t)(0xc0 | reg << 3 | oracle_below(o, !rex && (byte || flags & OP_RM8) ? 8 : 4));
     }
 }
 
@@ -131,7 +137,7 @@ static OracleInsn insn_make(Oracle *o, const Targets *all, unsigned n)
     const Target *t = &all->t[n];
     uint32_t flags = t->row->flags | t->member->flags;
     bool wide = t->row->size != SIZE_V || oracle_below(o, 3);
-    unsigned size = t->row->size == SIZE_B ? 1 : wide ? 4 : 2, imm = 0;
+    unsigned size = t->row->size == SIZE_B ? 1 : wide ? 4 : 2, imm = 0, rex;
     unsigned kind = t->row->imm ? t->row->imm : t->member->imm;
     OracleInsn in = { .target = n };
 
@@ -140,9 +146,12 @@ static OracleInsn insn_make(Oracle *o, const Targets *all, unsigned n)
     /* a bit string in memory reaches as far as its index says */
     bool bits = target_is(t, "bt bts btr btc") && t->reg < 0;
     if (size == 2) in.bytes[in.len++] = 0x66;
+    /* REX makes SPL of AH, in the opcode too */
+    rex = t->row->form == FORM_OPREG && (t->op & 7) > R_EBX ? 0 : oracle_rex(o, &in);
+    if (rex & 8 && t->row->size == SIZE_V) size = 8;
     if (t->op > 0xff) in.bytes[in.len++] = 0x0f;
     in.bytes[in.len++] = (uint8_t)t->op;
-    if (t->row->form == FORM_MODRM) insn_modrm(o, t, &in, flags, bits);
+    if (t->row->form == FORM_MODRM) insn_modrm(o, t, &in, flags, bits, rex);
     insn_immediate(o, &in, kind, size, &imm);
     in.undefined = target_undefined(t, size, imm);
     return in;
@@ -171,9 +180,10 @@ static void run_slots(Oracle *o, Targets *all, uint64_t cases)
 
 static bool lengthy(void) { return g_getenv("TEST_LONG") != NULL; }
 
-static void test_integer(void)
+static void test_integer(const void *wide)
 {
-    Oracle *o = oracle_new("max", lengthy() ? 0x9e3779b97f4a7c15 : 0x2545f4914f6cdd1d);
+    Oracle *o =
+        oracle_new("max", wide != NULL, lengthy() ? 0x9e3779b97f4a7c15 : 0x2545f4914f6cdd1d);
     Targets *all = targets_new();
 
     run_slots(o, all, lengthy() ? LONG_CASES : CASES);
@@ -215,13 +225,13 @@ static OracleInsn x87_make(Oracle *o)
     /* FNSTENV and FNSAVE store pointers, which are 64 bits wide natively */
     while ((op == 0xd9 || op == 0xdd) && reg == 6) reg = oracle_below(o, 8);
     in.target = 1;
-    oracle_memory(o, &in, reg);
+    oracle_memory(o, &in, reg, false);
     return in;
 }
 
 static void x87_cases(bool scaling)
 {
-    Oracle *o = oracle_new("max", lengthy() ? 0x123456789abcdef1 : 0xf4914f6cdd1d2545);
+    Oracle *o = oracle_new("max", false, lengthy() ? 0x123456789abcdef1 : 0xf4914f6cdd1d2545);
     uint64_t ran[2] = { 0, 0 };
 
     o->x87 = true;
@@ -249,7 +259,8 @@ static void test_x87_scaling(void) { x87_cases(true); }
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
-    g_test_add_func("/cpu/oracle/integer", test_integer);
+    g_test_add_data_func("/cpu/oracle/integer", NULL, test_integer);
+    g_test_add_data_func("/cpu/oracle/integer64", "64-bit code", test_integer);
     g_test_add_func("/cpu/oracle/x87", test_x87);
     g_test_add_func("/cpu/oracle/x87-scaling", test_x87_scaling);
     return g_test_run();

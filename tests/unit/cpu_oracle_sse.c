@@ -78,12 +78,13 @@ static OracleInsn insn_make(Oracle *o, const Targets *all, unsigned n)
     bool memory = flags & OP_MEM || (!(flags & OP_REG) && oracle_below(o, 2));
 
     if (t->prefix) in.bytes[in.len++] = t->prefix;
+    oracle_rex(o, &in);
     in.bytes[in.len++] = 0x0f;
     if (t->escape) in.bytes[in.len++] = t->escape;
     in.bytes[in.len++] = t->op;
     if (t->row->form != FORM_MODRM) return in;
     if (memory) {
-        oracle_memory(o, &in, reg);
+        oracle_memory(o, &in, reg, false);
     } else {
         in.bytes[in.len++] = (uint8_t)(0xc0 | reg << 3 | oracle_below(o, limit));
     }
@@ -116,10 +117,10 @@ static void run_slots(Oracle *o, Targets *all, uint64_t cases)
     }
 }
 
-static void test_all(void)
+static void test_all(const void *wide)
 {
     bool lengthy = g_getenv("TEST_LONG") != NULL;
-    Oracle *o = oracle_new("max", lengthy ? 0x9e3779b97f4a7c15 : 0x2545f4914f6cdd1d);
+    Oracle *o = oracle_new("max", wide != NULL, lengthy ? 0x9e3779b97f4a7c15 : 0x2545f4914f6cdd1d);
     Targets *all = targets_new();
 
     run_slots(o, all, lengthy ? LONG_CASES : CASES);
@@ -137,6 +138,7 @@ static void test_all(void)
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
-    g_test_add_func("/cpu/oracle/sse", test_all);
+    g_test_add_data_func("/cpu/oracle/sse", NULL, test_all);
+    g_test_add_data_func("/cpu/oracle/sse64", "64-bit code", test_all);
     return g_test_run();
 }

@@ -2,8 +2,8 @@
 /*
  * The host's CPU as judge: short sequences of instructions run natively and in the interpreter, at
  * the same addresses, from the same state; then registers, flags, memory and exceptions must be the
- * same.  Natively they run in 64-bit mode, so only encodings that mean the same in 32-bit mode are
- * put through it.  ESP, ES to GS and privileged state are out of its reach.
+ * same.  Natively they run in 64-bit mode; the guest does so, too, or runs in 32-bit mode what
+ * means the same there.  RSP, R15, ES to GS and privileged state are out of its reach.
  */
 #pragma once
 
@@ -29,6 +29,7 @@ enum {
     ORACLE_GDT = 0x600,
     ORACLE_HANDLERS = 0x3000,
     ORACLE_STACK = 0x8000,
+    ORACLE_TABLES = 0xa0000, /* of pages */
     ORACLE_POOL = 1 << 16,
     ORACLE_INSNS = 4, /* of a sequence, at most */
 };
@@ -36,7 +37,7 @@ enum {
 /* FXSAVE image and the rest.  Offsets are known to the assembler code below. */
 typedef struct OracleState {
     uint8_t fx[512];
-    uint64_t gpr[8]; /* EAX ECX EDX EBX - EBP ESI EDI */
+    uint64_t gpr[16]; /* RSP and R15 are others' */
     uint64_t flags;
     uint64_t entry;      /* natively: where to start ... */
     uint64_t host_stack; /* ... and to return to */
@@ -45,25 +46,47 @@ typedef struct OracleState {
     uint8_t mem[ORACLE_WINDOW];
 } __attribute__((aligned(16))) OracleState;
 _Static_assert(offsetof(OracleState, gpr) == 512, "see oracle_native");
-_Static_assert(offsetof(OracleState, flags) == 576, "see oracle_native");
+_Static_assert(offsetof(OracleState, flags) == 640, "see oracle_native");
 
 void oracle_native(OracleState *s);
 extern const char oracle_native_end[];
 __asm__(".pushsection .text\n"
         "oracle_native:\n\t"
         "push %rbx\n\tpush %rbp\n\tpush %r12\n\tpush %r13\n\tpush %r14\n\tpush %r15\n\t"
-        "mov %rdi, %r15\n\tmov %rsp, 592(%r15)\n\t"
+        "mov %rdi, %r15\n\tmov %rsp, 656(%r15)\n\t"
         "fxrstor64 (%r15)\n\t"
-        "pushq 576(%r15)\n\tpopfq\n\t"
-        "mov 512(%r15), %rax\n\tmov 520(%r15), %rcx\n\tmov 528(%r15), %rdx\n\t"
-        "mov 536(%r15), %rbx\n\tmov 552(%r15), %rbp\n\tmov 560(%r15), %rsi\n\t"
+        "pushq 640(%r15)\n\tpopfq\n\t"
+        "mov 512(%r15), %rax\n\t"
+        "mov 520(%r15), %rcx\n\t"
+        "mov 528(%r15), %rdx\n\t"
+        "mov 536(%r15), %rbx\n\t"
+        "mov 552(%r15), %rbp\n\t"
+        "mov 560(%r15), %rsi\n\t"
         "mov 568(%r15), %rdi\n\t"
-        "jmp *584(%r15)\n"
+        "mov 576(%r15), %r8\n\t"
+        "mov 584(%r15), %r9\n\t"
+        "mov 592(%r15), %r10\n\t"
+        "mov 600(%r15), %r11\n\t"
+        "mov 608(%r15), %r12\n\t"
+        "mov 616(%r15), %r13\n\t"
+        "mov 624(%r15), %r14\n\t"
+        "jmp *648(%r15)\n"
         "oracle_native_end:\n\t"
-        "mov %rax, 512(%r15)\n\tmov %rcx, 520(%r15)\n\tmov %rdx, 528(%r15)\n\t"
-        "mov %rbx, 536(%r15)\n\tmov %rbp, 552(%r15)\n\tmov %rsi, 560(%r15)\n\t"
+        "mov %rax, 512(%r15)\n\t"
+        "mov %rcx, 520(%r15)\n\t"
+        "mov %rdx, 528(%r15)\n\t"
+        "mov %rbx, 536(%r15)\n\t"
+        "mov %rbp, 552(%r15)\n\t"
+        "mov %rsi, 560(%r15)\n\t"
         "mov %rdi, 568(%r15)\n\t"
-        "mov 592(%r15), %rsp\n\tpushfq\n\tpopq 576(%r15)\n\tcld\n\t"
+        "mov %r8, 576(%r15)\n\t"
+        "mov %r9, 584(%r15)\n\t"
+        "mov %r10, 592(%r15)\n\t"
+        "mov %r11, 600(%r15)\n\t"
+        "mov %r12, 608(%r15)\n\t"
+        "mov %r13, 616(%r15)\n\t"
+        "mov %r14, 624(%r15)\n\t"
+        "mov 656(%r15), %rsp\n\tpushfq\n\tpopq 640(%r15)\n\tcld\n\t"
         "fxsave64 (%r15)\n\tfninit\n\t"
         "pushq $0x1f80\n\tldmxcsr (%rsp)\n\tpop %rax\n\t"
         "pop %r15\n\tpop %r14\n\tpop %r13\n\tpop %r12\n\tpop %rbp\n\tpop %rbx\n\tret\n"
@@ -79,7 +102,7 @@ typedef struct OracleInsn {
 typedef struct Oracle {
     Machine *m;
     Cpu *cpu;
-    struct CpuState clean;
+    bool wide; /* the guest runs 64-bit code */
     uint64_t seed;
     uint8_t pool[ORACLE_POOL + 4096]; /* operands: edge cases and noise */
     uint64_t cases;
@@ -135,10 +158,22 @@ static inline const uint8_t *oracle_operand(Oracle *o)
     return o->pool + 16 * oracle_below(o, ORACLE_POOL / 16);
 }
 
-/* An operand in memory at ESI, with displacement or index. */
-static inline void oracle_memory(Oracle *o, OracleInsn *in, unsigned reg)
+/* A REX prefix, where the guest knows it.  REX.B and REX.X make R14 and R13 of ESI and EBP in
+ * addresses. */
+static inline unsigned oracle_rex(Oracle *o, OracleInsn *in)
 {
-    unsigned disp = oracle_below(o, 8) ? 16 * oracle_below(o, 7) : oracle_below(o, 100);
+    unsigned rex = 0x40 | oracle_below(o, 16);
+
+    if (!o->wide || !oracle_below(o, 3)) return 0;
+    in->bytes[in->len++] = (uint8_t)rex;
+    return rex;
+}
+
+/* An operand in memory at ESI, with displacement or index.  Aligned: to eight bytes, since a locked
+ * access across cache lines is trapped and put to sleep by some hosts. */
+static inline void oracle_memory(Oracle *o, OracleInsn *in, unsigned reg, bool aligned)
+{
+    unsigned disp = aligned || oracle_below(o, 8) ? 16 * oracle_below(o, 7) : oracle_below(o, 100);
     unsigned how = oracle_below(o, 4);
     uint8_t *p = in->bytes + in->len;
 
@@ -181,30 +216,46 @@ static inline void oracle_map(uint64_t at, size_t len)
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) == want);
 }
 
+/* Long mode, the first 2 MiB mapped to themselves. */
+static inline void oracle_long_mode(Oracle *o)
+{
+    static const uint64_t entries[] = { (ORACLE_TABLES + 0x1000) | 7, (ORACLE_TABLES + 0x2000) | 7,
+        0x87 };
+
+    for (unsigned i = 0; i < ARRAY_SIZE(entries); i++)
+        test_poke(o->m, ORACLE_TABLES + 0x1000 * i, &entries[i], 8);
+    o->cpu->s.cr[3] = ORACLE_TABLES;
+    o->cpu->s.cr[4] |= CR4_PAE;
+    o->cpu->s.cr[0] |= CR0_PG;
+    o->cpu->s.efer = EFER_LME | EFER_LMA;
+    o->cpu->s.segs[R_CS].flags = 0x00af9b00;
+}
+
 static inline void oracle_guest(Oracle *o)
 {
-    uint8_t gdt[24] = { 0 }, idt[8];
+    uint8_t gdt[24] = { 0 }, idt[16] = { 0 };
+    unsigned gate = o->wide ? 16 : 8;
 
-    store_le64(gdt + 8, 0x00cf9b000000ffff);
+    store_le64(gdt + 8, o->wide ? 0x00af9b000000ffff : 0x00cf9b000000ffff);
     store_le64(gdt + 16, 0x00cf93000000ffff);
     test_poke(o->m, ORACLE_GDT, gdt, sizeof(gdt));
     for (unsigned v = 0; v < 32; v++) {
         static const uint8_t hlt = 0xf4;
 
         store_le64(idt, 0x00008e0000080000 | (ORACLE_HANDLERS + 16 * v));
-        test_poke(o->m, ORACLE_IDT + 8 * v, idt, sizeof(idt));
+        test_poke(o->m, ORACLE_IDT + gate * v, idt, gate);
         test_poke(o->m, ORACLE_HANDLERS + 16 * v, &hlt, 1);
     }
     test_flat32(o->cpu, ORACLE_CODE);
     o->cpu->s.gdt = (SegReg){ .base = ORACLE_GDT, .limit = 23 };
     o->cpu->s.idt = (SegReg){ .base = ORACLE_IDT, .limit = 0x7ff };
     o->cpu->s.cr[4] = CR4_OSFXSR | CR4_OSXMMEXCPT;
+    if (o->wide) oracle_long_mode(o);
     cpu_update_mode(o->cpu);
     device_sync(&o->cpu->dev);
-    o->clean = o->cpu->s;
 }
 
-static inline Oracle *oracle_new(const char *model, uint64_t seed)
+static inline Oracle *oracle_new(const char *model, bool wide, uint64_t seed)
 {
     static const int signals[] = { SIGSEGV, SIGILL, SIGFPE, SIGBUS };
     struct sigaction act = { .sa_sigaction = oracle_signal, .sa_flags = SA_SIGINFO | SA_NODEFER };
@@ -214,6 +265,7 @@ static inline Oracle *oracle_new(const char *model, uint64_t seed)
     o->m = test_machine_new(model);
     o->cpu = test_cpu(o->m);
     o->seed = seed;
+    o->wide = wide;
     oracle_map(ORACLE_CODE, ORACLE_SLOT * ORACLE_SLOTS);
     oracle_map(ORACLE_DATA, 8192);
     oracle_guest(o);
@@ -249,7 +301,8 @@ static inline uint32_t oracle_place(Oracle *o, unsigned slot, const OracleInsn *
 
 /* -- running -- */
 
-/* Control word, status without a pending exception, registers of kinds that the x87 treats apart. */
+/* Control word, status without a pending exception, registers of kinds that the x87 treats
+ * apart. */
 static inline void oracle_x87(Oracle *o, OracleState *s)
 {
     static const uint16_t exps[] = { 0, 0x7fff, 0x3fff, 0x3ffe, 1, 0x7ffe, 0x403e, 0x3c01 };
@@ -288,12 +341,24 @@ static inline void oracle_state(Oracle *o, OracleState *s)
     for (unsigned i = 0; i < 8; i++) {
         memcpy(s->fx + 32 + 16 * i, oracle_operand(o), 10);
         memcpy(s->fx + 160 + 16 * i, oracle_operand(o), 16);
+        memcpy(s->fx + 288 + 16 * i, oracle_operand(o), 16);
     }
-    for (unsigned i = 0; i < 4; i++) s->gpr[i] = load_le32(oracle_operand(o));
+    for (unsigned i = 0; i < 4; i++) {
+        const uint8_t *p = oracle_operand(o);
+
+        s->gpr[i] = o->wide ? load_le64(p) : load_le32(p);
+        s->gpr[8 + i] = o->wide ? load_le64(p + 8) : 0;
+    }
+    if (!(how & 0x1c000)) { /* for CMPXCHG and the like */
+        s->gpr[how >> 17 & 3] = s->gpr[R_EAX];
+        if (o->wide) s->gpr[8 + (how >> 17 & 3)] = s->gpr[R_EAX] ^ 1ull << 63;
+    }
     if (o->x87) oracle_x87(o, s);
     s->gpr[R_EBP] = 8 * oracle_below(o, 3);
     s->gpr[R_ESI] = ORACLE_AT + 16 * oracle_below(o, ORACLE_SPREAD / 16);
     s->gpr[R_EDI] = ORACLE_AT + oracle_below(o, ORACLE_SPREAD);
+    s->gpr[13] = 8 * oracle_below(o, 3); /* what REX makes of EBP and ESI */
+    s->gpr[14] = ORACLE_AT + 16 * oracle_below(o, ORACLE_SPREAD / 16);
     s->flags = 2 | (oracle_random(o) & FLAGS_ARITH);
     s->vector = -1;
     memcpy(s->mem, o->pool + 16 * oracle_below(o, ORACLE_POOL / 16), ORACLE_WINDOW);
@@ -317,8 +382,10 @@ static inline void oracle_to_guest(Cpu *cpu, const OracleState *s, uint32_t at)
     for (unsigned i = 0; i < 8; i++) {
         cpu->s.fpregs[(cpu->s.fpstt + i) & 7] =
             (FpReg){ load_le64(s->fx + 32 + 16 * i), load_le16(s->fx + 40 + 16 * i) };
+    }
+    for (unsigned i = 0; i < 16; i++) {
         memcpy(&cpu->s.xmm[i], s->fx + 160 + 16 * i, 16);
-        if (i != R_ESP) cpu->s.regs[i] = s->gpr[i];
+        cpu->s.regs[i] = s->gpr[i];
     }
     cpu->s.regs[R_ESP] = ORACLE_STACK;
     cpu->s.eflags = s->flags;
@@ -337,6 +404,8 @@ static inline void oracle_from_guest(Cpu *cpu, OracleState *s)
 
         store_le64(s->fx + 32 + 16 * i, r->mant);
         store_le16(s->fx + 40 + 16 * i, r->exp);
+    }
+    for (unsigned i = 0; i < 16; i++) {
         memcpy(s->fx + 160 + 16 * i, &cpu->s.xmm[i], 16);
         if (i != R_ESP) s->gpr[i] = cpu->s.regs[i];
     }
@@ -346,7 +415,8 @@ static inline void oracle_from_guest(Cpu *cpu, OracleState *s)
 static inline void oracle_run_guest(Oracle *o, OracleState *s, uint32_t at, unsigned insns)
 {
     Cpu *cpu = o->cpu;
-    uint32_t handler, stack;
+    unsigned word = o->wide ? 8 : 4, code;
+    uint32_t handler;
 
     test_poke(o->m, ORACLE_AT, s->mem, ORACLE_WINDOW);
     cpu->s.halted = 0;
@@ -357,9 +427,9 @@ static inline void oracle_run_guest(Oracle *o, OracleState *s, uint32_t at, unsi
         const uint8_t *p = test_ram(o->m) + (uint32_t)cpu->s.regs[R_ESP];
 
         s->vector = handler / 16;
-        stack = ORACLE_STACK - (uint32_t)cpu->s.regs[R_ESP];
-        s->fault = load_le32(p + (stack == 16 ? 4 : 0));
-        cpu_set_eflags(cpu, load_le32(p + (stack == 16 ? 12 : 8)), FLAGS_ARITH);
+        code = (ORACLE_STACK - (uint32_t)cpu->s.regs[R_ESP]) % (o->wide ? 16 : 8) == 0 ? word : 0;
+        s->fault = load_le32(p + code);
+        cpu_set_eflags(cpu, load_le32(p + code + 2 * word), FLAGS_ARITH);
     }
     oracle_from_guest(cpu, s);
     memcpy(s->mem, test_ram(o->m) + ORACLE_AT, ORACLE_WINDOW);
@@ -372,10 +442,11 @@ static inline void oracle_print(const char *who, const OracleState *s)
     printf("# %s: vector %d at %llx flags %llx mxcsr %x fcw %x fsw %x tags %x\n# ", who,
         (int)s->vector, (unsigned long long)s->fault, (unsigned long long)s->flags,
         load_le32(s->fx + 24), load_le16(s->fx), load_le16(s->fx + 2), s->fx[4]);
-    for (unsigned i = 0; i < 8; i++) printf(" %llx", (unsigned long long)s->gpr[i]);
-    for (unsigned i = 0; i < 8; i++) {
-        printf("\n#  st%u %04x %016llx  xmm%u %016llx %016llx", i, load_le16(s->fx + 40 + 16 * i),
-            (unsigned long long)load_le64(s->fx + 32 + 16 * i), i,
+    for (unsigned i = 0; i < 15; i++) printf(" %llx", (unsigned long long)s->gpr[i]);
+    for (unsigned i = 0; i < 16; i++) {
+        printf("\n#  st%u %04x %016llx  xmm%u %016llx %016llx", i & 7,
+            load_le16(s->fx + 40 + 16 * (i & 7)),
+            (unsigned long long)load_le64(s->fx + 32 + 16 * (i & 7)), i,
             (unsigned long long)load_le64(s->fx + 168 + 16 * i),
             (unsigned long long)load_le64(s->fx + 160 + 16 * i));
     }
@@ -399,9 +470,11 @@ static inline bool oracle_same(const OracleState *a, const OracleState *b, uint3
     if (a->vector != b->vector || a->fault != b->fault) return false;
     if ((a->flags ^ b->flags) & flags) return false;
     if (memcmp(a->fx, b->fx, 5) || !oracle_same_mxcsr(a, b)) return false;
-    if (memcmp(a->fx + 160, b->fx + 160, 128)) return false;
+    if (memcmp(a->fx + 160, b->fx + 160, 256)) return false;
     for (unsigned i = 0; i < 8; i++) {
         if (memcmp(a->fx + 32 + 16 * i, b->fx + 32 + 16 * i, 10)) return false;
+    }
+    for (unsigned i = 0; i < 15; i++) {
         if (i != R_ESP && a->gpr[i] != b->gpr[i]) return false;
     }
     return !memcmp(a->mem, b->mem, ORACLE_WINDOW);
