@@ -38,6 +38,7 @@ enum {
     MSR_TSC_AUX = 0xc0000103,
     MSR_SYSCFG = 0xc0010010,
     MSR_HWCR = 0xc0010015,
+    MSR_INT_PENDING = 0xc0010055,
 };
 
 static uint64_t msr_tsc(const Cpu *cpu)
@@ -56,7 +57,8 @@ static void msr_need(Cpu *cpu, bool has)
  * writes. */
 static bool msr_is_inert(const Cpu *cpu, uint32_t n)
 {
-    if (cpu_is_amd(cpu)) return n == MSR_SYSCFG || n == MSR_HWCR || n == MSR_UCODE_REV;
+    if (cpu_is_amd(cpu))
+        return n == MSR_SYSCFG || n == MSR_HWCR || n == MSR_INT_PENDING || n == MSR_UCODE_REV;
     if (!msr_is_p6(cpu)) return false;
     switch (n) {
     case MSR_PLATFORM_ID:
