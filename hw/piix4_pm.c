@@ -255,9 +255,9 @@ static void pm_write(Device *dev, uint32_t reg, uint8_t val)
     }
 }
 
-static uint8_t pm_read(Device *dev, uint32_t reg)
+/* ticks: the timer's at this access, of which each byte is a part. */
+static uint8_t pm_read(const State *s, uint32_t reg, int64_t ticks)
 {
-    State *s = &PIIX4_PM(dev)->s;
     uint16_t val = 0;
 
     switch (reg & ~1u) {
@@ -266,7 +266,7 @@ static uint8_t pm_read(Device *dev, uint32_t reg)
     case PM_CNT: val = s->cnt; break;
     default:
         if (reg >= PM_TMR && reg < PM_TMR + 4)
-            return (uint8_t)((piix4_pm_ticks(dev) & TIMER_MASK) >> 8 * (reg - PM_TMR));
+            return (uint8_t)((ticks & TIMER_MASK) >> 8 * (reg - PM_TMR));
     }
     return (uint8_t)(val >> 8 * (reg & 1));
 }
@@ -353,6 +353,7 @@ static void piix4_pm_write(Device *dev, uint32_t reg, uint32_t val, unsigned siz
 static uint32_t piix4_pm_read(Device *dev, uint32_t reg, unsigned size)
 {
     State *s = &PIIX4_PM(dev)->s;
+    int64_t ticks = piix4_pm_ticks(dev);
     uint32_t val = 0;
 
     piix4_pm_update(dev);
@@ -361,7 +362,7 @@ static uint32_t piix4_pm_read(Device *dev, uint32_t reg, unsigned size)
         uint8_t byte;
 
         switch (reg & 0xf00) {
-        case AT_PM: byte = pm_read(dev, reg); break;
+        case AT_PM: byte = pm_read(s, reg, ticks); break;
         case AT_SMB: byte = smb_read(s, reg - AT_SMB); break;
         case AT_GPE: byte = (uint8_t)(gpe >> 8 * (reg & 1)); break;
         default: byte = reg & 1 ? s->apms : s->apmc; break;

@@ -48,9 +48,9 @@ def isa():
     kernel, initrd = linux686.files(TMP, modules=("ne", "ata_piix", "sd_mod"), setup=b"")
     disk = linux686.disk(TMP + "/d.qcow2")
     vm = linux686.boot(linux686.options(kernel, initrd, disk, nic=None) + [
-        "-netdev", "user,id=n0", "-device", "ne2k_isa,netdev=n0,iobase=0x300,irq=9",
+        "-netdev", "user,id=n0", "-device", "ne2k_isa,netdev=n0,iobase=0x300,irq=5",
         "-object", f"filter-dump,id=d0,netdev=n0,file={TMP}/n0.pcap"])
-    vm.shell("insmod $(find / -name 'ne.ko*' | head -n 1) io=0x300 irq=9; "
+    vm.shell("insmod $(find / -name 'ne.ko*' | head -n 1) io=0x300 irq=5; "
              "ifconfig eth0 10.0.2.15 netmask 255.255.255.0")
     want = hashlib.sha256(PAYLOAD).hexdigest()
     fetch = f"wget -q -O /tmp/f http://10.0.2.2:{server.port}/ && sha256sum /tmp/f"

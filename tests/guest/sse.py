@@ -14,7 +14,7 @@ from tap import Tap
 
 TAP = Tap()
 TMP = os.environ["TMPDIR"]
-SOURCE = os.environ["SRCDIR"] + "/tests/guest/sse_work.c"
+SOURCE = os.environ["SRCDIR"] + "/tests/guest/data/sse_work.c"
 FLAGS = ["-O2", "-ffp-contract=off", "-fno-stack-protector", "-o"]
 GUEST = ["-m32", "-msse2", "-mfpmath=sse", "-ffreestanding", "-nostdlib", "-static", "-fno-pie",
          "-no-pie"]

@@ -43,7 +43,10 @@ class Line:
         """Reads what comes within timeout seconds; False where nothing did."""
         if not select.select([self.sock], [], [], timeout)[0]:
             return False
-        chunk = self.sock.recv(65536)
+        try:
+            chunk = self.sock.recv(65536)
+        except ConnectionResetError:  # it ended with something of ours unread
+            chunk = b""
         if not chunk:
             raise Gone(f"{self.what}: closed; last: {self.data[-300:]!r}")
         self.data += chunk
