@@ -4,12 +4,18 @@
 
 /* Into an x86 CPU. */
 enum CpuWire {
-    CPU_WIRE_INTR = 0, /* level: the PIC's INT output; the vector comes by machine_inta */
+    CPU_WIRE_INTR = 0, /* level: the vector comes from the CPU's APIC, or else by machine_inta */
     CPU_WIRE_NMI,      /* edge */
     CPU_WIRE_INIT,     /* edge: INIT, as port 92h and the keyboard controller give it */
     CPU_WIRE_A20,      /* level: address line 20 is let through */
     CPU_WIRE_SMI,      /* edge */
     CPU_WIRE_IGNNE,    /* level: port F0h clears FERR */
+};
+
+/* Into a local APIC. */
+enum ApicWire {
+    APIC_WIRE_LINT0 = 0, /* level: the PIC's INT output */
+    APIC_WIRE_LINT1,     /* NMI */
 };
 
 /* Into the master of the 8259s ("pic"): lines 0 to 15 as ISA devices drive them; as the chipset

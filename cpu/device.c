@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The CPU as a device: properties, wires, reset, and when its state is whole. */
+#include "core/apic.h"
 #include "core/cpu_id.h"
 #include "cpu/cpu.h"
 #include "cpu/debug.h"
@@ -22,6 +23,7 @@ static bool cpu_realize(Device *dev, Error *err)
     if (!cpu->index)
         *machine_cpu_id(dev->m) =
             (CpuId){ cpu_signature(cpu->model), (uint32_t)cpu->features.edx1 };
+    machine_want_apics(dev->m, cpu_has(cpu, FEAT_APIC));
     return cpu_core_init(cpu, err);
 }
 

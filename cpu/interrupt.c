@@ -7,6 +7,7 @@
  * acknowledged interrupt, nmi_injected an NMI; any delivery that commits clears both, be it the
  * event's own or that of the fault which it ran into.
  */
+#include "core/apic.h"
 #include "cpu/debug.h"
 #include "cpu/decode.h"
 #include "cpu/descriptor.h"
@@ -314,11 +315,21 @@ bool cpu_has_event(Cpu *cpu)
 
 static void interrupt_init(Cpu *cpu)
 {
+    const CpuApic *apic = machine_apic(cpu->dev.m, cpu->index);
+
     cpu_get_eflags(cpu); /* none stay lazy */
     cpu_reset_state(cpu, false);
+    if (apic->dev) apic->ops->init(apic->dev);
     cpu_tlb_flush(cpu, true);
     cpu_debug_update(cpu);
     cpu_update_mode(cpu);
+}
+
+static int interrupt_acknowledge(Cpu *cpu)
+{
+    const CpuApic *apic = machine_apic(cpu->dev.m, cpu->index);
+
+    return apic->dev ? apic->ops->take(apic->dev) : machine_inta(cpu->dev.m);
 }
 
 bool cpu_poll_events(Cpu *cpu)
@@ -336,7 +347,7 @@ bool cpu_poll_events(Cpu *cpu)
             s->interrupt_request &= ~(uint32_t)INTREQ_NMI;
             s->nmi_injected = 1;
         } else if (interrupt_intr_ready(cpu)) {
-            vector = machine_inta(cpu->dev.m);
+            vector = interrupt_acknowledge(cpu);
             if (vector < 0) return false;
             s->interrupt_injected = vector;
         } else if (cpu_v86(cpu) && s->cr[4] & CR4_VME &&

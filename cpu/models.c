@@ -4,6 +4,7 @@
  *
  * A model lists all that the real chip has; a guest is told of what works here.
  */
+#include "core/apic.h"
 #include "cpu/models.h"
 
 #include <cpuid.h>
@@ -59,7 +60,7 @@ enum {
     ECX_HOST = ECX_SSE3 | ECX_SSSE3 | ECX_SSE41 | ECX_SSE42 | ECX_PCLMULQDQ | ECX_AES,
     WORKS_EDX1 = F(FPU) | F(VME) | F(DE) | F(PSE) | F(TSC) | F(MSR) | F(CX8) | F(SEP) | F(PGE) |
                  F(CMOV) | F(MMX) | F(FXSR) | F(SSE) | F(SSE2) | F(CLFLUSH) | F(PAE) | F(PSE36) |
-                 F(MCE) | F(MCA) | F(MTRR) | F(PAT),
+                 F(MCE) | F(MCA) | F(MTRR) | F(PAT) | F(APIC),
     WORKS_ECX1 = ECX_MAX | ECX_CX16,
     WORKS_ECX80000001 = 1 << FEAT_LAHF,
     WORKS_EDX80000001 = EDX_MAX_80000001,
@@ -362,6 +363,14 @@ static void models_set(Cpu *cpu, uint32_t a, uint32_t b, uint32_t c, uint32_t d)
     cpu->s.regs[R_EDX] = d;
 }
 
+/* The local APIC is there and has not been switched off. */
+static bool cpu_apic_on(const Cpu *cpu)
+{
+    const CpuApic *apic = machine_apic(cpu->dev.m, cpu->index);
+
+    return apic->dev && apic->ops->base(apic->dev) & APIC_BASE_ENABLED;
+}
+
 static void models_set_vendor(Cpu *cpu, uint32_t eax)
 {
     const char *v = cpu->model->vendor;
@@ -382,6 +391,7 @@ static void models_set_brand(Cpu *cpu, unsigned part)
 void op_cpuid(Cpu *cpu, const Insn *in)
 {
     const CpuModel *m = cpu->model;
+    uint32_t hidden = cpu_apic_on(cpu) ? 0 : F(APIC);
     uint32_t leaf = (uint32_t)cpu->s.regs[R_EAX];
 
     (void)in;
@@ -391,7 +401,7 @@ void op_cpuid(Cpu *cpu, const Insn *in)
     case 1:
         models_set(cpu, cpu_signature(m),
             cpu->index << 24 | (cpu_has(cpu, FEAT_CLFLUSH) ? CLFLUSH_LINE : 0), cpu->features.ecx1,
-            cpu->features.edx1);
+            cpu->features.edx1 & ~hidden);
         break;
     case 2: models_set(cpu, 1, 0, 0, m->cache); break;
     case 7:
@@ -403,7 +413,8 @@ void op_cpuid(Cpu *cpu, const Insn *in)
         break;
     case 0x80000000: models_set_vendor(cpu, m->xlevel); break;
     case 0x80000001:
-        models_set(cpu, cpu_signature(m), 0, cpu->features.ecx80000001, cpu->features.edx80000001);
+        models_set(cpu, cpu_signature(m), 0, cpu->features.ecx80000001,
+            cpu->features.edx80000001 & ~hidden);
         break;
     case 0x80000002:
     case 0x80000003:

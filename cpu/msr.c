@@ -2,9 +2,10 @@
 /*
  * Model-specific registers and the time stamp counter.  Source: Intel SDM volume 3 appendix B,
  * volume 2 (RDMSR, WRMSR, RDTSC, RDPMC).
- * Not modelled: performance counters (they stand still at zero), APIC;
+ * Not modelled: performance counters (they stand still at zero);
  * registers of what CPUID does not tell of raise #GP, as do unknown ones.
  */
+#include "core/apic.h"
 #include "cpu/decode.h"
 #include "cpu/msr.h"
 #include "cpu/walk.h"
@@ -12,6 +13,7 @@
 enum {
     MSR_TSC = 0x10,
     MSR_PLATFORM_ID = 0x17,
+    MSR_APIC_BASE = 0x1b,
     MSR_POWERON = 0x2a,
     MSR_UCODE_WRITE = 0x79,
     MSR_UCODE_REV = 0x8b,
@@ -113,6 +115,29 @@ static uint64_t *msr_long_place(Cpu *cpu, uint32_t n, bool *address)
     }
 }
 
+/* #GP where the CPU has no APIC. */
+static const CpuApic *msr_apic(Cpu *cpu)
+{
+    const CpuApic *apic = machine_apic(cpu->dev.m, cpu->index);
+
+    msr_need(cpu, apic->dev != NULL);
+    return apic;
+}
+
+static uint64_t msr_read_apic_base(Cpu *cpu)
+{
+    const CpuApic *apic = msr_apic(cpu);
+
+    return apic->ops->base(apic->dev);
+}
+
+static void msr_write_apic_base(Cpu *cpu, uint64_t val)
+{
+    const CpuApic *apic = msr_apic(cpu);
+
+    msr_need(cpu, apic->ops->set_base(apic->dev, val));
+}
+
 static uint64_t msr_read(Cpu *cpu, uint32_t n)
 {
     uint64_t val, *place;
@@ -121,6 +146,7 @@ static uint64_t msr_read(Cpu *cpu, uint32_t n)
     if (msr_memory_read(cpu, n, &val)) return val;
     if ((place = msr_long_place(cpu, n, &address))) return *place;
     switch (n) {
+    case MSR_APIC_BASE: return msr_read_apic_base(cpu);
     case MSR_TSC: msr_need(cpu, cpu_has(cpu, FEAT_TSC)); return msr_tsc(cpu);
     case MSR_SYSENTER_CS: msr_need(cpu, cpu_has(cpu, FEAT_SEP)); return cpu->s.sysenter_cs;
     case MSR_SYSENTER_ESP: msr_need(cpu, cpu_has(cpu, FEAT_SEP)); return cpu->s.sysenter_esp;
@@ -160,6 +186,7 @@ static void msr_write(Cpu *cpu, uint32_t n, uint64_t val)
 {
     if (msr_memory_write(cpu, n, val) || msr_write_long(cpu, n, val)) return;
     switch (n) {
+    case MSR_APIC_BASE: msr_write_apic_base(cpu, val); break;
     case MSR_TSC:
         msr_need(cpu, cpu_has(cpu, FEAT_TSC));
         cpu->s.tsc_offset += val - msr_tsc(cpu);

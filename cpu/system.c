@@ -6,6 +6,7 @@
  */
 #include <string.h>
 
+#include "core/apic.h"
 #include "cpu/debug.h"
 #include "cpu/decode.h"
 #include "cpu/descriptor.h"
@@ -119,11 +120,27 @@ static unsigned system_cr(Cpu *cpu, const Insn *in)
     return in->reg;
 }
 
+static uint64_t system_read_cr8(Cpu *cpu)
+{
+    const CpuApic *apic = machine_apic(cpu->dev.m, cpu->index);
+
+    return apic->dev ? apic->ops->priority(apic->dev) : cpu->s.v_tpr;
+}
+
+static void system_write_cr8(Cpu *cpu, uint64_t val)
+{
+    const CpuApic *apic = machine_apic(cpu->dev.m, cpu->index);
+
+    if (val >> 4) cpu_raise(cpu, EXC_GP, 0);
+    cpu->s.v_tpr = (uint8_t)val;
+    if (apic->dev) apic->ops->set_priority(apic->dev, (uint8_t)val);
+}
+
 void op_mov_r_cr(Cpu *cpu, const Insn *in)
 {
     unsigned n = system_cr(cpu, in);
 
-    cpu_write_reg(cpu, in->rm, n == 8 ? cpu->s.v_tpr : cpu->s.cr[n], in->opsize, true);
+    cpu_write_reg(cpu, in->rm, n == 8 ? system_read_cr8(cpu) : cpu->s.cr[n], in->opsize, true);
 }
 
 void op_mov_cr_r(Cpu *cpu, const Insn *in)
@@ -136,9 +153,7 @@ void op_mov_cr_r(Cpu *cpu, const Insn *in)
     case 2: cpu->s.cr[2] = val; break;
     case 3: cpu_write_cr3(cpu, val); break;
     case 4: cpu_write_cr4(cpu, val); break;
-    default:
-        if (val >> 4) cpu_raise(cpu, EXC_GP, 0);
-        cpu->s.v_tpr = (uint8_t)val;
+    default: system_write_cr8(cpu, val); break;
     }
 }
 

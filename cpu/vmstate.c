@@ -51,8 +51,23 @@ static const VmState mtrr_vmstate = {
 
 static const VmField cpu_common_fields[] = { VM_INT(CpuState, halted),
     VM_INT(CpuState, interrupt_request), VM_END };
+
+/* Other emulators have requests of their own, which no one takes here. */
+static bool cpu_common_post_load(void *state, int version, Error *err)
+{
+    CpuState *s = state;
+
+    (void)version, (void)err;
+    s->interrupt_request &= INTREQ_HARD | INTREQ_SMI | INTREQ_NMI | INTREQ_INIT;
+    return true;
+}
+
 const VmState cpu_common_vmstate = {
-    .name = "cpu_common", .version = 1, .min_version = 1, .fields = cpu_common_fields
+    .name = "cpu_common",
+    .version = 1,
+    .min_version = 1,
+    .fields = cpu_common_fields,
+    .post_load = cpu_common_post_load,
 };
 
 /* -- cpu's subsections -- */

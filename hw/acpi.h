@@ -36,6 +36,7 @@ typedef struct AcpiTable {
     const DeviceClass *cls;
     char signature[5];
     uint8_t revision;
+    bool (*needed)(Device *dev); /* NULL: always */
     void (*append)(Device *dev, GByteArray *to);
 } AcpiTable;
 

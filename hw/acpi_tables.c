@@ -223,7 +223,7 @@ static void build_tables_of_devices(Builder *b, Machine *m)
         Device *dev = device_first(m);
 
         while (dev && dev->cls != t->cls) dev = dev->next;
-        if (!dev) continue;
+        if (!dev || (t->needed && !t->needed(dev))) continue;
         uint32_t start = table_begin(b, t->signature, t->revision);
         table_list(b, start);
         t->append(dev, b->f.tables);

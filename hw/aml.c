@@ -195,6 +195,17 @@ void aml_name_text(Aml *a, const char *name, const char *text)
     aml_text(a, text);
 }
 
+void aml_name_bytes(Aml *a, const char *name, const uint8_t *bytes, uint8_t n)
+{
+    size_t mark;
+
+    aml_name(a, name);
+    mark = aml_open(a, OP_BUFFER);
+    aml_int(a, n);
+    g_byte_array_append(a, bytes, n);
+    aml_close(a, mark);
+}
+
 /* Three letters of 5 bits and four hexadecimal digits, big-endian. */
 void aml_name_eisa(Aml *a, const char *name, const char *id)
 {

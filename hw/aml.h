@@ -42,6 +42,8 @@ void aml_field_unit(Aml *a, const char *name, unsigned bits);
 /* Name (name, value). */
 void aml_name_int(Aml *a, const char *name, uint32_t val);
 void aml_name_text(Aml *a, const char *name, const char *text);
+/* Name (name, Buffer () { bytes }). */
+void aml_name_bytes(Aml *a, const char *name, const uint8_t *bytes, uint8_t n);
 /* Name (name, EisaId (id)): "PNP0A03". */
 void aml_name_eisa(Aml *a, const char *name, const char *id);
 

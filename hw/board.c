@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "block/block.h"
+#include "core/apic.h"
 #include "hw/fdc.h"
 #include "hw/fw_cfg.h"
 #include "hw/ide.h"
@@ -122,6 +123,7 @@ bool board_cpu(Board *b, Error *err)
 
     if (!device_create(b->m, "x86-cpu", "cpu0", err, "model", model, "ferr", "pic.13", NULL))
         return false;
+    if (machine_wants_apics(b->m) && !board_add(b, "apic", "apic0", err)) return false;
     b->fw_cfg = device_create(b->m, "fw_cfg", "fw_cfg", err, NULL);
     return b->fw_cfg != NULL;
 }
@@ -135,7 +137,8 @@ bool board_dma(Board *b, Error *err)
 
 bool board_pics(Board *b, Device *master, Error *err)
 {
-    return device_realize(master, err) &&
+    return device_set(master, "irq", machine_wants_apics(b->m) ? "apic0.0" : "cpu0.0", err) &&
+           device_realize(master, err) &&
            device_create(b->m, "isa-i8259", "pic2", err, "iobase", "0xa0", "elcr_addr", "0x4d1",
                "elcr_mask", "0xde", "irq", "pic.2", "master", "pic", NULL);
 }

@@ -50,7 +50,7 @@ void board_map_roms(Board *b);
 /* A device that later ones are wired to: named now, realized when its turn has come. */
 Device *board_reserve(Board *b, const char *cls, const char *id, Error *err);
 bool board_add(Board *b, const char *cls, const char *id, Error *err);
-/* CPU, fw_cfg. */
+/* CPU with its local APIC, fw_cfg. */
 bool board_cpu(Board *b, Error *err);
 /* RTC, timer, speaker, then serial and parallel ports, floppy and keyboard controllers, ports 92h
  * and 80h. */

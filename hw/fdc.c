@@ -11,6 +11,7 @@
 
 #include "core/machine.h"
 #include "core/qmp.h"
+#include "hw/acpi.h"
 #include "hw/drive_error.h"
 
 enum { REG_SRB = 1, REG_DOR, REG_TDR, REG_MSR, REG_DATA, REG_DIR = 7 };
@@ -519,3 +520,25 @@ static void fdc_sync(Device *dev)
 DEVICE(fdc, "82077AA floppy controller", Fdc, .name = "isa-fdc", .bus = "isa", .props = fdc_props,
     .vmstates = VMSTATES(&fdc_vmstate), .exact = fdc_exact, .realize = fdc_realize,
     .unrealize = fdc_unrealize, .power_on = fdc_power_on, .reset = fdc_reset, .sync = fdc_sync);
+
+/* _FDE: which of four drives are there, and that a tape is not known of; a double word each. */
+static void fdc_declare(Device *dev, Aml *a)
+{
+    enum { TAPE_AT = 16, TAPE_UNKNOWN = 2, BYTES = 20 };
+    Fdc *f = FDC(dev);
+    uint8_t drives[BYTES] = { [TAPE_AT] = TAPE_UNKNOWN };
+    size_t mark = aml_device(a, "FDC0");
+    Aml *res = aml_new();
+
+    for (unsigned i = 0; i < FDC_DRIVES; i++) drives[4 * i] = fdc_drive_type(dev, i) != FDC_NONE;
+    aml_res_io(res, (uint16_t)(f->iobase + REG_DOR), 4);
+    aml_res_io(res, (uint16_t)(f->iobase + REG_DIR), 1);
+    aml_res_irq(res, (unsigned)f->irq.line);
+    aml_res_dma(res, f->dma);
+    aml_name_eisa(a, "_HID", "PNP0700");
+    aml_name_resources(a, "_CRS", res);
+    aml_name_bytes(a, "_FDE", drives, BYTES);
+    aml_close(a, mark);
+    aml_free(res);
+}
+ACPI_PART(fdc, ACPI_ON_ISA, fdc_declare);

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The machine "pc": 440FX and PIIX3, as QEMU's pc-i440fx-7.2 has them, without what is not there
- * yet (ACPI, HPET, USB, I/O APIC).  Devices are created in the order of the stream's
- * sections; slots: 00.0 host bridge, 01.0 PIIX3, 01.1 IDE, 01.3 kept for power management, 02.0
- * VGA, 03.0 NICs.
+ * yet (HPET, USB).  Devices are created in the order of the stream's sections; slots: 00.0 host
+ * bridge, 01.0 PIIX3, 01.1 IDE, 01.3 power management (ACPI), 02.0 VGA, 03.0 NICs.
  */
 #include "hw/board.h"
 
@@ -22,8 +21,9 @@ static bool pc_north(Board *b, Error *err)
     Device *pic = board_reserve(b, "isa-i8259", "pic", err);
     Device *piix3 = pic ? board_reserve(b, "PIIX3", "piix3", err) : NULL;
     Device *bus = piix3 ? board_reserve(b, "PCIBUS", "pci.0", err) : NULL;
+    Device *ioapic = bus ? board_reserve(b, "ioapic", "ioapic", err) : NULL;
 
-    if (!bus || !board_cpu(b, err)) return false;
+    if (!ioapic || !device_set(pic, "ioapic", "ioapic", err) || !board_cpu(b, err)) return false;
     for (int i = 0; i < 4; i++) {
         char name[8], wire[16];
 
@@ -34,7 +34,7 @@ static bool pc_north(Board *b, Error *err)
     return board_add(b, "PCIHost", "pcihost", err) && device_realize(bus, err) &&
            device_create(m, "i440FX", "i440fx", err, "addr", "00.0", NULL) && board_dma(b, err) &&
            device_set(piix3, "addr", "01.0", err) && device_realize(piix3, err) &&
-           board_pics(b, pic, err);
+           board_pics(b, pic, err) && device_realize(ioapic, err);
 }
 
 static bool pc_vga(Board *b, Error *err)

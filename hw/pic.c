@@ -22,6 +22,7 @@ struct Pic {
     Irq irq;           /* INT */
     Device *master;    /* the chip that this one is cascaded to, or NULL */
     Pic *slave;
+    Device *ioapic;                  /* master: gets all lines, too; or NULL */
     uint16_t inputs[PIC_WIRES / 16]; /* master: levels by who drives them; told anew by each sync */
     uint64_t raised[PIC_LINES];      /* for `info irq`: statistics, no guest state */
     struct PicState {
@@ -89,6 +90,7 @@ static const Prop pic_props[] = {
     PROP(Pic, elcr_mask, "0xf8"),
     PROP(Pic, irq, "cpu0.0"),
     PROP(Pic, master, ""),
+    PROP(Pic, ioapic, ""),
     PROP_END,
 };
 
@@ -141,6 +143,7 @@ static void pic_irq_in(Device *dev, int wire, bool level)
 
     *driver = (uint16_t)((*driver & ~(1 << line)) | level << line);
     level = (p->inputs[0] | p->inputs[1] | p->inputs[2]) >> line & 1;
+    if (p->ioapic && line != PIC_CASCADE) irq_set(&(Irq){ p->ioapic, line }, level);
     if (line < PIC_LINES)
         pic_input(p, line, level);
     else if (p->slave)

@@ -87,13 +87,19 @@ def tables():
             text = judge(name, data)
         if name == "DSDT":
             names = set(re.findall(r"Device \((\w+)\)", text))
-            want = {"PCI0", "ISA", "LNKA", "LNKS", "RTC", "KBD", "MOU", "COM1", "LPT1", "FWCF"}
+            want = {"PCI0", "ISA", "LNKA", "LNKS", "RTC", "KBD", "MOU", "COM1", "LPT1", "FDC0", "FWCF"}
             TAP.check(want <= names, "the DSDT has the board's devices", str(want - names))
+        if name == "APIC":
+            TAP.check(text.count("[Processor Local APIC]") == 1 and text.count("[I/O APIC]") == 1 and
+                      text.count("[Interrupt Source Override]") == 5, "the MADT has what there is")
         if name == "FACP":
             TAP.check("PM Timer Block Address : 00000608" in text, "ports are where they are")
 
 
 def without():
+    with VM("-m", "32", "-nodefaults", "-vga", "none", "-cpu", "qemu32,-apic", serial=False) as vm:
+        rsdp = find_rsdp(vm, 30)
+        TAP.check("APIC" not in read_tables(vm, rsdp), "without local APICs there is no MADT")
     with VM("-m", "32", "-nodefaults", "-vga", "none", "-no-acpi", serial=False) as vm:
         time.sleep(1.5)
         TAP.check(find_rsdp(vm, 0.1) is None, "-no-acpi: there are no tables")
@@ -113,7 +119,11 @@ def linux():
               "\n".join(bad))
     TAP.check("Using ACPI for IRQ routing" in log, "Linux routes by them")
     lines = vm.shell("cat /proc/interrupts")
-    TAP.check(re.search(r" 9: .*acpi", lines), "the SCI is line 9", lines)
+    TAP.check(re.search(r" 9: +\d+ +IO-APIC +9-fasteoi +acpi", lines), "the SCI is line 9", lines)
+    TAP.check(re.search(r" 0: +\d+ +IO-APIC +2-edge +timer", lines), "the timer is pin 2", lines)
+    ticks = [int(re.search(r"LOC: +(\d+)", vm.shell("sleep 1; cat /proc/interrupts"))[1])
+             for _ in range(2)]
+    TAP.check(ticks[1] > ticks[0] + 20, "the local APIC's timer ticks", str(ticks))
     TAP.check(re.search(r" (5|10|11): .*eth0", lines), "the network card has its link's", lines)
     event = vm.shell("grep -l 'Power Button' /sys/class/input/event*/device/name").strip()
     event = event.split("/")[4] if event.count("/") > 4 else "none"

@@ -25,7 +25,6 @@ def start(options, *more, qemu=False):
     o = list(options[:options.index("-loadvm")])
     if qemu:
         o[o.index("-M") + 1] = "pc-i440fx-7.2,usb=off,hpet=off,vmport=off"
-        o[o.index("-cpu") + 1] = "pentium3,-apic"
         return VM(*o, *more, emulator=QEMU)
     return VM(*o, *more)
 

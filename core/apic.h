@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A CPU's local APIC as the CPU knows it, beyond registers in memory.  The CPU of a model that has
+ * one says so (machine_want_apics); the board provides the devices, which announce themselves here.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef struct Machine Machine;
+typedef struct Device Device;
+
+enum { MACHINE_CPUS = 8, APIC_BASE_ENABLED = 1 << 11 };
+
+typedef struct CpuApicOps {
+    /* Acknowledges what raised INTR: its vector, or -1 where it is gone. */
+    int (*take)(Device *apic);
+    /* IA32_APIC_BASE; a write that has reserved bits set is refused (#GP). */
+    uint64_t (*base)(Device *apic);
+    bool (*set_base)(Device *apic, uint64_t val);
+    /* CR8: the task priority's class, 0 to 15. */
+    uint8_t (*priority)(Device *apic);
+    void (*set_priority)(Device *apic, uint8_t cr8);
+    /* INIT has reset the CPU. */
+    void (*init)(Device *apic);
+} CpuApicOps;
+
+typedef struct CpuApic {
+    Device *dev; /* NULL: the CPU has none */
+    const CpuApicOps *ops;
+} CpuApic;
+
+/* Whether the CPUs are of a model that has local APICs. */
+void machine_want_apics(Machine *m, bool want);
+bool machine_wants_apics(Machine *m);
+
+void machine_set_apic(Machine *m, unsigned cpu, Device *dev, const CpuApicOps *ops);
+/* That of a CPU; dev is NULL where there is none. */
+const CpuApic *machine_apic(Machine *m, unsigned cpu);

@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: MIT */
+/* Local APIC: priorities, timer, interrupts to itself, virtual wire, errors, base. */
+#include "core/apic.h"
+#include "tests/device/bare.h"
+
+enum { ID = 0x20, VERSION = 0x30, TPR = 0x80, PPR = 0xa0, EOI = 0xb0, LDR = 0xd0, DFR = 0xe0 };
+enum { SVR = 0xf0, ISR = 0x100, IRR = 0x200, ESR = 0x280, ICR = 0x300, LVT_TIMER = 0x320 };
+enum { LINT0 = 0x350, LVT_ERROR = 0x370, INITIAL = 0x380, CURRENT = 0x390, DIVIDE = 0x3e0 };
+enum { MASKED = 0x10000, PERIODIC = 0x20000, TO_SELF = 0x40000, BY_ONE = 0xb };
+#define BASE UINT64_C(0xfee00000)
+
+static uint32_t get(Machine *m, uint64_t reg)
+{
+    return (uint32_t)mem_load(m, (MemAttrs){ 0 }, BASE + reg, 4);
+}
+
+static void put(Machine *m, uint64_t reg, uint32_t val)
+{
+    mem_store(m, (MemAttrs){ 0 }, BASE + reg, val, 4);
+}
+
+static Machine *new_machine(bool on)
+{
+    Machine *m = bare_new();
+
+    bare_add(m, "apic", "apic0");
+    if (on) put(m, SVR, 0x1ff);
+    return m;
+}
+
+static bool intr(Machine *m) { return bare_probe(m, "cpu0")->level[CPU_WIRE_INTR]; }
+
+static int take(Machine *m)
+{
+    const CpuApic *apic = machine_apic(m, 0);
+
+    return apic->ops->take(apic->dev);
+}
+
+static void test_reset(void)
+{
+    Machine *m = new_machine(false);
+    const CpuApic *apic = machine_apic(m, 0);
+
+    g_assert_cmphex(get(m, ID), ==, 0);
+    g_assert_cmphex(get(m, VERSION), ==, 0x50014);
+    g_assert_cmphex(get(m, SVR), ==, 0xff);
+    g_assert_cmphex(get(m, DFR), ==, 0xffffffff);
+    g_assert_cmphex(get(m, LVT_TIMER), ==, MASKED);
+    g_assert_cmphex(get(m, LINT0), ==, 0x700);
+    g_assert_cmphex(apic->ops->base(apic->dev), ==, 0xfee00900);
+    machine_free(m);
+}
+
+static void test_priorities(void)
+{
+    Machine *m = new_machine(true);
+
+    put(m, ICR, TO_SELF | 0x41);
+    g_assert_true(intr(m));
+    put(m, TPR, 0x40);
+    g_assert_false(intr(m));
+    put(m, ICR, TO_SELF | 0x52);
+    put(m, ICR, TO_SELF | 0x31);
+    g_assert_cmphex(get(m, IRR + 0x20), ==, 1u << 18 | 1u << 1);
+    g_assert_cmpint(take(m), ==, 0x52);
+    g_assert_cmphex(get(m, ISR + 0x20), ==, 1u << 18);
+    g_assert_cmphex(get(m, PPR), ==, 0x50);
+    put(m, TPR, 0);
+    g_assert_false(intr(m)); /* 52h is being served */
+    g_assert_cmpint(take(m), ==, -1);
+    put(m, EOI, 0);
+    g_assert_cmpint(take(m), ==, 0x41);
+    put(m, EOI, 0);
+    g_assert_cmpint(take(m), ==, 0x31);
+    put(m, EOI, 0);
+    g_assert_cmphex(get(m, ISR + 0x20) | get(m, IRR + 0x20) | get(m, PPR), ==, 0);
+    machine_free(m);
+}
+
+static void test_one_shot(void)
+{
+    Machine *m = new_machine(true);
+
+    put(m, DIVIDE, BY_ONE);
+    put(m, LVT_TIMER, 0x60);
+    put(m, INITIAL, 1000);
+    bare_run(m, 400);
+    g_assert_cmpuint(get(m, CURRENT), ==, 600);
+    g_assert_false(intr(m));
+    bare_run(m, 700);
+    g_assert_cmpuint(get(m, CURRENT), ==, 0);
+    g_assert_cmpint(take(m), ==, 0x60);
+    put(m, EOI, 0);
+    bare_run(m, 1000000);
+    g_assert_false(intr(m));
+    put(m, DIVIDE, 3); /* by 16 */
+    put(m, INITIAL, 100);
+    bare_run(m, 800);
+    g_assert_cmpuint(get(m, CURRENT), ==, 50);
+    machine_free(m);
+}
+
+static void test_periodic(void)
+{
+    Machine *m = new_machine(true);
+
+    put(m, DIVIDE, BY_ONE);
+    put(m, LVT_TIMER, PERIODIC | 0x61);
+    put(m, INITIAL, 999);
+    for (int i = 0; i < 3; i++) {
+        bare_run(m, 1000);
+        g_assert_cmpint(take(m), ==, 0x61);
+        put(m, EOI, 0);
+    }
+    put(m, LVT_TIMER, MASKED | PERIODIC | 0x61);
+    bare_run(m, 5500);
+    g_assert_false(intr(m));
+    g_assert_cmpuint(get(m, CURRENT), ==, 499);
+    put(m, LVT_TIMER, PERIODIC | 0x61); /* in step with what it was */
+    bare_run(m, 499);
+    g_assert_false(intr(m));
+    bare_run(m, 1);
+    g_assert_true(intr(m));
+    put(m, INITIAL, 0);
+    take(m);
+    put(m, EOI, 0);
+    bare_run(m, 5000);
+    g_assert_false(intr(m));
+    machine_free(m);
+}
+
+static void pic_line(Machine *m, bool level)
+{
+    irq_set(&(Irq){ device_find(m, "apic0"), APIC_WIRE_LINT0 }, level);
+}
+
+static int vector_20(Device *dev)
+{
+    (void)dev;
+    return 0x20;
+}
+
+static void test_virtual_wire(void)
+{
+    Machine *m = new_machine(false);
+
+    machine_set_inta(m, device_find(m, "pic"), vector_20);
+    pic_line(m, true);
+    g_assert_true(intr(m)); /* before anyone has switched it on */
+    g_assert_cmpint(take(m), ==, 0x20);
+    put(m, SVR, 0x1ff);
+    put(m, LINT0, 0x700 | MASKED);
+    g_assert_false(intr(m));
+    g_assert_cmpint(take(m), ==, -1);
+    put(m, LINT0, 0x700);
+    g_assert_true(intr(m));
+    put(m, ICR, TO_SELF | 0x33); /* the APIC's own go first */
+    g_assert_cmpint(take(m), ==, 0x33);
+    g_assert_cmpint(take(m), ==, 0x20);
+    pic_line(m, false);
+    g_assert_false(intr(m));
+    put(m, LINT0, 0x44); /* fixed: an edge */
+    pic_line(m, true);
+    put(m, EOI, 0);
+    g_assert_cmpint(take(m), ==, 0x44);
+    g_assert_false(intr(m));
+    machine_free(m);
+}
+
+static void test_nmi(void)
+{
+    Machine *m = new_machine(true);
+    Probe *cpu = bare_probe(m, "cpu0");
+
+    put(m, 0x360, 0x400);
+    irq_set(&(Irq){ device_find(m, "apic0"), APIC_WIRE_LINT1 }, true);
+    g_assert_cmpuint(cpu->rises[CPU_WIRE_NMI], ==, 1);
+    put(m, ICR, TO_SELF | 0x400);
+    g_assert_cmpuint(cpu->rises[CPU_WIRE_NMI], ==, 2);
+    machine_free(m);
+}
+
+static void test_errors(void)
+{
+    Machine *m = new_machine(true);
+
+    put(m, LVT_ERROR, 0xfe);
+    put(m, ICR, TO_SELF | 0x05);
+    g_assert_cmpint(take(m), ==, 0xfe);
+    put(m, EOI, 0);
+    g_assert_cmphex(get(m, ESR), ==, 0);
+    put(m, ESR, 0);
+    g_assert_cmphex(get(m, ESR), ==, 0x20);
+    put(m, ESR, 0);
+    g_assert_cmphex(get(m, ESR), ==, 0);
+    put(m, SVR, 0xff); /* off: nothing comes, everything is masked */
+    put(m, ICR, TO_SELF | 0x70);
+    g_assert_false(intr(m));
+    put(m, LVT_TIMER, 0x60);
+    g_assert_cmphex(get(m, LVT_TIMER), ==, MASKED | 0x60);
+    machine_free(m);
+}
+
+static void test_logical(void)
+{
+    Machine *m = new_machine(true);
+
+    put(m, LDR, 0x02000000);
+    put(m, 0x310, 0x05000000);
+    put(m, ICR, 0x800 | 0x50);
+    g_assert_false(intr(m));
+    put(m, 0x310, 0x06000000);
+    put(m, ICR, 0x800 | 0x100 | 0x50); /* to the lowest priority */
+    g_assert_cmpint(take(m), ==, 0x50);
+    put(m, EOI, 0);
+    put(m, DFR, 0); /* clusters */
+    put(m, LDR, 0x32000000);
+    put(m, 0x310, 0x22000000);
+    put(m, ICR, 0x800 | 0x51);
+    g_assert_false(intr(m));
+    put(m, 0x310, 0x33000000);
+    put(m, ICR, 0x800 | 0x51);
+    g_assert_cmpint(take(m), ==, 0x51);
+    machine_free(m);
+}
+
+static void test_base(void)
+{
+    Machine *m = new_machine(true);
+    const CpuApic *apic = machine_apic(m, 0);
+
+    g_assert_false(apic->ops->set_base(apic->dev, BASE | 0xc00)); /* x2APIC */
+    g_assert_false(apic->ops->set_base(apic->dev, BASE | 1ull << 40));
+    g_assert_true(apic->ops->set_base(apic->dev, 0xfe000800));
+    g_assert_cmphex(get(m, VERSION), ==, 0xffffffff);
+    g_assert_cmphex(mem_load(m, (MemAttrs){ 0 }, 0xfe000030, 4), ==, 0x50014);
+    g_assert_cmphex(apic->ops->base(apic->dev), ==, 0xfe000900);
+    put(m, ICR, TO_SELF | 0x50);
+    g_assert_true(apic->ops->set_base(apic->dev, BASE));
+    g_assert_false(intr(m));
+    pic_line(m, true); /* as if there were none */
+    g_assert_true(intr(m));
+    machine_free(m);
+}
+
+static void test_init(void)
+{
+    Machine *m = new_machine(true);
+    const CpuApic *apic = machine_apic(m, 0);
+
+    put(m, ID, 0x03000000);
+    put(m, TPR, 0x70);
+    apic->ops->set_priority(apic->dev, 9);
+    g_assert_cmphex(get(m, TPR), ==, 0x90);
+    g_assert_cmpuint(apic->ops->priority(apic->dev), ==, 9);
+    apic->ops->init(apic->dev);
+    g_assert_cmphex(get(m, TPR), ==, 0);
+    g_assert_cmphex(get(m, SVR), ==, 0xff);
+    g_assert_cmphex(get(m, ID), ==, 0x03000000);
+    machine_free(m);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/lapic/reset", test_reset);
+    g_test_add_func("/lapic/priorities", test_priorities);
+    g_test_add_func("/lapic/one-shot", test_one_shot);
+    g_test_add_func("/lapic/periodic", test_periodic);
+    g_test_add_func("/lapic/virtual-wire", test_virtual_wire);
+    g_test_add_func("/lapic/nmi", test_nmi);
+    g_test_add_func("/lapic/errors", test_errors);
+    g_test_add_func("/lapic/logical", test_logical);
+    g_test_add_func("/lapic/base", test_base);
+    g_test_add_func("/lapic/init", test_init);
+    return g_test_run();
+}
