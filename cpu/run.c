@@ -166,8 +166,8 @@ static void run_step(Cpu *cpu, RunStep *step)
         cpu_debug_fetch(cpu);
         cpu->slice_left++;
     }
-    if (trace_on(cpu, LOG_EXEC)) trace_exec(cpu);
     b = run_block(cpu, true);
+    if (trace_on(cpu, LOG_EXEC)) trace_exec(cpu, b);
     step->shadow = cpu->s.hflags & HF_SHADOW;
     step->rf = cpu->s.eflags & FLAG_RF;
     step->active = true;

@@ -2,6 +2,7 @@
 /* Traces of decoded blocks and executed instructions: see trace.h. */
 #include "cpu/trace.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 
 #ifdef HAVE_ZYDIS
@@ -37,6 +38,18 @@ static void trace_disassemble(
     trace_bytes(code, len, text);
 }
 
+/* Instruction i of a block that begins at eip. */
+static void trace_insn(const Block *b, int i, uint64_t eip, char text[TRACE_TEXT])
+{
+    const Insn *in = &b->insns[i];
+    uint8_t code[INSN_MAX];
+    unsigned room = PAGE_SIZE - (unsigned)((uintptr_t)(b->host + in->off) & PAGE_MASK);
+
+    for (unsigned k = 0; k < in->len; k++)
+        code[k] = k < room ? b->host[in->off + k] : b->host2[k - room];
+    trace_disassemble(b->mode, eip + in->off, code, in->len, text);
+}
+
 void trace_block(Cpu *cpu, const Block *b)
 {
     Log *log = &cpu->dev.m->log;
@@ -46,42 +59,38 @@ void trace_block(Cpu *cpu, const Block *b)
     log_printf(log, "----------------\nIN: cs=%04x base=%08x mode=%04x\n",
         cpu->s.segs[R_CS].selector, (uint32_t)cpu->code_base, b->mode);
     for (int i = 0; i < b->count; i++) {
-        const Insn *in = &b->insns[i];
-        uint8_t code[INSN_MAX];
-        unsigned room = PAGE_SIZE - (unsigned)((uintptr_t)(b->host + in->off) & PAGE_MASK);
-
-        for (unsigned k = 0; k < in->len; k++)
-            code[k] = k < room ? b->host[in->off + k] : b->host2[k - room];
-        trace_disassemble(b->mode, eip + in->off, code, in->len, text);
-        log_printf(log, "0x%08llx:  %s\n", (unsigned long long)eip + in->off, text);
+        trace_insn(b, i, eip, text);
+        log_printf(log, "0x%08" PRIx64 ":  %s\n", eip + b->insns[i].off, text);
     }
 }
 
-static void trace_exec64(Cpu *cpu)
+static void trace_exec64(Cpu *cpu, const char *text)
 {
     static const char *const names[16] = { "RAX", "RCX", "RDX", "RBX", "RSP", "RBP", "RSI", "RDI",
         "R8", "R9", "R10", "R11", "R12", "R13", "R14", "R15" };
     Log *log = &cpu->dev.m->log;
 
-    log_printf(log, "%04x:%016llx", cpu->s.segs[R_CS].selector, (unsigned long long)cpu->s.eip);
-    for (unsigned i = 0; i < 16; i++)
-        log_printf(log, " %s=%016llx", names[i], (unsigned long long)cpu->s.regs[i]);
-    log_printf(log, " EFL=%08x\n", cpu_get_eflags(cpu));
+    log_printf(log, "%04x:%016" PRIx64, cpu->s.segs[R_CS].selector, cpu->s.eip);
+    for (int i = 0; i < 16; i++)
+        log_printf(log, " %s=%016" PRIx64, names[i], (uint64_t)cpu->s.regs[i]);
+    log_printf(log, " EFL=%08x  %s\n", cpu_get_eflags(cpu), text);
 }
 
-void trace_exec(Cpu *cpu)
+void trace_exec(Cpu *cpu, const Block *b)
 {
     const struct CpuState *s = &cpu->s;
+    char text[TRACE_TEXT] = "";
 
+    if (b->host) trace_insn(b, 0, s->eip, text); /* else: code in no RAM */
     if (cpu_code64(cpu)) {
-        trace_exec64(cpu);
+        trace_exec64(cpu, text);
         return;
     }
     log_printf(&cpu->dev.m->log,
         "%04x:%08x EAX=%08x EBX=%08x ECX=%08x EDX=%08x ESI=%08x EDI=%08x EBP=%08x ESP=%04x:%08x "
-        "EFL=%08x\n",
+        "EFL=%08x  %s\n",
         s->segs[R_CS].selector, (uint32_t)s->eip, (uint32_t)s->regs[R_EAX],
         (uint32_t)s->regs[R_EBX], (uint32_t)s->regs[R_ECX], (uint32_t)s->regs[R_EDX],
         (uint32_t)s->regs[R_ESI], (uint32_t)s->regs[R_EDI], (uint32_t)s->regs[R_EBP],
-        s->segs[R_SS].selector, (uint32_t)s->regs[R_ESP], cpu_get_eflags(cpu));
+        s->segs[R_SS].selector, (uint32_t)s->regs[R_ESP], cpu_get_eflags(cpu), text);
 }

@@ -6,8 +6,8 @@
 
 /* A new block: its instructions, disassembled where that is built in, else as bytes. */
 void trace_block(Cpu *cpu, const Block *b);
-/* The instruction at s.eip is about to be executed. */
-void trace_exec(Cpu *cpu);
+/* The instruction at s.eip, the first of b, is about to be executed. */
+void trace_exec(Cpu *cpu, const Block *b);
 
 static inline bool trace_on(const Cpu *cpu, uint32_t mask)
 {

@@ -1,0 +1,69 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+# TEST-TIMEOUT: 1500
+"""Instruction by instruction beside QEMU: SeaBIOS from reset; a Linux kernel from its first message
+and from its shell on, both emulators going on from the same snapshot of ours."""
+import os
+import shutil
+import sys
+
+sys.path[:0] = [os.environ["SRCDIR"] + "/tests", os.environ["SRCDIR"] + "/tests/lib"]
+import guests
+import linux686
+from guest_vm import VM
+from lockstep import CPU, Difference, MACHINE, lockstep
+from tap import Tap
+
+TAP = Tap()
+TMP = os.environ["TMPDIR"]
+LONG = os.environ.get("TEST_LONG") == "1"
+LIMIT = 2000000 if LONG else 25000
+
+
+def compare(what, options, detours):
+    """Compares LIMIT instructions, of which so many may begin a detour."""
+    try:
+        done, found = lockstep(options, LIMIT, TMP)
+    except Difference as d:
+        TAP.check(False, what, str(d))
+        return
+    print(f"# {what}: {done} instructions, {len(found)} detours")
+    TAP.check(done == LIMIT, f"{what}: {LIMIT} instructions alike", f"only {done}")
+    TAP.check(len(found) <= detours, f"{what}: hardly any detour", str(found[:20]))
+
+
+def linux():
+    """Snapshots of a kernel that boots and of one that works, the disk twice."""
+    kernel, initrd = linux686.files(TMP)
+    disk = linux686.disk(TMP + "/disk.qcow2")
+    options = [*MACHINE, *CPU, "-m", "64", "-nodefaults", "-vga", "std", "-kernel", kernel, "-initrd",
+               initrd, "-append", linux686.APPEND]
+    vm = VM(*options, "-hda", disk)
+    vm.serial.expect("Linux version", 120)
+    TAP.check(vm.hmp("savevm early") == "", "a snapshot of the booting kernel")
+    vm.serial.expect("GUEST READY", 240)
+    vm.serial.expect("# ", 30)
+    vm.serial.send("while :; do md5sum /bin/busybox; ls -lR /proc/irq; done >/dev/null &\n")
+    vm.serial.expect("# ", 30)
+    TAP.check(vm.hmp("savevm shell") == "", "a snapshot of the shell")
+    vm.quit()
+    vm.kill()
+    for side in ("ours", "theirs"):
+        shutil.copy(disk, f"{TMP}/disk-{side}.qcow2")
+    return ["-m", "64", "-vga", "std", "-kernel", kernel, "-initrd", initrd,
+            "-serial", f"file:{TMP}/serial-%", "-hda", f"{TMP}/disk-%.qcow2"]
+
+
+def main():
+    compare("SeaBIOS", ["-m", "16"], 20)
+    options = linux()
+    compare("a booting kernel", [*options, "-loadvm", "early"], LIMIT // 5000)
+    # Each of its many timers and time stamps may be read at another instant.
+    compare("a working one", [*options, "-loadvm", "shell"], LIMIT // 200)
+
+
+try:
+    TAP.run(main)
+except guests.Unavailable as e:
+    TAP.skip("Linux in lockstep", str(e))
+TAP.finish()
