@@ -134,14 +134,14 @@ def linux():
         TAP.skip("QEMU", f"no {QEMU}")
     complaints(vm, "no complaint")
     TAP.equal(vm.hmp(f"change floppy0 {TMP}/b.raw raw"), "", "another medium")
-    vm.shell("sleep 3")  # the driver asks the drive every so often
+    vm.shell("sleep 4")  # the driver asks the drive every three seconds at most
     check(vm, sha(TMP + "/b.raw"), "which Linux notices")
     TAP.equal(vm.hmp("eject floppy0"), "", "none")
     TAP.check("[not inserted]" in vm.hmp("info block"), "as info block says")
     text = vm.shell("dd if=/dev/fd0 of=/dev/null count=1 2>&1")
     TAP.check("No such device" in text or "error" in text, "and Linux finds", text)
     TAP.equal(vm.hmp(f"change floppy0 {TMP}/c.raw raw read-only"), "", "one of 720K, read-only")
-    vm.shell("sleep 3")
+    vm.shell("sleep 4")
     check(vm, sha(TMP + "/c.raw"), "its format is found")
     text = vm.shell("dd if=/dev/zero of=/dev/fd0 count=1 2>&1")
     TAP.check("Read-only" in text, "and that it is protected", text)
