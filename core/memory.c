@@ -62,6 +62,11 @@ static void regions_remove(Memory *mem, MemRegion *r)
     }
 }
 
+const MemRegion *mem_region_next(Machine *m, const MemRegion *r)
+{
+    return r ? r->next : m->mem->regions;
+}
+
 void mem_region_add(Machine *m, MemRegion *r)
 {
     assert(!(r->gpa & PAGE_MASK) && r->size && (r->ram || r->ops));

@@ -154,6 +154,9 @@ void memory_drop_device(Device *dev);
 /* After changing gpa, enabled, prio, readonly, ram_off of added regions: rebuilds the map if it
  * differs and tells the listeners. */
 void mem_commit(Machine *m);
+/* The regions as they were added, covered and disabled ones too, the higher priority first: the one
+ * after r, or the first for NULL; NULL at the end. */
+const MemRegion *mem_region_next(Machine *m, const MemRegion *r);
 /* The flattened map, sorted by gpa, for lookups of CPUs and `info mtree -f`. */
 const FlatRange *mem_ranges(Machine *m, bool smm, size_t *n);
 /* The range holding gpa, or NULL where nothing answers. */

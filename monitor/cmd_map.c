@@ -37,25 +37,73 @@ static void map_port(void *opaque, uint32_t first, uint32_t last, Device *dev, c
     map_line(opaque, first, last, 0, "i/o", name ? name : dev->id, 0);
 }
 
+static void map_port_below(
+    void *opaque, uint32_t first, uint32_t last, Device *dev, const char *name)
+{
+    sink_printf(opaque, "  ");
+    map_port(opaque, first, last, dev, name);
+}
+
+static void map_flat(CommandCall *call)
+{
+    sink_printf(call->out, "FlatView #0\n AS \"memory\", root: system\n"
+                           " AS \"cpu-memory-0\", root: system\n"
+                           " Root memory region: system\n");
+    map_memory(call, false);
+    sink_printf(call->out, "\nFlatView #1\n AS \"cpu-smm-0\", root: memory\n"
+                           " Root memory region: system\n");
+    map_memory(call, true);
+    sink_printf(call->out, "\nFlatView #2\n AS \"I/O\", root: io\n"
+                           " Root memory region: io\n");
+    pio_each(call->m, map_port, call->out);
+}
+
+static int compare_regions(const void *a, const void *b)
+{
+    const MemRegion *x = *(const MemRegion *const *)a, *y = *(const MemRegion *const *)b;
+
+    return x->gpa != y->gpa ? (x->gpa < y->gpa ? -1 : 1)
+                            : (x->prio > y->prio) - (x->prio < y->prio);
+}
+
+/* A region with all that it would answer, whatever covers it. */
+static void map_region(Sink *out, const MemRegion *r)
+{
+    const char *ram = r->ram ? r->ram->idstr : NULL;
+
+    sink_printf(out, "    %016" PRIx64 "-%016" PRIx64 " (prio %d, %s): ", r->gpa,
+        r->gpa + r->size - 1, r->prio, map_kind(r));
+    if (ram && (r->ram_off || r->size != r->ram->size)) {
+        sink_printf(out, "alias %s @%s %016" PRIx64 "-%016" PRIx64, r->name, ram, r->ram_off,
+            r->ram_off + r->size - 1);
+    } else {
+        sink_printf(out, "%s", ram ? ram : r->name);
+    }
+    sink_printf(out, "%s%s\n", r->smm_only ? " [smm]" : "", r->enabled ? "" : " [disabled]");
+}
+
+static void map_tree(CommandCall *call)
+{
+    g_autoptr(GPtrArray) regions = g_ptr_array_new();
+
+    for (const MemRegion *r = mem_region_next(call->m, NULL); r; r = mem_region_next(call->m, r))
+        g_ptr_array_add(regions, (void *)r);
+    g_ptr_array_sort(regions, compare_regions);
+    sink_printf(call->out, "address-space: memory\n");
+    map_line(call->out, 0, UINT64_MAX, 0, "i/o", "system", 0);
+    for (guint i = 0; i < regions->len; i++) map_region(call->out, g_ptr_array_index(regions, i));
+    sink_printf(call->out, "\naddress-space: I/O\n");
+    map_line(call->out, 0, 0xffff, 0, "i/o", "io", 0);
+    pio_each(call->m, map_port_below, call->out);
+}
+
 static void cmd_info_mtree(CommandCall *call, Error *err)
 {
-    bool flat = command_flag(call, "flatview");
-
     (void)err;
-    /* The map is kept flat: both forms show what is seen, the flat one by who sees it. */
-    sink_printf(call->out, flat ? "FlatView #0\n AS \"memory\", root: system\n"
-                                  " AS \"cpu-memory-0\", root: system\n"
-                                  " Root memory region: system\n"
-                                : "address-space: memory\n");
-    map_memory(call, false);
-    sink_printf(call->out, flat ? "\nFlatView #1\n AS \"cpu-smm-0\", root: memory\n"
-                                  " Root memory region: system\n"
-                                : "\naddress-space: cpu-smm-0\n");
-    map_memory(call, true);
-    sink_printf(call->out, flat ? "\nFlatView #2\n AS \"I/O\", root: io\n"
-                                  " Root memory region: io\n"
-                                : "\naddress-space: I/O\n");
-    pio_each(call->m, map_port, call->out);
+    if (command_flag(call, "flatview"))
+        map_flat(call);
+    else
+        map_tree(call);
     sink_printf(call->out, "\n");
 }
 COMMAND(info_mtree, .name = "info mtree", .args = "flatview:-f", .usage = "[-f]",

@@ -251,7 +251,7 @@ static void cmd_memsave(CommandCall *call, Error *err)
     (void)err;
     memory_save_demand(call, false);
 }
-COMMAND(memsave, .name = "memsave", .args = "val:l,size:l,filename:F", .usage = "addr size file",
+COMMAND(memsave, .name = "memsave", .args = "val:l,size:l,filename:s", .usage = "addr size file",
     .help = "save to disk virtual memory dump starting at 'addr' of size 'size'",
     .run = cmd_memsave, .async = true);
 
@@ -260,7 +260,7 @@ static void cmd_pmemsave(CommandCall *call, Error *err)
     (void)err;
     memory_save_demand(call, true);
 }
-COMMAND(pmemsave, .name = "pmemsave", .args = "val:l,size:l,filename:F", .usage = "addr size file",
+COMMAND(pmemsave, .name = "pmemsave", .args = "val:l,size:l,filename:s", .usage = "addr size file",
     .help = "save to disk physical memory dump starting at 'addr' of size 'size'",
     .run = cmd_pmemsave, .async = true);
 

@@ -137,6 +137,10 @@ def listings():
                            r"net=10\.0\.2\.0,restrict=off\n", text), "info network", text)
         text = vm.cmd("info mtree -f")
         tap.check("pc.ram\n" in text and "(prio 0, i/o): pic\n" in text, "info mtree", text)
+        text = vm.cmd("info mtree")
+        tap.check("\n    0000000000000000-0000000000ffffff (prio 0, ram): pc.ram\n" in text
+                  and "\n    0000000000000020-0000000000000021" in text,
+                  "info mtree shows regions as they were added, covered ones too", text)
         tap.check("  dev: " in vm.cmd("info qtree"), "info qtree")
         text = vm.cmd("info registers")
         tap.check("EIP=0000fff0" in text and "CR0=60000010" in text, "info registers", text)
