@@ -43,6 +43,7 @@ static void test_comes_up(void)
 int main(int argc, char **argv)
 {
     char **lines;
+    int result;
 
     g_test_init(&argc, &argv, NULL);
     lines = guest_paths("linux");
@@ -60,5 +61,7 @@ int main(int argc, char **argv)
         g_test_add_func("/exact/linux/comes-up", test_comes_up);
         g_test_add_data_func("/exact/linux/busy", &busy, test_guest);
     }
-    return g_test_run();
+    result = g_test_run();
+    g_strfreev(lines);
+    return result;
 }
