@@ -375,6 +375,8 @@ Block *blocks_find(Cpu *cpu)
             b = block_build(cpu, lin, host);
             if (!b) return NULL;
         }
+        tlb_remember(cpu, lin);
+        if (b->crossing) tlb_remember(cpu, lin + b->bytes - 1);
         *e = (JumpEntry){ .lin = lin, .mode = cpu->mode, .gen = cpu->tlb->gen, .block = b };
     }
     return b->bytes <= block_limit_room(cpu) ? b : NULL;

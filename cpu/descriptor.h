@@ -143,6 +143,8 @@ bool stack_null_is_good(Cpu *cpu, const Desc *cs, uint16_t ss, unsigned cpl);
 uint64_t stack_returned(Cpu *cpu, const Desc *cs, uint64_t rsp);
 /* CS becomes the descriptor's segment at privilege cpl. */
 void cs_commit(Cpu *cpu, uint16_t sel, const Desc *d, unsigned cpl);
+/* The same where CPL, SS and VM stay: cheap where the segment is the one that is there. */
+void cs_commit_same(Cpu *cpu, uint16_t sel, const Desc *d);
 /* Checks the CS that RET or IRET pops, raising #GP and #NP ... */
 void cs_check_return(Cpu *cpu, uint16_t sel, Desc *d);
 /* ... and the SS for the outer level cpl. */

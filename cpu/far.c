@@ -14,8 +14,18 @@ static bool far_is_real(const Cpu *cpu) { return !cpu_protected(cpu) || cpu_v86(
 void cs_commit(Cpu *cpu, uint16_t sel, const Desc *d, unsigned cpl)
 {
     cpu->s.segs[R_CS] = desc_segreg((uint16_t)((sel & ~3u) | cpl), d);
-    cpu_set_cpl(cpu, cpl);
+    cpu->s.hflags = (cpu->s.hflags & ~(uint32_t)HF_CPL) | cpl;
     cpu_update_mode(cpu);
+}
+
+void cs_commit_same(Cpu *cpu, uint16_t sel, const Desc *d)
+{
+    SegReg *cs = &cpu->s.segs[R_CS], old = *cs;
+    unsigned cpl = cpu_cpl(cpu);
+
+    *cs = desc_segreg((uint16_t)((sel & ~3u) | cpl), d);
+    if (cs->base != old.base || cs->limit != old.limit || cs->flags != old.flags)
+        cpu_update_mode(cpu);
 }
 
 void far_check_target(Cpu *cpu, const Desc *d, uint64_t eip, uint32_t ext)
@@ -119,7 +129,7 @@ static void far_jump(Cpu *cpu, uint16_t sel, uint64_t eip)
     }
     far_check_target(cpu, &cs, eip, 0);
     desc_mark_accessed(cpu, &cs);
-    cs_commit(cpu, sel, &cs, cpu_cpl(cpu));
+    cs_commit_same(cpu, sel, &cs);
     cpu->next_eip = eip;
 }
 
@@ -137,7 +147,7 @@ static void far_call_same(Cpu *cpu, uint16_t sel, Desc *cs, uint64_t eip, unsign
     stack_push(cpu, &st, cpu->s.segs[R_CS].selector, size);
     stack_push(cpu, &st, cpu->next_eip, size);
     cpu->s.regs[R_ESP] = st.esp;
-    cs_commit(cpu, sel, cs, cpu_cpl(cpu));
+    cs_commit_same(cpu, sel, cs);
     cpu->next_eip = eip;
 }
 
@@ -278,7 +288,7 @@ static void far_return(Cpu *cpu, unsigned size, uint32_t extra)
     far_check_target(cpu, &cs, eip, 0);
     desc_mark_accessed(cpu, &cs);
     stack_adjust(cpu, 2 * size + extra);
-    cs_commit(cpu, sel, &cs, cpu_cpl(cpu));
+    cs_commit_same(cpu, sel, &cs);
     cpu->next_eip = eip;
 }
 

@@ -113,7 +113,7 @@ static void interrupt_same(
     far_check_target(cpu, cs, eip, dl->ext);
     desc_mark_accessed(cpu, cs);
     interrupt_push_frame(cpu, &st, dl, size);
-    cs_commit(cpu, sel, cs, cpu_cpl(cpu));
+    cs_commit_same(cpu, sel, cs);
     interrupt_commit(cpu, eip, interrupt_clears(gate));
 }
 

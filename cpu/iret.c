@@ -105,10 +105,11 @@ static void iret_protected(Cpu *cpu, unsigned size)
         esp_mask = stack_mask(&cpu->s.segs[R_SS]);
         cpu->s.regs[R_ESP] = ((uint32_t)cpu->s.regs[R_ESP] & ~esp_mask) | (esp & esp_mask);
         segs_drop_inner(cpu, cpl);
+        cs_commit(cpu, sel, &cs, cpl);
     } else {
         stack_adjust(cpu, 3 * size);
+        cs_commit_same(cpu, sel, &cs);
     }
-    cs_commit(cpu, sel, &cs, cpl);
     cpu_set_eflags(cpu, flags, mask);
     iret_done(cpu, eip);
 }

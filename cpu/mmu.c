@@ -36,20 +36,37 @@ static void mmu_resume(Device *dev)
     machine_kick(dev->m);
 }
 
+/* Looks a page up in the physical map; false where no RAM answers.  Waits where the registers that
+ * answer reach an absent page. */
+static bool mmu_map(Cpu *cpu, uint64_t gpa, TlbPhys *t)
+{
+    const FlatRange *r = mem_find(cpu->dev.m, mmu_attrs(cpu), gpa);
+
+    if (!r) return false;
+    if (!r->region->ram) {
+        if (!mmio_probe(&cpu->dev, r, gpa, mmu_resume)) cpu_blocked(cpu);
+        return false;
+    }
+    t->block = r->region->ram;
+    t->off = r->region->ram_off + r->region_off + ((gpa & ~(uint64_t)PAGE_MASK) - r->gpa);
+    t->readonly = r->region->readonly;
+    return true;
+}
+
 /* Where a physical address leads; waits for an absent page. */
 static MmuPage mmu_physical(Cpu *cpu, uint64_t gpa)
 {
-    const FlatRange *r = mem_find(cpu->dev.m, mmu_attrs(cpu), gpa);
+    TlbPhys *t = &cpu->tlb->phys[(gpa >> PAGE_BITS ^ gpa >> 21) % TLB_PHYS];
+    uint64_t key = (gpa & ~(uint64_t)PAGE_MASK) | (cpu->s.hflags & HF_SMM ? 1 : 0);
     MmuPage p = { .gpa = gpa };
 
-    if (!r) return p;
-    if (!r->region->ram) {
-        if (!mmio_probe(&cpu->dev, r, gpa, mmu_resume)) cpu_blocked(cpu);
-        return p;
+    if (UNLIKELY(t->key != key)) {
+        if (!mmu_map(cpu, gpa, t)) return p;
+        t->key = key;
     }
-    p.block = r->region->ram;
-    p.off = r->region->ram_off + r->region_off + (gpa - r->gpa);
-    p.readonly = r->region->readonly;
+    p.block = t->block;
+    p.off = t->off + (gpa & PAGE_MASK);
+    p.readonly = t->readonly;
     if (UNLIKELY(p.block->watch[p.off >> PAGE_BITS] & WATCH_ABSENT)) {
         sse_settle(cpu);
         if (!dma_probe(&cpu->dev, gpa, 1, mmu_resume)) cpu_blocked(cpu);
@@ -153,6 +170,26 @@ static MmuPage mmu_page(Cpu *cpu, uint64_t lin, enum MmuKind kind, enum MmuWho w
 
 /* -- accesses inside one page, translated -- */
 
+static uint64_t mmu_peek(const uint8_t *p, unsigned size)
+{
+    switch (size) {
+    case 1: return *p;
+    case 2: return *(const Mem16 *)p;
+    case 4: return *(const Mem32 *)p;
+    default: return *(const Mem64 *)p;
+    }
+}
+
+static void mmu_poke(uint8_t *p, uint64_t val, unsigned size)
+{
+    switch (size) {
+    case 1: *p = (uint8_t)val; break;
+    case 2: *(Mem16 *)p = (uint16_t)val; break;
+    case 4: *(Mem32 *)p = (uint32_t)val; break;
+    default: *(Mem64 *)p = val;
+    }
+}
+
 /* Before an access with side effects.  What it may bring about is looked at after the
  * instruction. */
 static void mmu_io(Cpu *cpu)
@@ -164,12 +201,13 @@ static void mmu_io(Cpu *cpu)
 
 static uint64_t mmu_get(Cpu *cpu, const MmuPage *p, unsigned size)
 {
+    bool whole = is_pow2(size);
     uint64_t v = 0;
 
+    if (p->block && whole) return mmu_peek(p->block->host + p->off, size);
+    if (whole) return mem_load(cpu->dev.m, mmu_attrs(cpu), p->gpa, size);
     if (p->block)
         memcpy(&v, p->block->host + p->off, size);
-    else if (is_pow2(size))
-        return mem_load(cpu->dev.m, mmu_attrs(cpu), p->gpa, size);
     else
         mem_read(cpu->dev.m, mmu_attrs(cpu), p->gpa, &v, size);
     return v;
@@ -258,26 +296,6 @@ uint64_t mmu_load_rmw(Cpu *cpu, const Insn *in, uint64_t lin, unsigned size)
 {
     cpu->cur = in;
     return mmu_read(cpu, lin, size, mmu_who(cpu), true);
-}
-
-static uint64_t mmu_peek(const uint8_t *p, unsigned size)
-{
-    switch (size) {
-    case 1: return *p;
-    case 2: return *(const Mem16 *)p;
-    case 4: return *(const Mem32 *)p;
-    default: return *(const Mem64 *)p;
-    }
-}
-
-static void mmu_poke(uint8_t *p, uint64_t val, unsigned size)
-{
-    switch (size) {
-    case 1: *p = (uint8_t)val; break;
-    case 2: *(Mem16 *)p = (uint16_t)val; break;
-    case 4: *(Mem32 *)p = (uint32_t)val; break;
-    default: *(Mem64 *)p = val;
-    }
 }
 
 static uint64_t mmu_load_as(Cpu *cpu, uint64_t lin, unsigned size, enum MmuWho who)

@@ -8,8 +8,9 @@
  * instructions, whichever way blocks are cut.  An exception counts as one instruction, which keeps
  * a guest that does nothing but fault from standing still in time.
  *
- * Step mode (TF, breakpoints, RF, the shadow of STI and MOV SS): one instruction at a time, with
- * debug exceptions looked for around it.
+ * Step mode (TF, breakpoints, the shadow of STI and MOV SS): one instruction at a time, with debug
+ * exceptions looked for around it.  RF, which every handler of a fault returns with, holds back
+ * nothing where there are no breakpoints: it is cleared and a block is run as ever.
  */
 #include <assert.h>
 #include <glib.h>
@@ -49,7 +50,7 @@ static void run_deadline_changed(void *opaque)
     cpu->exit_pending = true;
 }
 
-static void run_map_changed(void *opaque) { cpu_tlb_flush(opaque, true); }
+static void run_map_changed(void *opaque) { tlb_map_changed(opaque); }
 
 static void run_armed(void *opaque, RamBlock *b, uint64_t first_page, uint64_t pages)
 {
@@ -129,14 +130,14 @@ static void run_set_stretch(Cpu *cpu, int64_t n)
 
 static bool run_must_step(const Cpu *cpu)
 {
-    return cpu->debug || (cpu->s.hflags & HF_SHADOW) || (cpu->s.eflags & FLAG_RF) ||
-           trace_on(cpu, LOG_EXEC);
+    return cpu->debug || (cpu->s.hflags & HF_SHADOW) || trace_on(cpu, LOG_EXEC);
 }
 
-/* What a step took away from `s` before its instruction; given back where that did not happen. */
+/* What was taken away from `s` before an instruction; given back where that did not happen. */
 typedef struct RunStep {
     bool shadow, rf, active;
-    bool single; /* the next instruction alone: it does I/O */
+    bool single;  /* the next instruction alone: it does I/O */
+    int64_t left; /* of the slice, before the instruction */
 } RunStep;
 
 /* The block to be run next.  Fetching may fault, which counts as one. */
@@ -154,6 +155,17 @@ static Block *run_block(Cpu *cpu, bool single)
     return b;
 }
 
+/* The shadow and RF last for one instruction. */
+static void run_step_begin(Cpu *cpu, RunStep *step)
+{
+    step->shadow = cpu->s.hflags & HF_SHADOW;
+    step->rf = cpu->s.eflags & FLAG_RF;
+    step->active = true;
+    step->left = cpu->slice_left;
+    cpu->s.hflags &= ~(uint32_t)HF_SHADOW;
+    cpu->s.eflags &= ~(uint64_t)FLAG_RF;
+}
+
 static void run_step(Cpu *cpu, RunStep *step)
 {
     bool tf = cpu->s.eflags & FLAG_TF;
@@ -168,11 +180,7 @@ static void run_step(Cpu *cpu, RunStep *step)
     }
     b = run_block(cpu, true);
     if (trace_on(cpu, LOG_EXEC)) trace_exec(cpu, b);
-    step->shadow = cpu->s.hflags & HF_SHADOW;
-    step->rf = cpu->s.eflags & FLAG_RF;
-    step->active = true;
-    cpu->s.hflags &= ~(uint32_t)HF_SHADOW;
-    cpu->s.eflags &= ~(uint64_t)FLAG_RF;
+    run_step_begin(cpu, step);
     dispatch_run(cpu, b);
     step->active = false;
     cpu->cur = NULL;
@@ -181,10 +189,12 @@ static void run_step(Cpu *cpu, RunStep *step)
 
 static void run_step_undo(Cpu *cpu, RunStep *step)
 {
-    if (!step->active) return;
+    bool undone = step->active && cpu->slice_left == step->left;
+
+    step->active = false;
+    if (!undone) return;
     if (step->shadow) cpu->s.hflags |= HF_SHADOW;
     if (step->rf) cpu->s.eflags |= FLAG_RF;
-    step->active = false;
 }
 
 /* Interrupts are taken here and nowhere else. */
@@ -229,7 +239,9 @@ static void run_body(Cpu *cpu, void *arg)
             run_set_stretch(cpu, RUN_STRETCH);
             if (b->n > cpu->slice_left) b = blocks_copy(cpu, b, (int)cpu->slice_left);
         }
+        if (UNLIKELY(cpu->s.eflags & FLAG_RF)) run_step_begin(cpu, step);
         dispatch_run(cpu, b);
+        step->active = false;
     }
 }
 

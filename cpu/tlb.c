@@ -38,6 +38,7 @@ bool tlb_init(Cpu *cpu, Error *err)
     }
     for (int g = 0; g < 2; g++) t->list[g] = g_new(uint32_t, TLB_CAP);
     t->gen = 1;
+    for (unsigned i = 0; i < TLB_PHYS; i++) t->phys[i].key = TLB_NO_PAGE;
     return true;
 }
 
@@ -129,6 +130,12 @@ uint8_t *tlb_find(const Cpu *cpu, uint64_t lin, enum MmuWho who, enum MmuKind ki
 
 /* -- flushes -- */
 
+static void tlb_forget(Tlb *t)
+{
+    t->gen++;
+    memset(t->remembered, 0, sizeof(t->remembered));
+}
+
 void cpu_tlb_flush(Cpu *cpu, bool globals_too)
 {
     Tlb *t = cpu->tlb;
@@ -140,19 +147,29 @@ void cpu_tlb_flush(Cpu *cpu, bool globals_too)
         memset(t->large_tagged, 0, sizeof(t->large_tagged));
         memset(t->huge, 0, sizeof(t->huge));
     }
-    t->gen++;
+    tlb_forget(t);
 }
 
-static void tlb_flush_direct(Tlb *t, uint32_t page)
+void tlb_map_changed(Cpu *cpu)
 {
-    uint32_t first = page, n = 1;
+    for (unsigned i = 0; i < TLB_PHYS; i++) cpu->tlb->phys[i].key = TLB_NO_PAGE;
+    cpu_tlb_flush(cpu, true);
+}
 
-    if (t->large[page >> 15] & 1u << (page >> 10 & 31)) {
-        first = page & ~1023u;
-        n = 1024;
-        t->large[page >> 15] &= ~(1u << (page >> 10 & 31));
+/* Whether anything but this one page went. */
+static bool tlb_flush_direct(Tlb *t, uint32_t page)
+{
+    uint32_t bit = 1u << (page >> 10 & 31);
+    bool large = t->large[page >> 15] & bit;
+
+    if (large) {
+        t->large[page >> 15] &= ~bit;
+        for (unsigned i = 0; i < TLB_TABLES; i++)
+            memset(&(*tlb_table(t, i))[page & ~1023u], 0, 1024 * sizeof(uint64_t));
+        return true;
     }
-    for (unsigned i = 0; i < TLB_TABLES; i++) memset(&(*tlb_table(t, i))[first], 0, n * 8);
+    for (unsigned i = 0; i < TLB_TABLES; i++) (*tlb_table(t, i))[page] = 0;
+    return false;
 }
 
 static uint64_t tlb_linear(Tlb *t, uint32_t listed)
@@ -169,22 +186,38 @@ static void tlb_flush_region(Tlb *t, uint64_t lin, unsigned shift)
             if ((tlb_linear(t, t->list[g][i]) ^ lin) >> shift == 0) tlb_clear(t, t->list[g][i]);
 }
 
-static void tlb_flush_tagged(Tlb *t, uint64_t lin)
+static bool tlb_flush_tagged(Tlb *t, uint64_t lin)
 {
+    bool large = t->large_tagged[lin >> 21 & (TLB_REGIONS - 1)];
+    bool huge = t->huge[lin >> 30 & (TLB_REGIONS - 1)];
+
     for (unsigned i = 0; i < TLB_TABLES; i++) {
         TlbEntry *e = &(*tlb_tagged(t, i))[TLB_INDEX(lin)];
 
         if (e->tag == (lin & ~(uint64_t)PAGE_MASK)) e->tag = TLB_EMPTY;
     }
-    if (t->large_tagged[lin >> 21 & (TLB_REGIONS - 1)]) tlb_flush_region(t, lin, 21);
-    if (t->huge[lin >> 30 & (TLB_REGIONS - 1)]) tlb_flush_region(t, lin, 30);
+    if (large) tlb_flush_region(t, lin, 21);
+    if (huge) tlb_flush_region(t, lin, 30);
+    return large || huge;
+}
+
+/* What is remembered of the page itself, or of everything where it was part of a larger one. */
+static void tlb_forget_page(Tlb *t, uint64_t page, bool larger)
+{
+    TlbWatched *w = &t->watched[page % TLB_WATCHED];
+
+    if (w->page == page) w->gen = 0;
+    page &= TLB_REMEMBERED - 1;
+    if (larger || t->remembered[page / 64] >> page % 64 & 1) tlb_forget(t);
 }
 
 void cpu_tlb_flush_page(Cpu *cpu, uint64_t lin)
 {
-    if (!(lin >> 32)) tlb_flush_direct(cpu->tlb, (uint32_t)(lin >> PAGE_BITS));
-    if (cpu->mode & MODE_LM) tlb_flush_tagged(cpu->tlb, lin);
-    cpu->tlb->gen++;
+    bool larger = false;
+
+    if (!(lin >> 32)) larger |= tlb_flush_direct(cpu->tlb, (uint32_t)(lin >> PAGE_BITS));
+    if (cpu->mode & MODE_LM) larger |= tlb_flush_tagged(cpu->tlb, lin);
+    tlb_forget_page(cpu->tlb, lin >> PAGE_BITS, larger);
 }
 
 /* What a listed entry leads to: the host address of its page, or 0. */
@@ -211,7 +244,7 @@ void tlb_drop_ram(Cpu *cpu, RamBlock *b, uint64_t first_page, uint64_t pages)
                 tlb_clear(t, listed);
             } else if (b->watch[first_page + (at >> PAGE_BITS)] & WATCH_ABSENT) {
                 tlb_clear(t, listed);
-                t->gen++;
+                tlb_forget(t);
             }
         }
 }

@@ -8,15 +8,17 @@
  * cpu/mmu.c.  Tagged: for 64-bit code, and for descriptor tables and stacks beyond 4 GiB; an entry
  * holds one of the pages that share its place.  Every filled entry is listed (global ones apart),
  * so that a flush costs what was filled; the lists are capped.  gen counts whatever may have
- * changed a translation: caches of linear addresses compare it.
+ * changed a translation that somebody remembers by its linear address (code, in blocks.c): such
+ * caches compare it, and say with tlb_remember which pages they hold, so that INVLPG of any other
+ * page leaves them alone.
  */
 #pragma once
 
 #include "cpu/decode.h"
 #include "cpu/walk.h"
 
-enum { TLB_PAGES = 1 << 20, TLB_TAGGED = 8192, TLB_CAP = 65536, TLB_WATCHED = 64 };
-enum { TLB_REGIONS = 1024 };
+enum { TLB_PAGES = 1 << 20, TLB_TAGGED = 8192, TLB_CAP = 65536, TLB_WATCHED = 64, TLB_PHYS = 256 };
+enum { TLB_REGIONS = 1024, TLB_REMEMBERED = 1024 };
 
 /* Of the tagged form: the linear page, and what leads from linear to host addresses.  A tag with
  * bit 0 set fits nothing. */
@@ -32,6 +34,15 @@ typedef struct TlbWatched {
     uint64_t off; /* of the page */
 } TlbWatched;
 
+/* Where a physical page of RAM or ROM stands, by the map as it is. */
+typedef struct TlbPhys {
+    uint64_t key; /* its address, and a low bit under SMM; TLB_NO_PAGE: none */
+    RamBlock *block;
+    uint64_t off;
+    bool readonly;
+} TlbPhys;
+#define TLB_NO_PAGE UINT64_MAX
+
 struct Tlb {
     /* [enum MmuWho][enum MmuKind]; MMU_FETCH is used only under NX or SMEP */
     uint64_t *table[WHO_COUNT][3];
@@ -43,6 +54,8 @@ struct Tlb {
     /* By low address bits: 2 MiB regions, the same for the tagged form; 1 GiB, for both. */
     uint8_t large_tagged[TLB_REGIONS], huge[TLB_REGIONS];
     TlbWatched watched[TLB_WATCHED];
+    TlbPhys phys[TLB_PHYS];                   /* by a hash of the physical page */
+    uint64_t remembered[TLB_REMEMBERED / 64]; /* bits, by low bits of the linear page; since gen */
 };
 
 bool tlb_init(Cpu *cpu, Error *err);
@@ -52,11 +65,20 @@ static inline bool tlb_is_tagged(const Cpu *cpu, uint64_t lin)
 {
     return (cpu->mode & MODE_CS64) || lin >> 32;
 }
+/* A translation of lin is kept elsewhere, together with gen. */
+static inline void tlb_remember(Cpu *cpu, uint64_t lin)
+{
+    unsigned bit = lin >> PAGE_BITS & (TLB_REMEMBERED - 1);
+
+    cpu->tlb->remembered[bit / 64] |= 1ull << bit % 64;
+}
 /* Enters the page of lin, which w describes, in the form that serves it. */
 void tlb_fill(
     Cpu *cpu, uint64_t lin, uint8_t *host, enum MmuWho who, enum MmuKind kind, const MmuWalk *w);
 /* Where size bytes at lin stand by the table of this kind, or NULL. */
 uint8_t *tlb_find(const Cpu *cpu, uint64_t lin, enum MmuWho who, enum MmuKind kind, unsigned size);
+/* The physical map has changed: everything goes. */
+void tlb_map_changed(Cpu *cpu);
 /* Takes pages of a RAM block out of the write tables, absent ones out of the read tables too. */
 void tlb_drop_ram(Cpu *cpu, RamBlock *b, uint64_t first_page, uint64_t pages);
 
