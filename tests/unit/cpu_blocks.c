@@ -339,6 +339,61 @@ static void test_pairs(void)
     machine_free(m);
 }
 
+/* -- pages of code that become others -- */
+
+enum { REMAP_PDIR = 0x4000, REMAP_PTAB = 0x5000, REMAP_LIN = 0x40000 };
+
+/* Calls the code at `at` after INVLPG of page lin, which is gpa from now on; answers AL. */
+static uint8_t call_remapped(Machine *m, uint32_t lin, uint32_t gpa, uint32_t at)
+{
+    Cpu *cpu = test_cpu(m);
+
+    store_le32(test_ram(m) + REMAP_PTAB + 4 * (lin >> PAGE_BITS), gpa | 7);
+    cpu->s.regs[R_EAX] = 0;
+    cpu->s.regs[R_EDI] = lin;
+    cpu->s.regs[R_EBX] = at;
+    cpu->s.regs[R_ESP] = 0x3000;
+    cpu->s.eip = 0x2000;
+    cpu->s.halted = 0;
+    test_run(m, 6);
+    g_assert_true(cpu->s.halted);
+    return (uint8_t)cpu->s.regs[R_EAX];
+}
+
+/* What was found by its linear address is not run once INVLPG has said that it is something else;
+ * nor is an instruction whose second page alone became another. */
+static void test_remapped(void)
+{
+    const uint32_t cross = REMAP_LIN + PAGE_SIZE - 1, second = REMAP_LIN + PAGE_SIZE;
+    Machine *m = test_machine();
+    Cpu *cpu = test_cpu(m);
+
+    test_flat(cpu, 0x2000);
+    for (uint32_t i = 0; i < 1024; i++)
+        store_le32(test_ram(m) + REMAP_PTAB + 4 * i, i << PAGE_BITS | 7);
+    store_le32(test_ram(m) + REMAP_PDIR, REMAP_PTAB | 7);
+    cpu_write_cr3(cpu, REMAP_PDIR);
+    cpu_write_cr0(cpu, cpu->s.cr[0] | CR0_PG);
+    PUT(m, 0x2000, 0x0f, 0x01, 0x3f, 0xff, 0xd3, 0xf4); /* invlpg [edi]; call ebx; hlt */
+    PUT(m, 0x20000, 0xb0, 1, 0xc3);                     /* mov al, 1; ret */
+    PUT(m, 0x21000, 0xb0, 2, 0xc3);
+    PUT(m, 0x20ff0, 0xb0, 3, 0xc3);
+    PUT(m, 0x20ff8, 0xb0, 4, 0xc3);
+    PUT(m, 0x20fff, 0xe9); /* jmp; how far, the next page says */
+    PUT(m, 0x22000, 0xec, 0xff, 0xff, 0xff);
+    PUT(m, 0x23000, 0xf4, 0xff, 0xff, 0xff);
+    for (int i = 0; i < 3; i++) {
+        g_assert_cmpuint(call_remapped(m, REMAP_LIN, 0x20000, REMAP_LIN), ==, 1);
+        g_assert_cmpuint(call_remapped(m, REMAP_LIN, 0x21000, REMAP_LIN), ==, 2);
+    }
+    call_remapped(m, REMAP_LIN, 0x20000, REMAP_LIN);
+    for (int i = 0; i < 3; i++) {
+        g_assert_cmpuint(call_remapped(m, second, 0x22000, cross), ==, 3);
+        g_assert_cmpuint(call_remapped(m, second, 0x23000, cross), ==, 4);
+    }
+    machine_free(m);
+}
+
 /* -- call-outs -- */
 
 typedef struct Port {
@@ -501,6 +556,7 @@ int main(int argc, char **argv)
     g_test_add_func("/blocks/smc-loop", test_smc_loop);
     g_test_add_func("/blocks/smc-dma", test_smc_dma);
     g_test_add_func("/blocks/smc-crossing", test_smc_crossing);
+    g_test_add_func("/blocks/remapped", test_remapped);
     g_test_add_func("/blocks/pairs", test_pairs);
     g_test_add_func("/blocks/callouts", test_callouts);
     g_test_add_func("/blocks/trap-flag", test_trap_flag);
