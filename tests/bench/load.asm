@@ -6,28 +6,8 @@
 %define WORDS (256 * 1024 * 1024 / 4)
 %define HOT 0x1000000
 %define ROUNDS 100
-bits 16
-org 0x7c00
-    cli
-    xor ax,ax
-    mov ds,ax
-    mov ss,ax
-    mov sp,0x7000
-    in al,0x92
-    or al,2
-    out 0x92,al
-    lgdt [gdtr]
-    mov eax,cr0
-    or al,1
-    mov cr0,eax
-    jmp 8:flat
-bits 32
-flat:
-    mov ax,16
-    mov ds,ax
-    mov es,ax
-    mov ss,ax
-    mov esp,0x80000
+%include "boot.inc"
+    BOOT_FLAT
     mov edi,FILLED
     mov ecx,WORDS
     mov eax,1
@@ -71,10 +51,4 @@ again:
     mov al,'.'
     out dx,al
     jmp again
-gdt:
-    dq 0, 0x00cf9a000000ffff, 0x00cf92000000ffff
-gdtr:
-    dw 23
-    dd gdt
-times 510 - ($ - $$) db 0
-dw 0xaa55
+    BOOT_FLAT_END

@@ -20,6 +20,7 @@ import time
 SRC = os.environ.get("SRCDIR") or os.path.dirname(os.path.dirname(os.path.dirname(
     os.path.abspath(__file__))))
 sys.path[:0] = [SRC + "/tests", SRC + "/tests/lib"]
+import asm_guest
 from guest_vm import VM
 from tap import Tap
 
@@ -170,9 +171,7 @@ def compare(ours, theirs):
 
 
 def main():
-    subprocess.run(["nasm", "-f", "bin", "-o", TMP + "/load.img", SRC + "/tests/bench/load.asm"],
-                   check=True)
-    os.truncate(TMP + "/load.img", 1 << 20)
+    asm_guest.build("bench/load.asm", TMP + "/load.img", size=1 << 20)
     ours = measure(False)
     theirs = measure(True) if shutil.which(QEMU) else {}
     print(f"# {'':20} {'stasis':>10} {'qemu':>10} {'ratio':>8}")

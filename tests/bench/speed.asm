@@ -17,33 +17,9 @@
 %define CODE3 0x1b
 %define DATA3 0x23
 %define TSS 0x28
-bits 16
-org 0x7c00
-start:
-    cli
-    xor ax,ax
-    mov ds,ax
-    mov es,ax
-    mov ss,ax
-    mov sp,0x7c00
-    mov ah,0x02
-    mov al,SECTORS
-    mov cx,2
-    mov dh,0
-    mov bx,0x7e00
-    int 0x13
-    in al,0x92
-    or al,2
-    out 0x92,al
-    lgdt [gdtr]
-    mov eax,cr0
-    or al,1
-    mov cr0,eax
-    jmp CODE0:pm
-times 510-($-$$) db 0
-dw 0xaa55
+%include "boot.inc"
+    BOOT_SECTORS SECTORS,gdtr,CODE0,pm
 
-bits 32
 pm:
     mov ax,DATA0
     mov ds,ax

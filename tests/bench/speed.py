@@ -15,6 +15,7 @@ import sys
 SRC = os.environ.get("SRCDIR") or os.path.dirname(os.path.dirname(os.path.dirname(
     os.path.abspath(__file__))))
 sys.path[:0] = [SRC + "/tests", SRC + "/tests/lib"]
+import asm_guest
 from tap import Tap
 
 TMP = os.environ.get("TMPDIR", "/tmp")
@@ -63,9 +64,7 @@ display_library: rfb, options="timeout=0"
 
 def build():
     disk = TMP + "/speed.img"
-    subprocess.run(["nasm", "-f", "bin", "-o", disk, SRC + "/tests/bench/speed.asm"], check=True)
-    with open(disk, "r+b") as f:
-        f.truncate(2 * 16 * 63 * 512)
+    asm_guest.build("bench/speed.asm", disk, size=2 * 16 * 63 * 512)
     return disk
 
 

@@ -12,6 +12,7 @@ import sys
 import time
 
 sys.path[:0] = [os.environ["SRCDIR"] + "/tests", os.environ["SRCDIR"] + "/tests/lib"]
+import asm_guest
 from guest_vm import VM
 from tap import Tap
 
@@ -34,8 +35,7 @@ def run(*argv):
 
 def boot_cd():
     """A CD that boots the sector (El Torito, no emulation)."""
-    run("nasm", "-f", "bin", f"-DSECTORS={BYTES // 512}", "-o", TMP + "/sector",
-        SRC + "/tests/guest/diskwrites.asm")
+    asm_guest.build("guest/diskwrites.asm", TMP + "/sector", f"-DSECTORS={BYTES // 512}")
     os.makedirs(TMP + "/cd")
     shutil.copy(TMP + "/sector", TMP + "/cd/sector")
     run("xorriso", "-report_about", "FATAL", "-as", "mkisofs", "-quiet", "-o", TMP + "/boot.img",

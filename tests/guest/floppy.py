@@ -11,13 +11,13 @@ import sys
 
 sys.path[:0] = [os.environ["SRCDIR"] + "/tests", os.environ["SRCDIR"] + "/tests/lib"]
 import guests
+import journey
 import linux686
 from guest_vm import VM
 from tap import Tap
 
 TAP = Tap()
 TMP = os.environ["TMPDIR"]
-QEMU = "qemu-system-x86_64"
 GRUB = "/usr/lib/grub/i386-pc"
 CONFIG = """serial
 terminal_output serial
@@ -78,20 +78,6 @@ def complaints(vm, what):
     TAP.equal(vm.shell("dmesg | grep -E 'floppy0: |Call Trace|I/O error'"), "", what)
 
 
-def move(vm, options, qemu):
-    vm.hmp(f'migrate "exec:cat > {TMP}/stream"')
-    status, text = vm.wait_migration()
-    TAP.check(status == "completed", "a stream is written", text)
-    vm.quit()
-    vm.kill()
-    more = options + ["-incoming", f"exec:cat {TMP}/stream"]
-    vm = VM(*more, emulator=QEMU) if qemu else VM(*more)
-    vm.wait_status("running|paused$")
-    if "paused" in vm.hmp("info status"):
-        vm.hmp("cont")
-    return vm
-
-
 def midway(vm):
     """Snapshots in the midst of transfers, each loaded later: the reads that they cut end well."""
     vm.shell("(while [ ! -e /tmp/stop ]; do dd if=/dev/fd0 of=/dev/null bs=9k count=40 "
@@ -125,13 +111,13 @@ def linux():
     TAP.check(len(sums) == 2 and sums[0] == sums[1], "what it writes it reads back", text)
     midway(vm)
     want = vm.shell("sha256sum < /dev/fd0", 60).split()[0]
-    if shutil.which(QEMU):
-        vm = move(vm, options, qemu=True)
+    if shutil.which(journey.QEMU):
+        vm = journey.move(TAP, vm, options, qemu=True)
         check(vm, want, "in QEMU")
-        vm = move(vm, options, qemu=False)
+        vm = journey.move(TAP, vm, options, qemu=False)
         check(vm, want, "back")
     else:
-        TAP.skip("QEMU", f"no {QEMU}")
+        TAP.skip("QEMU", f"no {journey.QEMU}")
     complaints(vm, "no complaint")
     TAP.equal(vm.hmp(f"change floppy0 {TMP}/b.raw raw"), "", "another medium")
     vm.shell("sleep 4")  # the driver asks the drive every three seconds at most

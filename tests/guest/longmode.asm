@@ -43,44 +43,18 @@
 %define PAGE_KERNEL 0x95000
 %define PAGE_KNX 0x96000
 
-bits 16
-org 0x7c00
-start:
-    cli
-    xor ax,ax
-    mov ds,ax
-    mov es,ax
-    mov ss,ax
-    mov sp,0x7c00
-    mov [drive],dl
-    mov ah,0x02
-    mov al,SECTORS
-    mov cx,2
-    mov dh,0
-    mov bx,0x7e00
-    int 0x13
-    in al,0x92
-    or al,2
-    out 0x92,al
-    mov al,0xff         ; no interrupts
-    out 0x21,al
-    out 0xa1,al
-    lgdt [gdtr]
-    mov eax,cr0
-    or al,1
-    mov cr0,eax
-    jmp CODE32:pm
-drive: db 0
-times 510-($-$$) db 0
-dw 0xaa55
+%include "boot.inc"
+    BOOT_SECTORS SECTORS,gdtr,CODE32,pm
 
-bits 32
 pm:
     mov ax,DATA32
     mov ds,ax
     mov es,ax
     mov ss,ax
     mov esp,KSTACK
+    mov al,0xff         ; no interrupts
+    out 0x21,al
+    out 0xa1,al
     mov edi,PML4        ; identity mapping of 2 MiB in small pages, 2 MiB behind in a large one
     mov ecx,0x4000/4
     xor eax,eax
@@ -106,6 +80,17 @@ pm:
     mov cr0,eax
     jmp CODE64:lm
 
+; The pages that are not plain ones.
+%macro SPECIAL_PAGES 0
+    mov byte [PT+(PAGE_RO>>9)],5
+    mov byte [PT+(PAGE_ABSENT>>9)],6
+    mov dword [PT+(PAGE_NX>>9)+4],0x80000000
+    mov dword [PT+(PAGE_RSVD>>9)+4],0x00080000
+    mov byte [PT+(PAGE_KERNEL>>9)],3
+    mov byte [PT+(PAGE_KNX>>9)],3
+    mov dword [PT+(PAGE_KNX>>9)+4],0x80000000
+%endmacro
+
 ; The small pages as they are at first.
 tables:
     mov edi,PT
@@ -117,13 +102,7 @@ tables:
     add eax,0x1000
     add edi,8
     loop .page
-    mov byte [PT+(PAGE_RO>>9)],5
-    mov byte [PT+(PAGE_ABSENT>>9)],6
-    mov dword [PT+(PAGE_NX>>9)+4],0x80000000
-    mov dword [PT+(PAGE_RSVD>>9)+4],0x00080000
-    mov byte [PT+(PAGE_KERNEL>>9)],3
-    mov byte [PT+(PAGE_KNX>>9)],3
-    mov dword [PT+(PAGE_KNX>>9)+4],0x80000000
+    SPECIAL_PAGES
     ret
 
 bits 64
@@ -150,13 +129,7 @@ next:
     add rax,0x1000
     add edi,8
     loop .page
-    mov byte [PT+(PAGE_RO>>9)],5
-    mov byte [PT+(PAGE_ABSENT>>9)],6
-    mov dword [PT+(PAGE_NX>>9)+4],0x80000000
-    mov dword [PT+(PAGE_RSVD>>9)+4],0x00080000
-    mov byte [PT+(PAGE_KERNEL>>9)],3
-    mov byte [PT+(PAGE_KNX>>9)],3
-    mov dword [PT+(PAGE_KNX>>9)+4],0x80000000
+    SPECIAL_PAGES
     mov eax,PML4
     mov cr3,rax
     call set_idt

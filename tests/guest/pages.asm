@@ -11,28 +11,8 @@
 %define FULL_PAGES 64
 %define TURNS_PAGES 16
 %define K 2654435761
-bits 16
-org 0x7c00
-    cli
-    xor ax,ax
-    mov ds,ax
-    mov ss,ax
-    mov sp,0x7c00
-    in al,0x92
-    or al,2
-    out 0x92,al
-    lgdt [gdtr]
-    mov eax,cr0
-    or al,1
-    mov cr0,eax
-    jmp 8:flat
-bits 32
-flat:
-    mov ax,16
-    mov ds,ax
-    mov es,ax
-    mov ss,ax
-    mov esp,0x80000             ; not in the page of the code
+%include "boot.inc"
+    BOOT_FLAT
     mov edi,COUNTED
     mov ecx,COUNTED_PAGES * 1024
 .fill:
@@ -135,10 +115,4 @@ wrong:
     out dx,al
     jmp wrong
 
-gdt:
-    dq 0, 0x00cf9a000000ffff, 0x00cf92000000ffff
-gdtr:
-    dw 23
-    dd gdt
-times 510 - ($ - $$) db 0
-dw 0xaa55
+    BOOT_FLAT_END

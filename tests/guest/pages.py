@@ -13,6 +13,7 @@ import sys
 import time
 
 sys.path[:0] = [os.environ["SRCDIR"] + "/tests", os.environ["SRCDIR"] + "/tests/lib"]
+import asm_guest
 from guest_vm import STASIS, VM
 from tap import Tap
 
@@ -158,9 +159,7 @@ def small_cache():
 if not shutil.which("nasm"):
     TAP.skip("pages", "nasm is not installed")
 else:
-    subprocess.run(["nasm", "-f", "bin", "-o", TMP + "/pages.img", SRC + "/tests/guest/pages.asm"],
-                   check=True)
-    os.truncate(TMP + "/pages.img", 1 << 20)
+    asm_guest.build("guest/pages.asm", TMP + "/pages.img", size=1 << 20)
     if not shutil.which(QEMU):
         TAP.skip("pages with QEMU", f"no {QEMU}")
     TAP.run(xbzrle, compress, small_cache, offset)

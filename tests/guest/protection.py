@@ -7,11 +7,10 @@ protection.expect and pagefaults.expect."""
 import os
 import re
 import shutil
-import subprocess
 import sys
-import time
 
 sys.path[:0] = [os.environ["SRCDIR"] + "/tests", os.environ["SRCDIR"] + "/tests/lib"]
+import asm_guest
 from guest_vm import VM
 from tap import Tap
 
@@ -19,57 +18,21 @@ TAP = Tap()
 TMP, HERE = os.environ["TMPDIR"], os.environ["SRCDIR"] + "/tests/guest"
 
 
-def build(name, path):
-    subprocess.run(["nasm", "-f", "bin", "-o", path, f"{HERE}/{name}.asm"], check=True)
-    with open(path, "r+b") as f:
-        f.truncate(1024 * 1024)
-
-
-def tests(name):
+def titles(name):
     """The source's tests: the first line of each, with its comment or first instruction."""
     with open(f"{HERE}/{name}.asm") as f:
         source = f.read().split("\nTEST")[1:]
     return [re.sub(r"\s+", " ", t.strip(" ;\n").split("\nTEST")[0])[:60] for t in source]
 
 
-def groups(lines):
-    """Lines behind each "Tnn"."""
-    out = {}
-    for line in lines:
-        if re.fullmatch(r"T[0-9a-f]{2}", line):
-            current = out.setdefault(int(line[1:], 16), [])
-        elif re.match(r"(P )?[0-9a-f]{8} ", line):
-            current.append(line)
-    return out
-
-
-def output(log):
-    end = time.monotonic() + 60
-    while time.monotonic() < end:
-        if os.path.exists(log):
-            with open(log) as f:
-                lines = [l.strip() for l in f]
-            if "Z" in lines:
-                return lines
-        time.sleep(0.1)
-    raise TimeoutError("the guest does not come to its end")
-
-
 def run(name):
     disk, log = f"{TMP}/{name}.img", f"{TMP}/{name}.log"
-    build(name, disk)
+    asm_guest.build(f"guest/{name}.asm", disk, size=1024 * 1024)
     with VM("-M", "pc", "-cpu", "pentium3", "-m", "8", "-nic", "none", "-drive",
             f"file={disk},format=raw,if=ide", "-debugcon", "file:" + log) as vm:
-        lines = output(log)
+        lines = asm_guest.output(log)
         vm.quit()
-    with open(f"{HERE}/{name}.expect") as f:
-        want = groups(l.strip() for l in f)
-    got = groups(lines)
-    TAP.equal(lines.count("T00"), 1, f"{name} runs through without a reset")
-    for n, text in enumerate(tests(name)):
-        TAP.check(got.get(n) == want.get(n), f"{name} {n:02x}: {text}",
-                  "got:  " + "\n      ".join(got.get(n, [])) + "\nwant: " +
-                  "\n      ".join(want.get(n, [])))
+    asm_guest.compare(TAP, name, lines, r"(P )?[0-9a-f]{8} ", titles(name))
 
 
 def protection():

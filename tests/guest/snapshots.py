@@ -7,7 +7,6 @@ import os
 import re
 import subprocess
 import sys
-import time
 
 sys.path[:0] = [os.environ["SRCDIR"] + "/tests", os.environ["SRCDIR"] + "/tests/lib"]
 import guests

@@ -12,6 +12,7 @@ import time
 
 sys.path[:0] = [os.environ["SRCDIR"] + "/tests", os.environ["SRCDIR"] + "/tests/lib"]
 import guests
+import journey
 import linux686
 import web
 from guest_vm import VM
@@ -19,7 +20,6 @@ from tap import Tap
 
 TAP = Tap()
 TMP = os.environ["TMPDIR"]
-QEMU = "qemu-system-x86_64"
 MODULES = ("virtio_pci", "virtio_blk", "virtio_net", "virtio-rng")
 PAYLOAD = os.urandom(2000000)
 DIGEST = hashlib.sha256(PAYLOAD).hexdigest()
@@ -73,34 +73,17 @@ def transitional(kernel, initrd):
         vm.shell("echo 3 > /proc/sys/vm/drop_caches")
         TAP.equal(vm.shell("head -c 1000000 /dev/vda | sha256sum"), want, "the disk's content")
     network(vm, "after loadvm")
-    if shutil.which(QEMU):
+    if shutil.which(journey.QEMU):
         abroad(vm, options(kernel, initrd, disk, ""), want)
     else:
-        TAP.skip("QEMU", f"no {QEMU}")
+        TAP.skip("QEMU", f"no {journey.QEMU}")
         vm.quit()
         vm.kill()
 
 
-def move(vm, opts, qemu):
-    vm.hmp(f'migrate "exec:cat > {TMP}/stream"')
-    status, text = vm.wait_migration()
-    TAP.check(status == "completed", "a stream is written", text)
-    vm.quit()
-    vm.kill()
-    opts = list(opts) + ["-incoming", f"exec:cat {TMP}/stream"]
-    if qemu:
-        vm = VM(*opts, emulator=QEMU)
-    else:
-        vm = VM(*opts)
-    vm.wait_status("running|paused$")
-    if "paused" in vm.hmp("info status"):
-        vm.hmp("cont")
-    return vm
-
-
 def abroad(vm, opts, want):
     for qemu in (True, False):
-        vm = move(vm, opts, qemu)
+        vm = journey.move(TAP, vm, opts, qemu)
         where = "in QEMU" if qemu else "back"
         vm.shell("echo 3 > /proc/sys/vm/drop_caches")
         TAP.equal(vm.shell("head -c 1000000 /dev/vda | sha256sum"), want, where + ": the disk")

@@ -13,6 +13,7 @@ import subprocess
 import sys
 
 sys.path[:0] = [os.environ["SRCDIR"] + "/tests", os.environ["SRCDIR"] + "/tests/lib"]
+import asm_guest
 from guest_vm import VM, Gone
 from tap import Tap
 
@@ -61,8 +62,7 @@ def go_to(name):
 def prepare():
     """Images with the snapshots `old` and `vm`, kept aside; the digest of each state, and of what a
     machine is that has just been switched on."""
-    subprocess.run(["nasm", "-f", "bin", "-o", TMP + "/edges.rom", SRC + "/tests/live/edges.asm"],
-                   check=True)
+    asm_guest.build("live/edges.asm", TMP + "/edges.rom")
     for disk in DISKS:
         subprocess.run([IMG, "create", "-q", "-f", "qcow2", "-o", "cluster_size=4k",
                         f"{TMP}/{disk}.qcow2", "1M"], check=True)

@@ -15,6 +15,7 @@ import threading
 import time
 
 sys.path[:0] = [os.environ["SRCDIR"] + "/tests", os.environ["SRCDIR"] + "/tests/lib"]
+import asm_guest
 from guest_vm import VM, Gone
 from tap import Tap
 
@@ -146,8 +147,7 @@ def return_path():
 
 
 def cuts():
-    subprocess.run(["nasm", "-f", "bin", "-o", TMP + "/edges.rom", SRC + "/tests/live/edges.asm"],
-                   check=True)
+    asm_guest.build("live/edges.asm", TMP + "/edges.rom")
     subprocess.run([IMG, "create", "-q", "-f", "qcow2", DISK, "1M"], check=True)
     size, _ = one_cut(1 << 40, "closed")
     TAP.check(size > 100000, "a whole stream goes through", str(size))

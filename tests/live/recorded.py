@@ -7,13 +7,13 @@ import hashlib
 import os
 import re
 import shutil
-import subprocess
 import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 SRC = os.environ.setdefault("SRCDIR", os.path.dirname(os.path.dirname(HERE)))
 TMP = os.environ.setdefault("TMPDIR", "/tmp")
 sys.path[:0] = [SRC + "/tests", SRC + "/tests/lib"]
+import asm_guest
 from guest_vm import VM
 from tap import Tap
 
@@ -26,7 +26,7 @@ OPTIONS = ["-M", "pc-i440fx-7.2,acpi=off,hpet=off,usb=off,vmport=off", "-cpu", "
 
 def options():
     rom, disk = TMP + "/edges.rom", TMP + "/recorded.img"
-    subprocess.run(["nasm", "-f", "bin", "-o", rom, HERE + "/edges.asm"], check=True)
+    asm_guest.build("live/edges.asm", rom)
     with open(disk, "wb") as f:
         f.truncate(1 << 20)
     return OPTIONS + ["-bios", rom, "-drive", f"file={disk},format=raw,if=ide"]

@@ -7,11 +7,11 @@ with a return path; and auto-converge's steps."""
 import os
 import re
 import shutil
-import subprocess
 import sys
 import time
 
 sys.path[:0] = [os.environ["SRCDIR"] + "/tests", os.environ["SRCDIR"] + "/tests/lib"]
+import asm_guest
 from guest_vm import VM
 from tap import Tap
 
@@ -23,8 +23,7 @@ MACHINE = "pc-i440fx-7.2,acpi=off,usb=off,hpet=off,vmport=off"
 
 def walker(name, *defines):
     path = f"{TMP}/{name}.rom"
-    subprocess.run(["nasm", "-f", "bin", "-o", path, *defines, SRC + "/tests/live/walker.asm"],
-                   check=True)
+    asm_guest.build("live/walker.asm", path, *defines)
     return path
 
 
