@@ -128,6 +128,11 @@ static bool timer_before(const Timer *a, const Timer *b)
     return a->expire_ns < b->expire_ns || (a->expire_ns == b->expire_ns && a->rank < b->rank);
 }
 
+void clock_end_slice(Clock *c)
+{
+    if (c->end_slice) c->end_slice(c->end_slice_opaque);
+}
+
 void timer_arm(Timer *t, int64_t expire_ns)
 {
     Clock *c = t->clock;
@@ -140,7 +145,7 @@ void timer_arm(Timer *t, int64_t expire_ns)
     for (p = &c->timers; *p && timer_before(*p, t);) p = &(*p)->next;
     t->next = *p;
     *p = t;
-    if (c->timers == t && c->deadline_changed) c->deadline_changed(c->deadline_opaque);
+    if (c->timers == t) clock_end_slice(c);
 }
 
 int64_t clock_deadline(const Clock *c) { return c->timers ? c->timers->expire_ns : INT64_MAX; }

@@ -39,8 +39,8 @@ struct Clock {
     void *slice_opaque;
     Timer *timers;
     int32_t next_rank;
-    void (*deadline_changed)(void *opaque); /* an earlier deadline than before: end the CPU slice */
-    void *deadline_opaque;
+    void (*end_slice)(void *opaque); /* the CPU's: see clock_end_slice */
+    void *end_slice_opaque;
     uint64_t tsc_hz;    /* the guest's TSC rate */
     int64_t tsc_offset; /* TSC = virtual ns scaled by tsc_hz, plus this */
     int64_t rtc_offset; /* of clock_rtc against its source, ns */
@@ -51,6 +51,10 @@ void clock_init(Clock *c);
 
 /* Switches to instruction counting (0 <= shift <= 10); before the machine first runs. */
 void clock_set_icount(Clock *c, unsigned shift, bool sleep);
+
+/* The main loop has to look at something now (an earlier deadline than before): the CPU's slice
+ * ends with the block that is running.  Nothing happens outside of a slice. */
+void clock_end_slice(Clock *c);
 
 /* Virtual time in ns.  Stands still while the machine is stopped. */
 int64_t clock_now(const Clock *c);

@@ -102,6 +102,7 @@ Machine *machine_new(const char *type, GMainContext *ctx, Error *err)
     m->config.cpus = 1;
     m->config.boot_menu_timeout_ms = -1;
     m->config.rtc_base = INT64_MIN;
+    m->dirty_budget = DIRTY_UNLIMITED;
     m->config.drives = g_ptr_array_new();
     m->config.nics = g_ptr_array_new();
     m->config.serials = g_ptr_array_new();

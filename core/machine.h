@@ -128,6 +128,8 @@ typedef enum ShutdownReason {
     SHUTDOWN_ERROR
 } ShutdownReason;
 
+#define DIRTY_UNLIMITED INT64_MAX
+
 struct Machine {
     const MachineClass *cls;
     MachineConfig config;
@@ -152,6 +154,9 @@ struct Machine {
     bool (*take_back)(Machine *m, Error *err);
     /* Percent of host time that the CPU rests: a migration that lags behind asks for it. */
     unsigned throttle;
+    /* Pages that the guest may make dirty for WATCH_MIGRATION before the CPU has to rest until more
+     * are granted; DIRTY_UNLIMITED: any number. */
+    int64_t dirty_budget;
     bool syncing; /* inside machine_sync: a wire that changes is no edge */
     /* Interrupt acknowledge: the PIC's vector.  A wire with an answer. */
     int (*inta)(Device *dev);

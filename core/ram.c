@@ -101,6 +101,13 @@ void ram_block_write(RamBlock *b, uint64_t off, const void *buf, uint64_t len)
     memcpy(b->host + off, buf, len);
 }
 
+/* A page that was sent is dirty again. */
+static void ram_dirtied(Machine *m)
+{
+    if (m->dirty_budget == DIRTY_UNLIMITED || --m->dirty_budget > 0) return;
+    clock_end_slice(&m->clock);
+}
+
 void ram_written(RamBlock *b, uint64_t off, uint64_t len)
 {
     if (!len) return;
@@ -113,6 +120,7 @@ void ram_written(RamBlock *b, uint64_t off, uint64_t len)
             for (MemListener *l = b->m->mem->listeners; l; l = l->next)
                 if (l->code_written) l->code_written(l->opaque, b, start, end - start);
         if (b->watch[page] & WATCH_ABSENT) absent_written(b, page, start, end);
+        if (b->watch[page] & WATCH_MIGRATION) ram_dirtied(b->m);
         b->watch[page] &= WATCH_CODE | WATCH_ABSENT;
     }
 }

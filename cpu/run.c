@@ -42,7 +42,7 @@ static int64_t run_slice_insns(void *opaque)
     return cpu->in_slice ? cpu->slice_total - cpu->slice_left - cpu->slice_rest : 0;
 }
 
-static void run_deadline_changed(void *opaque)
+static void run_end_slice(void *opaque)
 {
     Cpu *cpu = opaque;
 
@@ -81,8 +81,8 @@ bool cpu_core_init(Cpu *cpu, Error *err)
     mem_listener_add(m, &cpu->listener);
     m->clock.slice_insns = run_slice_insns;
     m->clock.slice_opaque = cpu;
-    m->clock.deadline_changed = run_deadline_changed;
-    m->clock.deadline_opaque = cpu;
+    m->clock.end_slice = run_end_slice;
+    m->clock.end_slice_opaque = cpu;
     cpus->cpu[cpus->n++] = cpu;
     return true;
 }
@@ -96,7 +96,7 @@ void cpu_core_free(Cpu *cpu)
     mem_listener_del(cpu->dev.m, &cpu->listener);
     if (clock->slice_opaque == cpu) {
         clock->slice_insns = NULL;
-        clock->deadline_changed = NULL;
+        clock->end_slice = NULL;
     }
     for (unsigned i = 0; i < cpus->n; i++) {
         if (cpus->cpu[i] != cpu) continue;

@@ -31,6 +31,7 @@ enum {
     BURST_NS = 2000000,        /* what one turn of the main loop may take */
     ANSWER_MS = 10000,         /* how long the far side may neither read nor say anything */
     ANSWER_TICK_MS = 100,
+    STALL_MS = 1000,
     READER_MS = 1000, /* whoever reads nothing of what the guest said for so long is not there */
 };
 
@@ -41,7 +42,10 @@ struct Outgoing {
     char *where; /* the URI behind its kind: what a failed connect names */
     Sink *waiter;
     SaveRun *save;
-    GSource *io, *window; /* writable; the window's end, while it is used up */
+    GSource *io, *window;  /* writable; the window's end, while it is used up */
+    GSource *stall;        /* looks whether the channel moves, while it is active */
+    uint64_t written;      /* bytes ... */
+    uint64_t written_seen; /* ... when that was last looked at */
     bool was_running;
     bool disks_given;
     bool passed;        /* pause-before-switchover: migrate_continue has come, or is not needed */
@@ -115,8 +119,9 @@ static void outgoing_close(Outgoing *o)
     source_drop(&o->io);
     source_drop(&o->window);
     source_drop(&o->answers);
+    source_drop(&o->stall);
     stream_free(&o->back.in);
-    o->m->throttle = 0;
+    converge_end(o->m);
     if (o->save) {
         o->stats = *ram_save_stats(o->save);
         o->remaining = o->status == MIGRATION_COMPLETED ? 0 : ram_save_remaining(o->save);
@@ -426,6 +431,23 @@ static bool outgoing_window_used(const Outgoing *o)
     return limit && o->window_bytes >= limit / 1000 * WINDOW_MS + limit % 1000 * WINDOW_MS / 1000;
 }
 
+/* Disks that go along count as the pages that they would be. */
+static void outgoing_grant(Outgoing *o)
+{
+    converge_sent(
+        &o->converge, o->m, MAX_OF(ram_save_stats(o->save)->pages, o->written >> PAGE_BITS));
+}
+
+static gboolean outgoing_look_for_stall(gpointer opaque)
+{
+    Outgoing *o = opaque;
+
+    if (o->status == MIGRATION_ACTIVE && o->written == o->written_seen)
+        converge_stall(&o->converge, o->m);
+    o->written_seen = o->written;
+    return G_SOURCE_CONTINUE;
+}
+
 /* Fills the stream a bit; false when the migration has ended here. */
 static bool outgoing_produce(Outgoing *o)
 {
@@ -434,6 +456,7 @@ static bool outgoing_produce(Outgoing *o)
 
         if (o->want_postcopy && o->back.met) return outgoing_switchover(o);
         more = save_iterate(o->save, outgoing_piece(o));
+        outgoing_grant(o);
         return outgoing_round(o, more);
     }
     if (o->save->postcopy && o->status != MIGRATION_POSTCOPY_ACTIVE) {
@@ -474,6 +497,7 @@ static void outgoing_account(Outgoing *o, size_t n)
     int64_t now = host_ns(), elapsed = now - o->window_start;
 
     o->window_bytes += n;
+    o->written += n;
     if (elapsed < WINDOW_MS * NS_PER_MS) return;
     o->bandwidth = (double)o->window_bytes / (double)elapsed;
     o->window_start = now;
@@ -696,6 +720,8 @@ static gboolean outgoing_connected(gint fd, GIOCondition cond, gpointer opaque)
     if (o->save->return_path) outgoing_listen(o);
     o->save->run_state = o->was_running ? RUN_RUNNING : RUN_PAUSED;
     outgoing_set_status(o, MIGRATION_ACTIVE);
+    converge_begin(&o->converge, o->m, ram_save_stats(o->save)->total);
+    o->stall = outgoing_attach(o, g_timeout_source_new(STALL_MS), outgoing_look_for_stall);
     outgoing_window_over(o);
     return G_SOURCE_REMOVE;
 }

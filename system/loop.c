@@ -233,11 +233,18 @@ static void loop_run(Loop *l, int64_t max_ns)
     }
 }
 
+/* The CPU rests: for a while, or until it may make pages dirty again. */
+static bool loop_rests(const Loop *l)
+{
+    return l->m->dirty_budget <= 0 || l->rest_until_ns > host_ns();
+}
+
 /* Nothing but time passes: instructions are counted as ever, so -icount stays exact. */
 static void loop_rest(Loop *l, int64_t max_ns)
 {
     Clock *c = &l->m->clock;
-    int64_t deadline = clock_deadline(c), until = l->rest_until_ns;
+    int64_t deadline = clock_deadline(c);
+    int64_t until = l->m->dirty_budget <= 0 ? INT64_MAX : l->rest_until_ns;
 
     if (!c->icount && deadline != INT64_MAX)
         until = MIN_OF(until, host_ns() + MAX_OF(deadline - clock_now(c), 0));
@@ -265,7 +272,7 @@ bool machine_step(Machine *m, int64_t max_ns)
     }
     clock_run_timers(&m->clock);
     if (m->shutdown_requested || m->reset_requested || !machine_running(m)) return true;
-    if (l->rest_until_ns > host_ns()) {
+    if (loop_rests(l)) {
         loop_rest(l, max_ns);
     } else if (cpu_idle(m)) {
         loop_idle(l, max_ns);

@@ -3,7 +3,8 @@
 # TEST-TIMEOUT: 200
 """A guest that checks and writes all its RAM over and over (walker.asm) goes by post-copy, is paused
 on the way and recovers: between two Stasis, and to and from a QEMU where one is installed; likewise
-with a return path; and auto-converge's steps."""
+with a return path; auto-converge's steps; and a writer that nothing but its budget of dirty pages can
+hold."""
 import os
 import re
 import shutil
@@ -169,11 +170,49 @@ def auto_converge():
     src.kill()
 
 
+def converges():
+    """A guest that writes all its RAM within a slice, over a channel that takes 8 MiB a second, still
+    leaves: after 1.5 times its RAM, and what downtime-limit lets go at the end."""
+    rom = walker("fast", "-DWAIT=1", "-DWALK_END=0x2000000")
+    src, dst = (start("stasis", rom, "-m", "32", *more)
+                for more in ((), ("-incoming", f"unix:{TMP}/in")))
+    TAP.equal(passes(src, 100), 0, "fast: walks")
+    set_all((src,), "parameter max-bandwidth 8M", "parameter downtime-limit 50")
+    src.hmp(f"migrate -d unix:{TMP}/in")
+    how, text = src.wait_migration(40)
+    TAP.equal(how, "completed", "fast: the migration ends by itself")
+    total, sent = (int(re.search(rf"\n{what} ram: (\d+) kbytes", text)[1])
+                   for what in ("total", "transferred"))
+    TAP.check(sent <= 1.5 * total + 8192 * 0.05, "fast: after 1.5 times its RAM", text)
+    TAP.equal(passes(dst, 100), 0, "fast: every page is as it was left")
+    src.kill()
+    dst.kill()
+    forget()
+
+
+def stalled():
+    """A channel that stands, when the guest has used its budget up, does not stop it for long."""
+    os.mkfifo(TMP + "/stalled")
+    keep = os.open(TMP + "/stalled", os.O_RDWR)
+    src = start("stasis", walker("fast", "-DWAIT=1", "-DWALK_END=0x1000000"))
+    src.hmp(f'migrate -d "exec:cat > {TMP}/stalled"')
+    left = 20 << 20  # all of RAM, and a part of it again
+    while left > 0:
+        left -= len(os.read(keep, left))
+    TAP.equal(passes(src, 100), 0, "a channel that stands does not stop the guest")
+    TAP.equal(status(src), "active", "and is still waited for")
+    src.hmp("migrate_cancel")
+    TAP.equal(wait(src, "cancelled"), "cancelled", "until it is cancelled")
+    TAP.equal(passes(src, 100), 0, "which frees the guest")
+    src.kill()
+    os.close(keep)
+
+
 if not shutil.which("nasm"):
     TAP.skip("walker", "nasm is not installed")
 elif shutil.which(QEMU):
-    TAP.run(stasis, qemu, return_paths, auto_converge)
+    TAP.run(stasis, qemu, return_paths, auto_converge, converges, stalled)
 else:
-    TAP.run(stasis, return_paths, auto_converge)
+    TAP.run(stasis, return_paths, auto_converge, converges, stalled)
     TAP.skip("to and from QEMU", f"no {QEMU}")
 TAP.finish()
