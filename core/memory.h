@@ -128,6 +128,14 @@ void ram_block_write(RamBlock *b, uint64_t off, const void *buf, uint64_t len);
  * and tells the code listeners.  The write slow path of CPUs calls it too. */
 void ram_written(RamBlock *b, uint64_t off, uint64_t len);
 
+/* How many pages are dirty for client; counting may stop at any number above enough. */
+uint64_t ram_count_dirty(const RamBlock *b, enum Watch client, uint64_t enough);
+
+/* Whether nothing has been written to a page since the block was new, so that it holds zeroes
+ * without a host page of its own (reading it would make one).  *end: the pages up to there are of
+ * the same kind. */
+bool ram_is_hole(const RamBlock *b, uint64_t page, uint64_t *end);
+
 /* Arms a client's watch on pages (marks them clean). */
 void ram_watch(RamBlock *b, uint64_t first_page, uint64_t pages, enum Watch client);
 /* Ends watching: clears the client's bits everywhere. */

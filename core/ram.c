@@ -125,6 +125,30 @@ void ram_written(RamBlock *b, uint64_t off, uint64_t len)
     }
 }
 
+uint64_t ram_count_dirty(const RamBlock *b, enum Watch client, uint64_t enough)
+{
+    const uint64_t ones = 0x0101010101010101ull;
+    uint64_t n = b->size >> PAGE_BITS, dirty = 0, i, word;
+    int shift = __builtin_ctz(client);
+
+    for (i = 0; i + 8 <= n && dirty <= enough; i += 8) {
+        memcpy(&word, b->watch + i, 8);
+        dirty += (~word >> shift & ones) * ones >> 56; /* the sum of the bytes */
+    }
+    for (; i < n && dirty <= enough; i++) dirty += !ram_is_clean(b, i, client);
+    return dirty;
+}
+
+bool ram_is_hole(const RamBlock *b, uint64_t page, uint64_t *end)
+{
+    off_t from = (off_t)(page << PAGE_BITS), to = lseek(b->fd, from, SEEK_DATA);
+    bool hole = to != from;
+
+    if (!hole) to = lseek(b->fd, from, SEEK_HOLE);
+    *end = to < 0 ? b->size >> PAGE_BITS : (uint64_t)to >> PAGE_BITS;
+    return hole;
+}
+
 void ram_watch(RamBlock *b, uint64_t first_page, uint64_t pages, enum Watch client)
 {
     assert(first_page + pages <= b->size >> PAGE_BITS);

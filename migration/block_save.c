@@ -206,11 +206,12 @@ static bool block_iterate(SaveRun *run, Stream *st, size_t max)
     return bulk;
 }
 
-static uint64_t block_pending(SaveRun *run)
+static uint64_t block_pending(SaveRun *run, uint64_t enough)
 {
     BlockSave *b = run->block;
     uint64_t n = block_dirty_chunks(b) + g_queue_get_length(&b->reads);
 
+    (void)enough;
     for (unsigned i = 0; i < b->disks->len; i++)
         n += block_disk(b, i)->chunks - block_disk(b, i)->next;
     return n * BLOCK_CHUNK;

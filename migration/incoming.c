@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <glib-unix.h>
+#include <poll.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -17,7 +18,12 @@
 #include "migration/postcopy_in.h"
 #include "util/socket.h"
 
-enum { READ_PIECE = 1 * MiB, BURST_NS = 20000000 };
+enum {
+    READ_PIECE = 1 * MiB,
+    BURST_NS = 20000000,
+    BURST_RUNNING_NS = 4000000, /* while the guest runs */
+    SOON_NS = 300000,           /* a sender as fast as this is waited for in the midst of a burst */
+};
 
 typedef struct Incoming {
     Machine *m;
@@ -233,26 +239,47 @@ static bool incoming_parse(Incoming *in)
     return false;
 }
 
+/* The sender is on another processor of this host and about to go on. */
+static bool incoming_soon_readable(Incoming *in)
+{
+    struct pollfd p = { .fd = in->ch.fd, .events = POLLIN };
+    struct timespec soon = { .tv_nsec = SOON_NS };
+
+    return ppoll(&p, 1, &soon, NULL) > 0;
+}
+
+/* What a read gave; false: the migration has ended here. */
+static bool incoming_take(Incoming *in, ssize_t n)
+{
+    if (n < 0 && !in->accepted) {
+        incoming_fail(in, strerror(errno));
+        return false;
+    }
+    if (n <= 0)
+        load_eof(in->load);
+    else
+        load_feed(in->load, in->buf, (size_t)n);
+    return incoming_parse(in);
+}
+
 static gboolean incoming_readable(gint fd, GIOCondition cond, gpointer opaque)
 {
     Incoming *in = opaque;
-    int64_t until = host_ns() + BURST_NS;
+    bool runs = machine_running(in->m), first = true;
+    int64_t until = host_ns() + (runs ? BURST_RUNNING_NS : BURST_NS);
 
     (void)cond;
     do {
         ssize_t n = read(fd, in->buf, READ_PIECE);
 
-        if (n < 0 && (errno == EAGAIN || errno == EINTR)) return G_SOURCE_CONTINUE;
-        if (n < 0 && !in->accepted) {
-            incoming_fail(in, strerror(errno));
-            return G_SOURCE_REMOVE;
+        if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
+            if (first || !incoming_soon_readable(in)) return G_SOURCE_CONTINUE;
+            continue;
         }
-        if (n <= 0)
-            load_eof(in->load);
-        else
-            load_feed(in->load, in->buf, (size_t)n);
-        if (!incoming_parse(in)) return G_SOURCE_REMOVE;
-    } while (host_ns() < until);
+        first = false;
+        if (!incoming_take(in, n)) return G_SOURCE_REMOVE;
+        /* A page that the CPU waits for has come: it is kicked, and goes first. */
+    } while (!atomic_load(&in->m->kick) && host_ns() < until);
     return G_SOURCE_CONTINUE;
 }
 

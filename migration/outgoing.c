@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <glib-unix.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -28,7 +29,9 @@ enum {
     PIECE_MIN = 4 * KiB,       /* and at least, however narrow max-bandwidth is */
     WINDOW_MS = 100,           /* bandwidth is kept per window */
     ENOUGH = 64 * PAGE_SIZE,   /* left after a round: it gets no less worth waiting for */
-    BURST_NS = 2000000,        /* what one turn of the main loop may take */
+    BURST_NS = 4000000,        /* what one turn of the main loop may take */
+    SOON_NS = 500000,          /* a reader as fast as this is waited for in its midst ... */
+    SLOW_TURNS = 10,           /* ... but one that was not, not before so many turns */
     ANSWER_MS = 10000,         /* how long the far side may neither read nor say anything */
     ANSWER_TICK_MS = 100,
     STALL_MS = 1000,
@@ -44,6 +47,7 @@ struct Outgoing {
     SaveRun *save;
     GSource *io, *window;  /* writable; the window's end, while it is used up */
     GSource *stall;        /* looks whether the channel moves, while it is active */
+    unsigned slow_turns;   /* left without waiting for the reader */
     uint64_t written;      /* bytes ... */
     uint64_t written_seen; /* ... when that was last looked at */
     bool was_running;
@@ -557,6 +561,22 @@ static bool outgoing_rest(Outgoing *o)
     return true;
 }
 
+/* The channel is full.  A reader on another processor of this host empties it faster than the guest
+ * gets through a slice.  What it says meanwhile goes first. */
+static bool outgoing_soon_writable(Outgoing *o)
+{
+    struct pollfd p = { .fd = o->ch.fd, .events = POLLOUT | (o->answers ? POLLIN : 0) };
+    struct timespec soon = { .tv_nsec = SOON_NS };
+
+    if (o->slow_turns) {
+        o->slow_turns--;
+        return false;
+    }
+    if (ppoll(&p, 1, &soon, NULL) > 0) return !(p.revents & POLLIN);
+    o->slow_turns = SLOW_TURNS;
+    return false;
+}
+
 /* Writes what is there; false: the channel takes no more now, or the migration has ended. */
 static bool outgoing_drain(Outgoing *o)
 {
@@ -567,6 +587,7 @@ static bool outgoing_drain(Outgoing *o)
 
         if (n < 0 && errno == EINTR) continue;
         if (n < 0) {
+            if (errno == EAGAIN && outgoing_soon_writable(o)) continue;
             if (errno != EAGAIN) outgoing_write_failed(o, errno);
             return false;
         }
@@ -576,6 +597,14 @@ static bool outgoing_drain(Outgoing *o)
     stream_discard(st, st->pos);
     outgoing_estimate(o);
     return true;
+}
+
+/* The far side has said something: in post-copy, most often that it waits for a page. */
+static bool outgoing_is_told(const Outgoing *o)
+{
+    struct pollfd p = { .fd = o->ch.fd, .events = POLLIN };
+
+    return o->status == MIGRATION_POSTCOPY_ACTIVE && poll(&p, 1, 0) > 0;
 }
 
 static gboolean outgoing_pump(gint fd, GIOCondition cond, gpointer opaque)
@@ -596,7 +625,7 @@ static gboolean outgoing_pump(gint fd, GIOCondition cond, gpointer opaque)
             break;
         }
         if (outgoing_rest(o) || !outgoing_produce(o)) break;
-    } while (host_ns() < until);
+    } while (!outgoing_is_told(o) && host_ns() < until);
     return outgoing_going(o) && o->io ? G_SOURCE_CONTINUE : G_SOURCE_REMOVE;
 }
 

@@ -139,12 +139,12 @@ static bool ram_put_compressed(RamPut *p, Stream *st, RamBlock *b, uint64_t page
     return true;
 }
 
-void ram_put_page(RamPut *p, SaveRun *run, Stream *st, RamBlock *b, uint64_t page)
+void ram_put_page(RamPut *p, SaveRun *run, Stream *st, RamBlock *b, uint64_t page, bool hole)
 {
     const uint8_t *data = b->host + (page << PAGE_BITS);
 
     p->stats->pages++;
-    if (ram_is_zero(data)) {
+    if (hole || ram_is_zero(data)) {
         ram_put_zero(p, st, b, page);
     } else if (run->postcopy ||
                (!ram_put_difference(p, st, b, page, data) && !ram_put_compressed(p, st, b, page))) {

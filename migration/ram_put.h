@@ -18,7 +18,7 @@ typedef struct RamPut {
 } RamPut;
 
 void ram_put_begin(RamPut *p, SaveRun *run, RamStats *stats);
-void ram_put_page(RamPut *p, SaveRun *run, Stream *st, RamBlock *b, uint64_t page);
+void ram_put_page(RamPut *p, SaveRun *run, Stream *st, RamBlock *b, uint64_t page, bool hole);
 /* Writes what the threads have: before anything but pages is written, and the guest runs. */
 void ram_put_flush(RamPut *p, Stream *st);
 void ram_put_end(RamPut *p);

@@ -18,6 +18,7 @@ struct RamSave {
     GPtrArray *blocks; /* RamBlock, the longest first */
     guint block;       /* where the current round is */
     uint64_t page;
+    uint64_t data_end; /* up to which page of its block there are no holes, and never will be */
     RamPut put;
     RamStats stats;
     GQueue requests;     /* RamRequest */
@@ -77,16 +78,21 @@ static void ram_sweep_block(SaveRun *run, Stream *st, size_t max)
     uint64_t pages = b->size >> PAGE_BITS, first = r->page;
     unsigned zip_max = max < SIZE_MAX ? ZIP_PIECE : UINT_MAX;
     size_t end = max > SIZE_MAX - st->size ? SIZE_MAX : st->size + max;
+    uint64_t hole_end = 0;
 
     while (r->page < pages && st->size < end && r->put.zipped < zip_max) {
         if (run->live) r->page = ram_next_dirty(b, r->page, WATCH_MIGRATION);
         if (r->page >= pages) break;
-        ram_put_page(&r->put, run, st, b, r->page++);
+        /* The guest may fill a hole before the next piece. */
+        if (r->page >= r->data_end && r->page >= hole_end && !ram_is_hole(b, r->page, &hole_end))
+            r->data_end = hole_end;
+        ram_put_page(&r->put, run, st, b, r->page, r->page >= r->data_end);
+        r->page++;
     }
     ram_put_flush(&r->put, st);
     if (run->live && r->page > first) ram_watch(b, first, r->page - first, WATCH_MIGRATION);
     if (r->page < pages) return;
-    r->page = 0;
+    r->page = r->data_end = 0;
     r->block++;
 }
 
@@ -103,20 +109,16 @@ static bool ram_sweep(SaveRun *run, Stream *st, size_t max)
     return r->block < r->blocks->len;
 }
 
-static uint64_t ram_pending(SaveRun *run)
+static uint64_t ram_pending(SaveRun *run, uint64_t enough)
 {
     RamSave *r = run->ram;
-    uint64_t n = 0;
+    uint64_t n = 0, most = enough >> PAGE_BITS;
 
-    for (guint i = run->live ? 0 : r->block; i < r->blocks->len; i++) {
+    for (guint i = run->live ? 0 : r->block; i < r->blocks->len && n <= most; i++) {
         RamBlock *b = r->blocks->pdata[i];
-        uint64_t pages = b->size >> PAGE_BITS;
 
-        if (!run->live) {
-            n += pages - (i == r->block ? r->page : 0);
-            continue;
-        }
-        for (uint64_t p = 0; p < pages; p++) n += !ram_is_clean(b, p, WATCH_MIGRATION);
+        n += run->live ? ram_count_dirty(b, WATCH_MIGRATION, most)
+                       : (b->size >> PAGE_BITS) - (i == r->block ? r->page : 0);
     }
     return n << PAGE_BITS;
 }
@@ -136,7 +138,7 @@ static bool ram_iterate(SaveRun *run, Stream *st, size_t max)
     stream_put_be64(st, RAM_EOS);
     ram_account(r, st, before, &r->stats.precopy);
     if (more) return true;
-    if (!run->live || !ram_pending(run)) return false;
+    if (!run->live || !ram_pending(run, 0)) return false;
     r->block = 0;
     migration_event_pass(run->m, ++r->stats.rounds);
     return true;
@@ -168,7 +170,7 @@ void ram_save_restart(SaveRun *run)
     g_queue_clear_full(&r->requests, g_free);
     r->put.named = r->requested = NULL;
     r->block = 0;
-    r->page = 0;
+    r->page = r->data_end = 0;
 }
 
 void ram_save_received(RamBlock *b, const uint8_t *bits)
@@ -190,7 +192,7 @@ static void ram_serve_requests(SaveRun *run, Stream *st)
 
     while ((q = g_queue_pop_head(&r->requests))) {
         if (!ram_is_clean(q->block, q->page, WATCH_MIGRATION)) {
-            ram_put_page(&r->put, run, st, q->block, q->page);
+            ram_put_page(&r->put, run, st, q->block, q->page, false);
             ram_watch(q->block, q->page, 1, WATCH_MIGRATION);
         }
         g_free(q);
@@ -204,7 +206,7 @@ static bool ram_complete(SaveRun *run, Stream *st, size_t max)
 
     r->put.last = true;
     ram_serve_requests(run, st);
-    if (!ram_sweep(run, st, max) && run->live && ram_pending(run)) {
+    if (!ram_sweep(run, st, max) && run->live && ram_pending(run, 0)) {
         r->block = 0;
         migration_event_pass(run->m, ++r->stats.rounds);
         ram_sweep(run, st, max);
@@ -229,7 +231,7 @@ static void ram_cleanup(SaveRun *run)
 
 const RamStats *ram_save_stats(const SaveRun *run) { return &run->ram->stats; }
 
-uint64_t ram_save_remaining(const SaveRun *run) { return ram_pending((SaveRun *)run); }
+uint64_t ram_save_remaining(const SaveRun *run) { return ram_pending((SaveRun *)run, UINT64_MAX); }
 
 const IterableOps ram_ops = {
     .setup = ram_setup,

@@ -127,7 +127,7 @@ uint64_t save_pending(SaveRun *run)
     uint64_t n = 0;
 
     for (Section *s = run->m->sections; s; s = s->next)
-        if (save_sends(run, s)) n += section_iterable(s)->pending(run);
+        if (save_sends(run, s)) n += section_iterable(s)->pending(run, UINT64_MAX);
     return n;
 }
 
@@ -168,7 +168,7 @@ static bool save_complete_iterables(SaveRun *run, size_t max)
         bool last;
 
         if (!save_sends(run, s)) continue;
-        last = section_iterable(s)->pending(run) <= max;
+        last = section_iterable(s)->pending(run, max) <= max;
         save_section_header(&run->st, s, last ? SECTION_END : SECTION_PART);
         section_iterable(s)->complete(run, &run->st, last ? SIZE_MAX : max);
         save_footer(run, s->id);

@@ -38,8 +38,8 @@ typedef struct IterableOps {
     /* Writes about max bytes; false once a round ended with nothing left to send.  True holds the
      * sections behind this one back. */
     bool (*iterate)(SaveRun *run, Stream *st, size_t max);
-    /* Bytes that complete would write now. */
-    uint64_t (*pending)(SaveRun *run);
+    /* Bytes that complete would write now; any number above enough stands for more. */
+    uint64_t (*pending)(SaveRun *run, uint64_t enough);
     /* The guest has stopped: writes the rest. */
     bool (*complete)(SaveRun *run, Stream *st, size_t max);
     void (*cleanup)(SaveRun *run);

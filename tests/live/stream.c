@@ -165,6 +165,40 @@ static void test_load_over_dirty(void)
     machine_free(b);
 }
 
+static void assert_hole(RamBlock *b, uint64_t page, bool hole, uint64_t end)
+{
+    uint64_t to;
+
+    g_assert_true(ram_is_hole(b, page, &to) == hole);
+    g_assert_cmpuint(to, ==, end);
+}
+
+/* Pages that were never written to travel unread, so that a save makes no memory of them; one that
+ * is written to between two pieces travels as it is then. */
+static void test_holes(void)
+{
+    enum { FILLED = 9, LATE = 12, PAGES = RAM >> PAGE_BITS };
+    Machine *a = make(), *b = make();
+    RamBlock *ram = ram_block_find(a, "ram");
+    SaveRun *run = save_begin(a, true, false);
+    Error err = ERROR_INIT;
+
+    ram_block_write(ram, FILLED << PAGE_BITS, "filled", 6);
+    assert_hole(ram, 0, true, FILLED);
+    assert_hole(ram, FILLED, false, FILLED + 1);
+    while (ram_next_dirty(ram, 0, WATCH_MIGRATION) <= FILLED) save_iterate(run, 1);
+    assert_hole(ram, 0, true, FILLED);
+    assert_hole(ram, FILLED + 1, true, PAGES);
+    ram_block_write(ram, LATE << PAGE_BITS, "late", 4);
+    while (!save_complete(run, PAGE_SIZE)) continue;
+    assert_hole(ram, FILLED + 1, true, LATE);
+    g_assert_cmpint(load_bytes(b, run->st.data, run->st.size, 5000, true, &err), ==, LOAD_DONE);
+    assert_alike(a, b);
+    save_end(run);
+    machine_free(a);
+    machine_free(b);
+}
+
 /* Where the devices end: everything behind is the description, which may be missing. */
 static size_t sections_end(const Stream *st)
 {
@@ -494,6 +528,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/stream/round-trip", test_round_trip);
     g_test_add_func("/stream/load-over-dirty", test_load_over_dirty);
+    g_test_add_func("/stream/holes", test_holes);
     g_test_add_func("/stream/truncated", test_truncated);
     g_test_add_func("/stream/corrupt", test_corrupt);
     g_test_add_func("/stream/refused-framing", test_refused_framing);
