@@ -264,6 +264,13 @@ static bool load_full_body(LoadRun *run, Section *sec, int version)
     return stream_ok(st);
 }
 
+/* Between RAM's START and its END there must be nothing but RAM. */
+static void load_index_section(LoadRun *run)
+{
+    if (run->index.head && !run->index.tail && run->current_id != run->index.id)
+        run->index.on = false;
+}
+
 static bool load_start_or_full(LoadRun *run, uint8_t type)
 {
     Stream *st = &run->st;
@@ -290,6 +297,8 @@ static bool load_start_or_full(LoadRun *run, uint8_t type)
         return load_fail(
             run, "savevm: unsupported version %u for '%s' v%d", version, idstr, sec->version);
     run->current_id = id;
+    run->current_type = type;
+    load_index_section(run);
     if (type == SECTION_FULL)
         return load_full_body(run, sec, (int)version) && load_footer(run, idstr, id);
     g_hash_table_insert(run->ids, GUINT_TO_POINTER(id), sec);
@@ -300,7 +309,7 @@ static bool load_start_or_full(LoadRun *run, uint8_t type)
     return true;
 }
 
-static bool load_part_or_end(LoadRun *run)
+static bool load_part_or_end(LoadRun *run, uint8_t type)
 {
     uint32_t id = stream_get_be32(&run->st);
     Section *sec = g_hash_table_lookup(run->ids, GUINT_TO_POINTER(id));
@@ -311,8 +320,20 @@ static bool load_part_or_end(LoadRun *run)
     run->current_version =
         (int)GPOINTER_TO_UINT(g_hash_table_lookup(run->versions, GUINT_TO_POINTER(id)));
     run->current_id = id;
+    run->current_type = type;
+    load_index_section(run);
     run->state = LOAD_RECORDS;
     return true;
+}
+
+static void load_index_end(LoadRun *run)
+{
+    uint64_t here = run->st.offset + run->st.pos;
+
+    if (run->current->iterable != &ram_ops) return;
+    if (!run->index.head) run->index.head = here;
+    run->index.id = run->current_id;
+    run->index.tail = run->current_type == SECTION_END ? here : 0;
 }
 
 static bool load_records(LoadRun *run)
@@ -327,6 +348,7 @@ static bool load_records(LoadRun *run)
     if (!stream_ok(&run->st)) return false;
     if (!end) return true;
     if (!load_footer(run, run->current->idstr, run->current_id)) return false;
+    load_index_end(run);
     run->state = LOAD_SECTIONS;
     return true;
 }
@@ -342,7 +364,7 @@ static bool load_section(LoadRun *run)
     case SECTION_START:
     case SECTION_FULL: return load_start_or_full(run, type);
     case SECTION_PART:
-    case SECTION_END: return load_part_or_end(run);
+    case SECTION_END: return load_part_or_end(run, type);
     case SECTION_COMMAND: return load_command(run);
     case SECTION_EOF:
         run->state = run->postcopy == LOAD_RUNNING ? LOAD_END : LOAD_VMDESC;

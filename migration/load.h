@@ -24,6 +24,15 @@ typedef enum LoadPostcopy {
     LOAD_RUNNING,
 } LoadPostcopy;
 
+#define LOAD_FILL (1ull << 63) /* the page is one repeated byte, the low one */
+
+/* A page that is loaded alone, where all others are what the stream has. */
+typedef struct LoadPage {
+    RamBlock *block;
+    uint64_t page, at; /* LoadBlock.at */
+    uint8_t *data;     /* owned */
+} LoadPage;
+
 /* A RAM block on its way in. */
 typedef struct LoadBlock LoadBlock;
 struct LoadBlock {
@@ -32,6 +41,7 @@ struct LoadBlock {
     uint8_t *host;      /* NULL once it has replaced it */
     uint8_t *received;  /* a byte per page */
     uint8_t *requested; /* of a running post-copy, likewise */
+    uint64_t *at;       /* for an index: where in the stream each page stands, or LOAD_FILL */
     LoadBlock *next;
 };
 
@@ -80,6 +90,7 @@ struct LoadRun {
     Section *current; /* LOAD_RECORDS: whose records */
     int current_version;
     uint32_t current_id;  /* as the stream numbers it */
+    uint8_t current_type; /* SECTION_START ... */
     GHashTable *ids;      /* stream's section id -> Section, for PART and END */
     GHashTable *versions; /* stream's section id -> version */
     LoadBlock *blocks;
@@ -88,6 +99,13 @@ struct LoadRun {
     bool skipping_block;   /* the last block named is one that is skipped */
     LoadCopy *copies;
     LoadBytes *bytes;
+    /* Where RAM stands in the stream: its section, the end of its START and of its END. */
+    struct {
+        bool on; /* set by the owner; taken back where the stream is too unusual */
+        uint32_t id;
+        uint64_t head, tail;
+    } index;
+    GArray *again;        /* set by the owner: LoadPage, RAM is what is here but for these */
     uint32_t vmdesc_left; /* bytes of the description still to come */
     GString *vmdesc;
     LoadSkipped *skipped; /* blocks of the stream that there are none of here */

@@ -25,11 +25,14 @@ static bool ram_load_add(LoadRun *run, RamBlock *block)
     if (b) return true;
     b = g_new0(LoadBlock, 1);
     b->block = block;
-    if (!ram_block_shadow(block, &b->fd, &b->host, &run->st.err)) {
+    b->fd = -1;
+    if (!run->again && !ram_block_shadow(block, &b->fd, &b->host, &run->st.err)) {
         g_free(b);
         return false;
     }
     b->received = g_malloc0(block->size >> PAGE_BITS);
+    if (run->again) memset(b->received, 1, block->size >> PAGE_BITS);
+    if (run->index.on) b->at = g_new0(uint64_t, block->size >> PAGE_BITS);
     b->requested = g_malloc0(block->size >> PAGE_BITS);
     b->next = run->blocks;
     run->blocks = b;
@@ -104,6 +107,7 @@ static bool ram_load_where(LoadRun *run, Stream *st, uint64_t word, LoadBlock **
             return stream_fail(st, "Can't find block %s: Illegal RAM offset %" PRIx64, name, off);
     }
     if (*b && off >= (*b)->block->size) return stream_fail(st, "Illegal RAM offset %" PRIx64, off);
+    if (run->again) return stream_fail(st, "the snapshot has changed since it was loaded");
     if (*b && !run->committed && run->unzip && ram_zip_holds(run->unzip, (*b)->host + off))
         return ram_load_unzip(run);
     return true;
@@ -133,6 +137,7 @@ static void ram_load_zero(LoadRun *run, Stream *st, LoadBlock *b, uint64_t off)
     }
     if (fill || b->received[off >> PAGE_BITS] || run->postcopy)
         memset(b->host + off, fill, PAGE_SIZE);
+    if (b->at) b->at[off >> PAGE_BITS] = LOAD_FILL | fill;
     b->received[off >> PAGE_BITS] = 1;
 }
 
@@ -151,6 +156,7 @@ static void ram_load_page(LoadRun *run, Stream *st, LoadBlock *b, uint64_t off)
         stream_skip(st, PAGE_SIZE);
         return;
     }
+    if (b->at) b->at[off >> PAGE_BITS] = st->offset + st->pos;
     stream_get(st, b->host + off, PAGE_SIZE);
     b->received[off >> PAGE_BITS] = 1;
 }
@@ -218,9 +224,11 @@ void ram_load_record(LoadRun *run, Stream *st, int version, bool *end)
         if (ram_load_where(run, st, word, &b)) ram_load_page(run, st, b, off);
         break;
     case RAM_COMPRESS:
+        run->index.on = false;
         if (ram_load_where(run, st, word, &b)) ram_load_compressed(run, st, b, off);
         break;
     case RAM_XBZRLE:
+        run->index.on = false;
         if (ram_load_where(run, st, word, &b)) ram_load_difference(run, st, b, off);
         break;
     default:
@@ -240,12 +248,29 @@ static void ram_load_arm(LoadRun *run)
             if (!b->received[p]) ram_watch(b->block, p, 1, WATCH_ABSENT);
 }
 
+/* Only these pages are others than those that are here. */
+static void ram_load_again(LoadRun *run)
+{
+    for (guint i = 0; i < run->again->len; i++) {
+        const LoadPage *p = &g_array_index(run->again, LoadPage, i);
+
+        ram_block_write(p->block, p->page << PAGE_BITS, p->data, PAGE_SIZE);
+        ram_watch(p->block, p->page, 1, WATCH_SNAPSHOT);
+    }
+}
+
 bool ram_load_commit(LoadRun *run, Error *err)
 {
+    if (run->again) {
+        ram_load_again(run);
+        return true;
+    }
     for (LoadBlock *b = run->blocks; b; b = b->next)
         for (uint64_t p = 0; p < b->block->size >> PAGE_BITS; p++)
-            if (!b->received[p] && run->postcopy != LOAD_RUNNING)
+            if (!b->received[p] && run->postcopy != LOAD_RUNNING) {
                 memcpy(b->host + (p << PAGE_BITS), b->block->host + (p << PAGE_BITS), PAGE_SIZE);
+                run->index.on = false; /* the stream does not say what it is */
+            }
     for (LoadBlock *b = run->blocks; b; b = b->next) {
         if (!ram_block_adopt(b->block, b->fd, b->host, err)) return false;
         b->host = NULL;
@@ -293,8 +318,17 @@ bool ram_load_missing(LoadRun *run)
     return false;
 }
 
+static void ram_load_free_again(LoadRun *run)
+{
+    if (!run->again) return;
+    for (guint i = 0; i < run->again->len; i++) g_free(g_array_index(run->again, LoadPage, i).data);
+    g_array_free(run->again, TRUE);
+    run->again = NULL;
+}
+
 void ram_load_free(LoadRun *run)
 {
+    ram_load_free_again(run);
     ram_zip_free(run->unzip);
     while (run->blocks) {
         LoadBlock *b = run->blocks;
@@ -306,6 +340,7 @@ void ram_load_free(LoadRun *run)
         }
         g_free(b->received);
         g_free(b->requested);
+        g_free(b->at);
         g_free(b);
     }
     while (run->skipped) {

@@ -9,6 +9,7 @@
 #include "migration/migration.h"
 #include "migration/save.h"
 #include "migration/snapshot_guard.h"
+#include "migration/snapshot_index.h"
 #include "migration/snapshot_set.h"
 
 enum { PIECE = 4 * MiB };
@@ -26,6 +27,7 @@ typedef struct SnapshotJob {
     RunState was_state;
     SaveRun *save;
     LoadRun *load;
+    const SnapshotIndex *index; /* of the snapshot, where it was loaded before */
     BlockReq req;
     uint64_t off; /* in the VM state */
     uint8_t *buf; /* loads: a piece */
@@ -322,12 +324,28 @@ static void load_switch(SnapshotJob *j)
     if (!error_is_set(&j->err) && load_commit(j->load, &j->err)) {
         for (unsigned i = 0; i < j->disks.n; i++)
             block_call_sync(j->disks.disk[i].bd, load_keep_call, NULL);
+        if (!j->index) snapshot_index_keep(j->load, &j->info);
         machine_notify(j->m, EVENT_LOADED);
     } else {
         load_switch_back(j, switched);
     }
     snapshot_guard_clear(&j->disks);
     snapshot_job_end(j);
+}
+
+/* Parses what has been read; true: more of it is wanted. */
+static bool load_parse(SnapshotJob *j)
+{
+    switch (load_step(j->load)) {
+    case LOAD_MORE: return true;
+    case LOAD_RUN:
+    case LOAD_DONE: load_switch(j); return false;
+    case LOAD_FAILED: break;
+    }
+    j->err = j->load->err;
+    error_prefix(&j->err, "Error while loading VM state: ");
+    snapshot_job_end(j);
+    return false;
 }
 
 static void load_next_piece(SnapshotJob *j);
@@ -354,15 +372,7 @@ static void load_piece_done(BlockReq *req)
     j->off += req->len;
     if (j->off == j->total) load_eof(j->load);
     snapshot_job_tell(j);
-    switch (load_step(j->load)) {
-    case LOAD_MORE: load_next_piece(j); return;
-    case LOAD_RUN:
-    case LOAD_DONE: load_switch(j); return;
-    case LOAD_FAILED: break;
-    }
-    j->err = j->load->err;
-    error_prefix(&j->err, "Error while loading VM state: ");
-    snapshot_job_end(j);
+    if (load_parse(j)) load_next_piece(j);
 }
 
 static void load_next_piece(SnapshotJob *j)
@@ -373,6 +383,43 @@ static void load_next_piece(SnapshotJob *j)
         .opaque = j,
         .len = (size_t)MIN_OF((uint64_t)PIECE, j->total - j->off) };
     block_submit(j->disks.disk[j->disks.holder].bd, &j->req);
+}
+
+/* -- loadvm of what was loaded before: snapshot_index.h -- */
+
+static void load_again_call(BlockReq *req, BlockImage *img)
+{
+    SnapshotJob *j = req->opaque;
+    unsigned entry = (unsigned)j->disks.disk[j->disks.holder].entry;
+
+    snapshot_index_read(j->index, img, entry, j->load->again, &j->load->st, &req->err);
+}
+
+static void load_again_done(BlockReq *req)
+{
+    SnapshotJob *j = req->opaque;
+
+    if (error_is_set(&req->err)) {
+        j->err = req->err;
+        snapshot_job_end(j);
+        return;
+    }
+    load_eof(j->load);
+    load_parse(j);
+}
+
+/* False where all of the VM state has to be read. */
+static bool load_again(SnapshotJob *j)
+{
+    j->index = snapshot_index_find(j->m, &j->info);
+    if (j->index) j->load->again = snapshot_index_changed(j->index);
+    if (!j->load->again) j->index = NULL;
+    if (!j->index) return false;
+    j->req = (BlockReq){
+        .op = BLOCK_CALL, .call = load_again_call, .done = load_again_done, .opaque = j
+    };
+    block_submit(j->disks.disk[j->disks.holder].bd, &j->req);
+    return true;
 }
 
 void snapshot_load(Machine *m, const char *name, const SnapshotChoice *choice,
@@ -393,6 +440,8 @@ void snapshot_load(Machine *m, const char *name, const SnapshotChoice *choice,
     j->total = j->info.vm_state_size;
     j->buf = g_malloc(PIECE);
     j->load = load_begin(m);
+    if (load_again(j)) return;
+    j->load->index.on = true;
     load_next_piece(j);
 }
 

@@ -7,6 +7,7 @@
  *   loadvm:  checks -> stop, drain -> state read piece by piece into copies -> disks checked
  *            -> disks switched -> copies committed -> run on
  *            (of several disks each keeps what it was until all are there: snapshot_guard.h)
+ *            (the snapshot that was loaded last: only what has changed is read: snapshot_index.h)
  *
  * Whatever fails before the last arrow but one leaves machine and disks as they were.
  */
