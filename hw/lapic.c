@@ -327,25 +327,27 @@ static void lapic_eoi(Lapic *a)
 
 /* -- the timer -- */
 
-static uint64_t lapic_ticks(const Lapic *a)
+static uint64_t lapic_ticks(const Lapic *a, int64_t now)
 {
-    int64_t since = clock_now(&a->dev.m->clock) - a->s.initial_count_load_time;
+    int64_t since = now - a->s.initial_count_load_time;
 
     return since < 0 ? 0 : (uint64_t)since >> a->s.count_shift;
 }
 
 static uint32_t lapic_count(const Lapic *a)
 {
-    uint64_t ticks = lapic_ticks(a), period = (uint64_t)a->s.initial_count + 1;
+    uint64_t ticks = lapic_ticks(a, clock_now(&a->dev.m->clock));
+    uint64_t period = (uint64_t)a->s.initial_count + 1;
 
     if (a->s.lvt[LVT_TIMER] & LVT_PERIODIC) return (uint32_t)(period - 1 - ticks % period);
     return ticks >= period ? 0 : (uint32_t)(period - 1 - ticks);
 }
 
-/* After a write: when it will expire. */
-static void lapic_plan(Lapic *a)
+/* After a write: when it will expire.  Now is the write's instant: a count so short that it has
+ * passed by the time that it is planned expires all the same. */
+static void lapic_plan(Lapic *a, int64_t now)
 {
-    uint64_t ticks = lapic_ticks(a), period = (uint64_t)a->s.initial_count + 1;
+    uint64_t ticks = lapic_ticks(a, now), period = (uint64_t)a->s.initial_count + 1;
     uint32_t lvt = a->s.lvt[LVT_TIMER];
 
     a->s.timer_expiry = TIMER_NEVER;
@@ -362,7 +364,7 @@ static void lapic_fire(void *opaque)
     Lapic *a = opaque;
 
     lapic_local(a, LVT_TIMER);
-    lapic_plan(a);
+    lapic_plan(a, clock_now(&a->dev.m->clock));
 }
 
 static void lapic_divide(State *s, uint32_t val)
@@ -407,7 +409,7 @@ static void lapic_write_lvt(Lapic *a, unsigned n, uint32_t val)
 
     a->s.lvt[n] = val & writable[n];
     if (!(a->s.spurious_vec & SVR_ENABLED)) a->s.lvt[n] |= LVT_MASKED;
-    if (n == LVT_TIMER) lapic_plan(a);
+    if (n == LVT_TIMER) lapic_plan(a, clock_now(&a->dev.m->clock));
 }
 
 static void lapic_write_svr(State *s, uint32_t val)
@@ -419,6 +421,7 @@ static void lapic_write_svr(State *s, uint32_t val)
 static void lapic_write_reg(Lapic *a, unsigned reg, uint32_t val)
 {
     State *s = &a->s;
+    int64_t now = clock_now(&a->dev.m->clock);
 
     switch (reg) {
     case REG_ID: s->id = (uint8_t)(val >> 24); break;
@@ -428,7 +431,7 @@ static void lapic_write_reg(Lapic *a, unsigned reg, uint32_t val)
     case REG_DFR: s->dest_mode = (uint8_t)(val >> 28); break;
     case REG_SVR:
         lapic_write_svr(s, val);
-        lapic_plan(a);
+        lapic_plan(a, now);
         break;
     case REG_ESR:
         s->esr = s->esr_pending;
@@ -442,12 +445,12 @@ static void lapic_write_reg(Lapic *a, unsigned reg, uint32_t val)
     case REG_LVT ... REG_LVT + LVTS - 1: lapic_write_lvt(a, reg - REG_LVT, val); break;
     case REG_INITIAL:
         s->initial_count = val;
-        s->initial_count_load_time = clock_now(&a->dev.m->clock);
-        lapic_plan(a);
+        s->initial_count_load_time = now;
+        lapic_plan(a, now);
         break;
     case REG_DIVIDE:
         lapic_divide(s, val);
-        lapic_plan(a);
+        lapic_plan(a, now);
         break;
     default: lapic_error(a, ESR_REGISTER); break;
     }

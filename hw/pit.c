@@ -174,12 +174,12 @@ static int32_t pit_from_bcd(uint16_t v)
     return (v & 15) + (v >> 4 & 15) * 10 + (v >> 8 & 15) * 100 + (v >> 12) * 1000;
 }
 
-/* The counting element, as a read shows it. */
-static uint16_t pit_counter(const Pit *p, unsigned n)
+/* The counting element, as a read at that instant shows it. */
+static uint16_t pit_counter(const Pit *p, unsigned n, int64_t now)
 {
     const PitChannel *c = &p->s.channels[n];
     uint64_t count = (uint64_t)c->count, wrap = c->bcd ? 10000 : 0x10000, v;
-    uint64_t d = pit_elapsed(&p->s, n, clock_now(&p->dev.m->clock));
+    uint64_t d = pit_elapsed(&p->s, n, now);
 
     if (p->s.waiting[n]) d = 0;
     if (c->mode == 2) {
@@ -275,21 +275,21 @@ static void pit_load(Pit *p, unsigned n, uint16_t val)
     if (n == 0) pit_update(p, c->count_load_time);
 }
 
-static void pit_latch_count(Pit *p, unsigned n)
+static void pit_latch_count(Pit *p, unsigned n, int64_t now)
 {
     PitChannel *c = &p->s.channels[n];
 
     if (c->count_latched) return; /* the first one holds until it is read */
-    c->latched_count = pit_counter(p, n);
+    c->latched_count = pit_counter(p, n, now);
     c->count_latched = c->rw_mode;
 }
 
-static void pit_latch_status(Pit *p, unsigned n)
+static void pit_latch_status(Pit *p, unsigned n, int64_t now)
 {
     PitChannel *c = &p->s.channels[n];
 
     if (c->status_latched) return;
-    c->status = (uint8_t)(pit_out(&p->dev, n) << 7 | (p->s.waiting[n] & WAIT_COUNT) << 6 |
+    c->status = (uint8_t)(pit_out_at(&p->s, n, now) << 7 | (p->s.waiting[n] & WAIT_COUNT) << 6 |
                           c->rw_mode << 4 | c->mode << 1 | c->bcd);
     c->status_latched = 1;
 }
@@ -298,17 +298,18 @@ static void pit_control(Pit *p, uint8_t val)
 {
     unsigned n = val >> 6, rw = val >> 4 & 3;
     PitChannel *c = &p->s.channels[n % PIT_CHANNELS];
+    int64_t now = clock_now(&p->dev.m->clock);
 
-    if (n == PIT_CONTROL) { /* read-back */
+    if (n == PIT_CONTROL) { /* read-back: of all at one instant */
         for (n = 0; n < PIT_CHANNELS; n++) {
             if (!(val & 2 << n)) continue;
-            if (!(val & 0x20)) pit_latch_count(p, n);
-            if (!(val & 0x10)) pit_latch_status(p, n);
+            if (!(val & 0x20)) pit_latch_count(p, n, now);
+            if (!(val & 0x10)) pit_latch_status(p, n, now);
         }
         return;
     }
     if (rw == 0) {
-        pit_latch_count(p, n);
+        pit_latch_count(p, n, now);
         return;
     }
     c->rw_mode = c->read_state = c->write_state = (uint8_t)rw;
@@ -317,7 +318,7 @@ static void pit_control(Pit *p, uint8_t val)
     c->bcd = val & 1;
     c->count_latched = c->status_latched = 0;
     p->s.waiting[n] = WAIT_COUNT;
-    if (n == 0) pit_update(p, clock_now(&p->dev.m->clock));
+    if (n == 0) pit_update(p, now);
 }
 
 static void pit_write(Device *dev, uint32_t reg, uint32_t data, unsigned size)
@@ -368,7 +369,7 @@ static uint32_t pit_read(Device *dev, uint32_t reg, unsigned size)
     if (c->count_latched) return pit_read_latch(c);
     high = c->read_state == RW_MSB || c->read_state == RW_WORD_MSB;
     if (c->read_state >= RW_WORD) c->read_state = high ? RW_WORD : RW_WORD_MSB;
-    return get_byte16(pit_counter(p, reg), high);
+    return get_byte16(pit_counter(p, reg, clock_now(&p->dev.m->clock)), high);
 }
 
 static const IoOps pit_io = { .read = pit_read, .write = pit_write };

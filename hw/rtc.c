@@ -137,12 +137,14 @@ static const Prop rtc_props[] = {
 
 static uint64_t rtc_clock(const Rtc *r) { return (uint64_t)clock_rtc(&r->dev.m->clock); }
 
-/* Guest time in Unix ns; before 1970 it is negative. */
-static int64_t rtc_now(const Rtc *r)
+/* Guest time in Unix ns at an instant of that clock; before 1970 it is negative. */
+static int64_t rtc_at(const struct RtcState *s, uint64_t clock)
 {
-    return (int64_t)(r->s.base_rtc * (uint64_t)NS_PER_S + (rtc_clock(r) - r->s.last_update) +
-                     (uint64_t)r->s.offset);
+    return (
+        int64_t)(s->base_rtc * (uint64_t)NS_PER_S + (clock - s->last_update) + (uint64_t)s->offset);
 }
+
+static int64_t rtc_now(const Rtc *r) { return rtc_at(&r->s, rtc_clock(r)); }
 
 static int64_t rtc_second(int64_t now) { return now / NS_PER_S - (now % NS_PER_S < 0); }
 static int64_t rtc_fraction(int64_t now) { return (now % NS_PER_S + NS_PER_S) % NS_PER_S; }
@@ -304,13 +306,13 @@ static void rtc_drive(Rtc *r)
 static void rtc_find_update(Rtc *r)
 {
     struct RtcState *s = &r->s;
-    int64_t now = rtc_now(r);
-    uint64_t next;
+    uint64_t clock = rtc_clock(r), next;
+    int64_t now = rtc_at(s, clock);
     unsigned ahead;
 
     s->update_timer = TIMER_NEVER;
     if (rtc_runs(s)) {
-        next = rtc_clock(r) + (uint64_t)(NS_PER_S - rtc_fraction(now));
+        next = clock + (uint64_t)(NS_PER_S - rtc_fraction(now));
         ahead = rtc_seconds_to_alarm(s, rtc_second_of_day(now));
         s->next_alarm_time = ahead ? next + (ahead - 1) * (uint64_t)NS_PER_S : INT64_MAX;
         if (!(s->cmos_data[RTC_C] & C_UF))
@@ -437,13 +439,13 @@ static void rtc_write_a(Rtc *r, uint8_t val)
 static void rtc_write_b(Rtc *r, uint8_t val)
 {
     struct RtcState *s = &r->s;
-    int64_t fraction = rtc_fraction(rtc_now(r));
+    int64_t now = rtc_now(r);
     bool was_set = s->cmos_data[RTC_B] & B_SET;
 
-    if (rtc_runs(s)) rtc_fill_registers(s, rtc_now(r));
+    if (rtc_runs(s)) rtc_fill_registers(s, now);
     if (val & B_SET) val &= ~B_UIE;
     s->cmos_data[RTC_B] = val;
-    if (was_set && rtc_runs(s)) rtc_take_registers(r, fraction);
+    if (was_set && rtc_runs(s)) rtc_take_registers(r, rtc_fraction(now));
     rtc_drive(r);
     rtc_plan_update(r);
 }

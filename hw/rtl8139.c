@@ -205,21 +205,20 @@ bool rtl_probe(Rtl8139 *r, uint64_t gpa, size_t len)
     return present;
 }
 
-static uint32_t rtl_ticks(Rtl8139 *r)
+static uint32_t rtl_ticks(const RtlState *s, int64_t now)
 {
-    return (uint32_t)((clock_now(r->timer.clock) - r->s.tctr_base) / TICK_NS);
+    return (uint32_t)((now - s->tctr_base) / TICK_NS);
 }
 
 /* The counter meets TimerInt once in each of its rounds. */
 static void rtl_arm_timer(Rtl8139 *r)
 {
     RtlState *s = &r->s;
-    uint32_t left = s->timer_int - rtl_ticks(r);
-    int64_t part = (clock_now(r->timer.clock) - s->tctr_base) % TICK_NS;
+    int64_t now = clock_now(r->timer.clock), part = (now - s->tctr_base) % TICK_NS;
+    uint32_t left = s->timer_int - rtl_ticks(s, now);
     int64_t ticks = left ? left : (int64_t)UINT32_MAX + 1;
 
-    timer_arm(
-        &r->timer, s->timer_int ? clock_now(r->timer.clock) - part + ticks * TICK_NS : TIMER_NEVER);
+    timer_arm(&r->timer, s->timer_int ? now - part + ticks * TICK_NS : TIMER_NEVER);
 }
 
 static void rtl_timer_due(void *opaque)
@@ -318,17 +317,16 @@ static bool rtl_is_word(uint32_t reg)
            (reg >= R_SUMMARY && reg <= R_ANER);
 }
 
-static uint32_t rtl_get_long(Rtl8139 *r, uint32_t reg)
+/* now: the access's instant, of which each byte that it reads is a part. */
+static uint32_t rtl_get_long(const RtlState *s, uint32_t reg, int64_t now)
 {
-    const RtlState *s = &r->s;
-
     if (reg < R_TSAD) return s->tx_status[(reg - R_TSD) / 4];
     if (reg < R_RBSTART) return s->tx_addr[(reg - R_TSAD) / 4];
     switch (reg) {
     case R_RBSTART: return s->rx_buf;
     case R_TCR: return s->tx_config;
     case R_RCR: return s->rx_config;
-    case R_TCTR: return rtl_ticks(r);
+    case R_TCTR: return rtl_ticks(s, now);
     case R_MPC: return s->rx_missed;
     case R_TIMERINT: return s->timer_int;
     case R_RDSAR: return s->rx_ring_lo;
@@ -390,18 +388,19 @@ static uint8_t rtl_get_byte(const RtlState *s, uint32_t reg)
 
 static uint32_t rtl_read(Device *dev, uint32_t reg, unsigned size)
 {
-    Rtl8139 *r = RTL8139(dev);
+    const RtlState *s = &RTL8139(dev)->s;
+    int64_t now = clock_now(&dev->m->clock);
     uint32_t val = 0;
 
     for (unsigned i = 0; i < size; i++, reg = (reg + 1) % RTL_REGS) {
         uint32_t part;
 
         if (rtl_is_long(reg & ~3u))
-            part = rtl_get_long(r, reg & ~3u) >> 8 * (reg & 3);
+            part = rtl_get_long(s, reg & ~3u, now) >> 8 * (reg & 3);
         else if (rtl_is_word(reg & ~1u))
-            part = rtl_get_word(&r->s, reg & ~1u) >> 8 * (reg & 1);
+            part = rtl_get_word(s, reg & ~1u) >> 8 * (reg & 1);
         else
-            part = rtl_get_byte(&r->s, reg);
+            part = rtl_get_byte(s, reg);
         val |= (part & 0xff) << 8 * i;
     }
     return val;
@@ -558,9 +557,10 @@ static void rtl_write_part(Rtl8139 *r, uint32_t reg, uint8_t val)
     unsigned shift;
 
     if (rtl_is_long(reg & ~3u)) {
+        uint32_t old = rtl_get_long(&r->s, reg & ~3u, clock_now(r->timer.clock));
+
         shift = 8 * (reg & 3);
-        rtl_set_long(r, reg & ~3u,
-            (rtl_get_long(r, reg & ~3u) & ~(0xffu << shift)) | (uint32_t)val << shift);
+        rtl_set_long(r, reg & ~3u, (old & ~(0xffu << shift)) | (uint32_t)val << shift);
     } else if (rtl_is_word(reg & ~1u)) {
         unsigned old = (reg & ~1u) == R_ISR ? 0 : rtl_get_word(&r->s, reg & ~1u);
 
@@ -665,7 +665,10 @@ static void rtl_reset(Device *dev)
     r->s.tx_thresh = 0;
 }
 
-static void rtl_settle(Device *dev) { RTL8139(dev)->s.tctr = rtl_ticks(RTL8139(dev)); }
+static void rtl_settle(Device *dev)
+{
+    RTL8139(dev)->s.tctr = rtl_ticks(&RTL8139(dev)->s, clock_now(&dev->m->clock));
+}
 
 static void rtl_sync(Device *dev)
 {

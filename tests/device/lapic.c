@@ -101,6 +101,23 @@ static void test_one_shot(void)
     machine_free(m);
 }
 
+/* Counts that are over before the write is: they expire all the same. */
+static void test_shortest(void)
+{
+    Machine *m = new_machine(true);
+
+    bare_host_time(m);
+    put(m, DIVIDE, BY_ONE);
+    put(m, LVT_TIMER, 0x60);
+    for (int i = 0; i < 1000; i++) {
+        put(m, INITIAL, 1);
+        clock_run_timers(&m->clock);
+        g_assert_cmpint(take(m), ==, 0x60);
+        put(m, EOI, 0);
+    }
+    machine_free(m);
+}
+
 static void test_periodic(void)
 {
     Machine *m = new_machine(true);
@@ -267,6 +284,7 @@ int main(int argc, char **argv)
     g_test_add_func("/lapic/reset", test_reset);
     g_test_add_func("/lapic/priorities", test_priorities);
     g_test_add_func("/lapic/one-shot", test_one_shot);
+    g_test_add_func("/lapic/shortest", test_shortest);
     g_test_add_func("/lapic/periodic", test_periodic);
     g_test_add_func("/lapic/virtual-wire", test_virtual_wire);
     g_test_add_func("/lapic/nmi", test_nmi);

@@ -63,9 +63,7 @@ static void test_timer_is_whole(void)
     Machine *m = new_machine();
     uint32_t was, now;
 
-    clock_stop(&m->clock);
-    m->clock.icount = false;
-    clock_start(&m->clock);
+    bare_host_time(m);
     was = pio_read(m, TMR, 4);
     for (int i = 0; i < 200000; i++, was = now) {
         now = pio_read(m, TMR, 4);

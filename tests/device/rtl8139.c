@@ -160,6 +160,20 @@ static void frame_to(uint8_t *frame, const uint8_t *to, unsigned len)
     memcpy(frame + 6, guest_mac, 6);
 }
 
+/* Under the host's clock, which moves between the bytes: one access is of one instant. */
+static void test_timer_is_whole(Fixture *f, gconstpointer data)
+{
+    uint32_t was, now;
+
+    (void)data;
+    bare_host_time(f->m);
+    was = in(f, TCTR, 4);
+    for (int i = 0; i < 200000; i++, was = now) {
+        now = in(f, TCTR, 4);
+        g_assert_cmphex(now - was, <, 1 << 26); /* a pause of two seconds, at most */
+    }
+}
+
 static void test_transmit(Fixture *f, gconstpointer data)
 {
     uint8_t frame[100];
@@ -481,6 +495,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     CASE(registers);
     CASE(timer);
+    CASE(timer_is_whole);
     CASE(transmit);
     CASE(receive);
     CASE(receive_wrap);
