@@ -136,6 +136,9 @@ uint64_t ram_count_dirty(const RamBlock *b, enum Watch client, uint64_t enough);
  * the same kind. */
 bool ram_is_hole(const RamBlock *b, uint64_t page, uint64_t *end);
 
+/* Gives pages of a guest that does not run back to the host: they hold zeroes from now on. */
+void ram_give_back(RamBlock *b, uint64_t first_page, uint64_t pages);
+
 /* Arms a client's watch on pages (marks them clean). */
 void ram_watch(RamBlock *b, uint64_t first_page, uint64_t pages, enum Watch client);
 /* Ends watching: clears the client's bits everywhere. */

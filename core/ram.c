@@ -2,6 +2,7 @@
 /* RAM blocks and their watches.  See memory.h. */
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <glib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -147,6 +148,15 @@ bool ram_is_hole(const RamBlock *b, uint64_t page, uint64_t *end)
     if (!hole) to = lseek(b->fd, from, SEEK_HOLE);
     *end = to < 0 ? b->size >> PAGE_BITS : (uint64_t)to >> PAGE_BITS;
     return hole;
+}
+
+void ram_give_back(RamBlock *b, uint64_t first_page, uint64_t pages)
+{
+    off_t from = (off_t)(first_page << PAGE_BITS), len = (off_t)(pages << PAGE_BITS);
+
+    assert(first_page + pages <= b->size >> PAGE_BITS);
+    if (!fallocate(b->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, from, len)) return;
+    memset(b->host + from, 0, (size_t)len); /* a host that takes none back */
 }
 
 void ram_watch(RamBlock *b, uint64_t first_page, uint64_t pages, enum Watch client)

@@ -7,7 +7,6 @@
 
 UNAVAILABLE(rdma_pin_all, "rdma-pin-all", 1, "there is no RDMA channel");
 UNAVAILABLE(x_colo, "x-colo", 7, "two copies do not run in step");
-UNAVAILABLE(release_ram, "release-ram", 8, "pages are kept until the guest has left");
 UNAVAILABLE(multifd, "multifd", 12, "one channel carries everything");
 UNAVAILABLE(dirty_bitmaps, "dirty-bitmaps", 13, "images keep no dirty bitmaps");
 UNAVAILABLE(postcopy_blocktime, "postcopy-blocktime", 14, "blocked time is not measured");

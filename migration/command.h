@@ -40,6 +40,7 @@ enum {
     PONG_STASIS = 0x49534f4b, /* ... which a Stasis answers by this */
     PING_READY = 0x52454459,  /* last in a package without RUN: is all of it accepted?  An echo is
                                * a yes, and RUN follows */
+    PING_HAVE = 0x48415645,   /* "HAVE": an echo says that all pages before it have arrived */
     PING_YOURS =
         0x594f5552, /* behind a whole stream, to a Stasis that has accepted it: the guest is
                                * yours */

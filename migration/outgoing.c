@@ -19,6 +19,7 @@
 #include "migration/parameters.h"
 #include "migration/postcopy_out.h"
 #include "migration/ram.h"
+#include "migration/ram_release.h"
 #include "migration/save.h"
 #include "util/chardev.h"
 #include "util/socket.h"
@@ -234,6 +235,7 @@ static gboolean outgoing_settle(gpointer opaque)
     if (unsent && host_ns() - o->unsent_ns < READER_MS * NS_PER_MS) return G_SOURCE_CONTINUE;
     machine_set_run_state(o->m, RUN_POSTMIGRATE);
     o->m->take_back = disks_take;
+    ram_release_all(o->save);
     outgoing_finish(o, MIGRATION_COMPLETED);
     return G_SOURCE_REMOVE;
 }

@@ -20,6 +20,7 @@
 #include "migration/capability.h"
 #include "migration/command.h"
 #include "migration/ram.h"
+#include "migration/ram_release.h"
 #include "util/bits.h"
 
 void postcopy_out_advise(SaveRun *run)
@@ -67,6 +68,7 @@ void postcopy_out_package(SaveRun *run, bool stasis)
     Stream outer = run->st;
     uint8_t len[4];
 
+    ram_release_begin(run);
     for (RamBlock *b = ram_block_first(run->m); b; b = b->next) postcopy_discard_block(&outer, b);
     stream_init(&run->st);
     save_command(&run->st, CMD_POSTCOPY_LISTEN, NULL, 0);
@@ -119,6 +121,7 @@ static bool return_path_bitmap(ReturnPath *rp, SaveRun *run, size_t end, bool *w
     *whole = stream_left(st) >= bytes + 8;
     if (!*whole) return true;
     ram_save_received(b, st->data + st->pos);
+    ram_release_recovered(run, b);
     stream_skip(st, bytes);
     rp->bitmaps++;
     return stream_get_be64(st) == BITMAP_END;
@@ -134,10 +137,11 @@ static bool return_path_request(SaveRun *run, Stream *st, bool named, size_t end
     return stream_ok(st) && st->pos == end && ram_save_request(run, name, start, len);
 }
 
-static void return_path_pong(ReturnPath *rp, uint32_t value)
+static void return_path_pong(ReturnPath *rp, SaveRun *run, uint32_t value)
 {
     rp->stasis |= value == PONG_STASIS;
     rp->ready |= value == PING_READY;
+    if (value == PING_HAVE) ram_release_answered(run);
     rp->met |= value == PONG_STASIS || value == PING_WHO;
 }
 
@@ -152,7 +156,7 @@ static bool return_path_message(
         rp->shut = true;
         rp->code = stream_get_be32(st);
         return len == 4;
-    case RP_PONG: return_path_pong(rp, stream_get_be32(st)); return len == 4;
+    case RP_PONG: return_path_pong(rp, run, stream_get_be32(st)); return len == 4;
     case RP_REQ_PAGES:
     case RP_REQ_PAGES_ID: return return_path_request(run, st, type == RP_REQ_PAGES_ID, end);
     case RP_RECV_BITMAP: return return_path_bitmap(rp, run, end, whole);

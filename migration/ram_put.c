@@ -7,6 +7,7 @@
 
 #include "migration/capability.h"
 #include "migration/parameters.h"
+#include "migration/ram_release.h"
 
 void ram_put_begin(RamPut *p, SaveRun *run, RamStats *stats)
 {
@@ -144,6 +145,7 @@ void ram_put_page(RamPut *p, SaveRun *run, Stream *st, RamBlock *b, uint64_t pag
     const uint8_t *data = b->host + (page << PAGE_BITS);
 
     p->stats->pages++;
+    if (run->postcopy) ram_release_sent(run, b, page);
     if (hole || ram_is_zero(data)) {
         ram_put_zero(p, st, b, page);
     } else if (run->postcopy ||

@@ -10,6 +10,7 @@
 #include "migration/globalstate.h"
 #include "migration/incoming.h"
 #include "migration/postcopy_out.h"
+#include "migration/ram_release.h"
 #include "migration/switches.h"
 
 bool save_allowed(Machine *m, Error *err)
@@ -202,7 +203,10 @@ SaveRun *save_devices_only(Machine *m)
 bool save_postcopy(SaveRun *run, size_t max)
 {
     run->state = SAVE_COMPLETE_RAM;
-    if (!save_complete_iterables(run, max)) return false;
+    if (!save_complete_iterables(run, max)) {
+        ram_release_ask(run);
+        return false;
+    }
     stream_put_u8(&run->st, SECTION_EOF);
     run->state = SAVE_DONE;
     return true;
@@ -213,6 +217,7 @@ void save_end(SaveRun *run)
     if (!run) return;
     for (Section *s = run->m->sections; s; s = s->next)
         if (s->iterable && section_iterable(s)->cleanup) section_iterable(s)->cleanup(run);
+    ram_release_end(run);
     stream_free(&run->st);
     g_free(run);
 }

@@ -47,14 +47,16 @@ typedef struct IterableOps {
     void (*load)(LoadRun *run, Stream *st, int version, bool *end);
 } IterableOps;
 
-typedef struct RamSave RamSave;     /* migration/ram_save.c */
-typedef struct BlockSave BlockSave; /* migration/block_save.c */
+typedef struct RamSave RamSave;       /* migration/ram_save.c */
+typedef struct BlockSave BlockSave;   /* migration/block_save.c */
+typedef struct RamRelease RamRelease; /* migration/capability_release_ram.c */
 
 struct SaveRun {
     Machine *m;
     Stream st;
     RamSave *ram;
     BlockSave *block;
+    RamRelease *release;
     bool live; /* the guest runs meanwhile: dirty pages are tracked */
     const StreamSwitches *without;
     enum { SAVE_ITERATE, SAVE_COMPLETE_RAM, SAVE_DEVICES, SAVE_DONE } state;

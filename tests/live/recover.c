@@ -106,6 +106,12 @@ static void relay_end(Relay *r, uint64_t passed[2])
     g_free(r);
 }
 
+/* After how many bytes each way, and whether the source frees what has arrived. */
+typedef struct Cut {
+    uint64_t after[2];
+    bool release;
+} Cut;
+
 /* One guest on its way. */
 typedef struct Trip {
     const Guest *g;
@@ -123,7 +129,7 @@ static void say(Machine *m, const char *fmt, const char *path)
     g_free(line);
 }
 
-static Trip *trip_begin(const Guest *g, const char *disk, uint64_t forward, uint64_t back)
+static Trip *trip_begin(const Guest *g, const char *disk, const Cut *cut)
 {
     Trip *t = g_new0(Trip, 1);
     char *uri;
@@ -135,9 +141,10 @@ static Trip *trip_begin(const Guest *g, const char *disk, uint64_t forward, uint
     run_until(t->from, g->first);
     uri = g_strconcat("unix:", t->in_path, NULL);
     t->to = start(g, disk, uri);
-    t->relay = relay_new(t->line_path, t->in_path, forward, back);
+    t->relay = relay_new(t->line_path, t->in_path, cut->after[FORWARD], cut->after[BACK]);
     command(t->from, "migrate_set_capability postcopy-ram on");
     command(t->to, "migrate_set_capability postcopy-ram on");
+    if (cut->release) command(t->from, "migrate_set_capability release-ram on");
     command(t->from, "migrate_set_parameter max-bandwidth 200k");
     command(t->from, "migrate_set_parameter max-postcopy-bandwidth 1M");
     say(t->from, "migrate -d unix:%s", t->line_path);
@@ -194,10 +201,10 @@ typedef struct Outcome {
 } Outcome;
 
 /* The whole trip; what the guest comes to a million instructions later. */
-static char *trip_make(const Guest *g, const uint64_t limit[2], Outcome *end)
+static char *trip_make(const Guest *g, const Cut *cut, Outcome *end)
 {
     char *disk = disk_copy(g, ".r"), *got;
-    Trip *t = trip_begin(g, disk, limit[FORWARD], limit[BACK]);
+    Trip *t = trip_begin(g, disk, cut);
     Machine *owner = t->from;
 
     while (trip_turn(t) && t->to->run_state == RUN_INMIGRATE)
@@ -229,16 +236,16 @@ typedef struct Tally {
     unsigned recovered, stayed, came;
 } Tally;
 
-static void cut_at(const Guest *g, int way, uint64_t at, Tally *tally)
+static void cut_at(const Guest *g, int way, uint64_t at, bool release, Tally *tally)
 {
-    uint64_t limit[2] = { UINT64_MAX, UINT64_MAX };
-    char *what = g_strdup_printf(
-        "cut after %" G_GUINT64_FORMAT " bytes %s", at, way == FORWARD ? "forward" : "back");
+    Cut cut = { { UINT64_MAX, UINT64_MAX }, release };
+    char *what = g_strdup_printf("cut after %" G_GUINT64_FORMAT " bytes %s%s", at,
+        way == FORWARD ? "forward" : "back", release ? ", pages released" : "");
     Outcome end;
     char *got;
 
-    limit[way] = at;
-    got = trip_make(g, limit, &end);
+    cut.after[way] = at;
+    got = trip_make(g, &cut, &end);
     g_test_message("%s: %s", what, end.stayed ? "stayed" : end.recovered ? "recovered" : "came");
     assert_same(got, tally->want, what);
     tally->recovered += end.recovered;
@@ -263,22 +270,24 @@ static char **edges_want(void)
 
 static void test_cuts(gconstpointer data)
 {
-    static const uint64_t endless[2] = { UINT64_MAX, UINT64_MAX };
+    static const Cut endless = { { UINT64_MAX, UINT64_MAX }, true };
     const Guest *g = data;
     unsigned n = g_test_quick() ? g->quick : g->slow;
     char **want = edges_want(), *got;
     Tally tally = { .want = want[0] };
     Outcome whole;
 
-    got = trip_make(g, endless, &whole);
+    got = trip_make(g, &endless, &whole);
     assert_same(got, want[0], "not cut");
     for (unsigned i = 0; i < n; i++) {
-        cut_at(g, FORWARD, 1 + (whole.passed[FORWARD] - 1) * i / n + i * 7919 % 61, &tally);
-        if (i % 2 == 0) cut_at(g, BACK, 1 + (whole.passed[BACK] - 1) * i / n, &tally);
+        uint64_t at = 1 + (whole.passed[FORWARD] - 1) * i / n + i * 7919 % 61;
+
+        cut_at(g, FORWARD, at, i % 2, &tally);
+        if (i % 2 == 0) cut_at(g, BACK, 1 + (whole.passed[BACK] - 1) * i / n, i % 4, &tally);
     }
     for (unsigned i = 0; i < (g_test_quick() ? 3 : 64); i++) {
-        cut_at(g, FORWARD, whole.passed[FORWARD] - i * 3, &tally);
-        cut_at(g, BACK, whole.passed[BACK] - i * 3, &tally);
+        cut_at(g, FORWARD, whole.passed[FORWARD] - i * 3, i % 2, &tally);
+        cut_at(g, BACK, whole.passed[BACK] - i * 3, i % 2, &tally);
     }
     g_test_message("%" G_GUINT64_FORMAT " bytes forward, %" G_GUINT64_FORMAT " back; %u stayed, %u "
                    "recovered, %u came at once",

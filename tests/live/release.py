@@ -1,0 +1,170 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""release-ram: in a post-copy the source gives back to the host what has arrived, and nothing else;
+a guest whose RAM has been given back cannot be continued where it was."""
+import os
+import re
+import select
+import shutil
+import socket
+import sys
+import threading
+import time
+
+sys.path[:0] = [os.environ["SRCDIR"] + "/tests", os.environ["SRCDIR"] + "/tests/lib"]
+import asm_guest
+from guest_vm import VM
+from tap import Tap
+
+TAP = Tap()
+TMP = os.environ["TMPDIR"]
+QEMU = "qemu-system-x86_64"
+MIB = 24     # that the guest walks over ...
+TOTAL = 48   # ... of RAM and, last to be sent, the display's
+
+
+def start(rom, *more, emulator=None):
+    return VM("-M", "pc-i440fx-7.2,acpi=off,usb=off,hpet=off,vmport=off", "-cpu", "pentium3,-apic",
+              "-m", "32", "-nodefaults", "-vga", "std", "-rtc", "clock=vm", "-bios", rom, *more,
+              serial=False, emulator=emulator)
+
+
+def word(vm, addr):
+    return int(re.search(r": 0x(\w+)", vm.hmp(f"xp /1wx {addr:#x}")).group(1), 16)
+
+
+def passes(vm, n):
+    """Waits for n more passes; where a page was wrong, or 0."""
+    first, end = word(vm, 0x7000), time.monotonic() + 60
+    while word(vm, 0x7000) < first + n and not word(vm, 0x7004) and time.monotonic() < end:
+        time.sleep(0.02)
+    return word(vm, 0x7004) or (0 if word(vm, 0x7000) >= first + n else "stands still")
+
+
+def status(vm):
+    m = re.search(r"Migration status: (\S+)", vm.hmp("info migrate"))
+    return m and m.group(1)
+
+
+def wait(vm, want):
+    end = time.monotonic() + 20
+    while status(vm) != want and time.monotonic() < end:
+        time.sleep(0.02)
+    return status(vm)
+
+
+def mib(vm):
+    """Of guest RAM that the process has."""
+    with open(f"/proc/{vm.proc.pid}/status") as f:
+        return int(re.search(r"RssShmem:\s+(\d+) kB", f.read()).group(1)) / 1024
+
+
+def left(vm):
+    return int(re.search(r"remaining ram: (\d+) kbytes", vm.hmp("info migrate")).group(1)) / 1024
+
+
+class Relay:
+    """Stands between the two.  What the source writes once lossy is set never arrives, and after
+    LOST bytes of that the connection breaks."""
+    LOST = 3 << 20
+
+    def __init__(self, path, to):
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(path)
+        self.listener.listen()
+        self.to, self.lossy, self.lost = to, False, 0
+        self.thread = threading.Thread(target=self._run, daemon=True)
+        self.thread.start()
+
+    def _run(self):
+        a, b = self.listener.accept()[0], socket.socket(socket.AF_UNIX)
+        b.connect(self.to)
+        while self.lost < self.LOST:
+            for s in select.select([a, b], [], [])[0]:
+                data = s.recv(65536)
+                if not data:
+                    self.lost = self.LOST
+                elif s is b:
+                    a.sendall(data)
+                elif self.lossy:
+                    self.lost += len(data)
+                else:
+                    b.sendall(data)
+        a.close()
+        b.close()
+
+
+def wait_left(vm, most):
+    end = time.monotonic() + 20
+    while status(vm) == "postcopy-active" and left(vm) > most and time.monotonic() < end:
+        time.sleep(0.02)
+
+
+def release(on, to=None):
+    what = "release-ram " + ("on" if on else "off") + (", to QEMU" if to else "")
+    path = f"{TMP}/{on}{bool(to)}"
+    rom = f"{TMP}/walker.rom"
+    asm_guest.build("live/walker.asm", rom, "-DWAIT=4000", f"-DWALK_END={MIB << 20:#x}")
+    src, dst = start(rom), start(rom, "-incoming", f"unix:{path}", emulator=to)
+    if dst.hmp("migrate_set_capability postcopy-ram on").strip():
+        print(f"# no post-copy to {to} on this host")
+        return
+    src.hmp("migrate_set_capability postcopy-ram on")
+    src.hmp(f"migrate_set_capability release-ram {'on' if on else 'off'}")
+    TAP.equal(passes(src, 1), 0, what + ": walks at the source")
+    full = mib(src)
+    TAP.check(full >= MIB - 2, what + ": the source has its RAM", str(full))
+    src.hmp("migrate_set_parameter max-bandwidth 1M")
+    src.hmp("migrate_set_parameter max-postcopy-bandwidth 8M")
+    relay = Relay(path + ".relay", path)
+    src.hmp(f"migrate -d unix:{path}.relay")
+    src.hmp("migrate_start_postcopy")
+    TAP.equal(wait(src, "postcopy-active"), "postcopy-active", what + ": the guest goes ahead")
+    wait_left(src, TOTAL - MIB / 2)
+    relay.lossy = True
+    TAP.equal((wait(src, "postcopy-paused"), wait(dst, "postcopy-paused")),
+              ("postcopy-paused",) * 2, what + ": the connection breaks half way")
+    half = mib(src)
+    TAP.check(half < full - MIB / 3 if on else half >= full - 1,
+              what + (": what has arrived is given back" if on else ": nothing is given back"),
+              f"{full} MiB, {half} MiB, {left(src)} MiB to go")
+    TAP.check(half >= full - 1 - (TOTAL - left(src)), what + ": what has not is kept", str(half))
+    dst.hmp(f"migrate_recover unix:{path}.again")
+    src.hmp(f"migrate -d -r unix:{path}.again")
+    TAP.equal((wait(src, "completed"), wait(dst, "completed")), ("completed",) * 2,
+              what + ": completes")
+    TAP.equal(passes(dst, 2), 0, what + ": every page is as it was left")
+    rest = mib(src)
+    TAP.check(rest < 2 if on else rest >= full - 1, what + ": at the end", f"{rest} MiB")
+    dst.kill()
+    said = src.hmp("cont").strip()
+    TAP.equal(said, "Error: The guest has left, and release-ram has given its RAM back; it cannot "
+              "go on here" if on else "", what + ": cont")
+    src.kill()
+
+
+def precopy():
+    """Without post-copy it does nothing: until the end the guest may go on here."""
+    rom = f"{TMP}/walker.rom"
+    asm_guest.build("live/walker.asm", rom, f"-DWALK_END={MIB << 20:#x}")
+    src, dst = start(rom), start(rom, "-incoming", f"unix:{TMP}/pre")
+    src.hmp("migrate_set_capability release-ram on")
+    TAP.equal(passes(src, 1), 0, "without post-copy: walks")
+    full = mib(src)
+    src.hmp(f"migrate unix:{TMP}/pre")
+    TAP.equal(status(src), "completed", "without post-copy: leaves")
+    TAP.check(mib(src) >= full - 1, "without post-copy: nothing is given back", str(mib(src)))
+    TAP.equal(passes(dst, 1), 0, "without post-copy: every page is as it was left")
+    dst.kill()
+    TAP.equal(src.hmp("cont").strip(), "", "without post-copy: cont")
+    TAP.equal(passes(src, 1), 0, "without post-copy: it can go on where it was")
+    src.kill()
+
+
+if shutil.which("nasm"):
+    TAP.run(lambda: release(True), lambda: release(False), precopy)
+    if shutil.which(QEMU):
+        TAP.run(lambda: release(True, QEMU))
+else:
+    TAP.skip("release", "nasm is not installed")
+TAP.finish()
