@@ -34,6 +34,7 @@ typedef struct Guest {
     const char *base;     /* a snapshot in it from which every run begins, or NULL */
     int64_t first, span;  /* virtual ns in which the points fall */
     unsigned quick, slow; /* how many points */
+    char **want;          /* undisturbed()'s digests, once somebody has asked for them */
 } Guest;
 
 /* -- programs and files -- */
@@ -252,6 +253,13 @@ static inline char **undisturbed(const Guest *g)
     return d;
 }
 
+/* The same of one run that all tests of this guest compare with. */
+static inline char **wanted(Guest *g)
+{
+    if (!g->want) g->want = undisturbed(g);
+    return g->want;
+}
+
 static inline void check_later(Machine *m, const Guest *g, unsigned i, char **want, const char *how)
 {
     char *what = g_strdup_printf("%s, point %u, %s", g->name, i, how), *got;
@@ -349,8 +357,8 @@ static inline Machine *disturb(
 
 static inline void test_guest(gconstpointer data)
 {
-    const Guest *g = data;
-    char **want = undisturbed(g), *disk = disk_copy(g, ".b");
+    Guest *g = (Guest *)data;
+    char **want = wanted(g), *disk = disk_copy(g, ".b");
     Machine *m = start_at(g, disk, NULL);
 
     for (unsigned i = 1; i < points(g); i++) g_assert_cmpstr(want[i - 1], !=, want[i]);
@@ -359,7 +367,6 @@ static inline void test_guest(gconstpointer data)
     g_test_message("%s: %u points", g->name, points(g));
     g_unlink(disk);
     g_free(disk);
-    g_strfreev(want);
 }
 
 /* -- guests from packages -- */
