@@ -122,6 +122,22 @@ static uint32_t string_movs(Cpu *cpu, const Insn *in, uint32_t max)
     return n;
 }
 
+/* The first element, then twice as many each time. */
+static void string_fill(uint8_t *to, uint64_t val, unsigned size, uint32_t bytes)
+{
+    if (size == 1) {
+        memset(to, (int)(val & 0xff), bytes);
+        return;
+    }
+    string_poke(to, val, size);
+    for (uint32_t done = size; done < bytes;) {
+        uint32_t n = MIN_OF(done, bytes - done);
+
+        memcpy(to + done, to, n);
+        done += n;
+    }
+}
+
 static uint32_t string_stos(Cpu *cpu, const Insn *in, uint32_t max)
 {
     unsigned size = in->opsize;
@@ -131,10 +147,7 @@ static uint32_t string_stos(Cpu *cpu, const Insn *in, uint32_t max)
 
     if (dst.host) {
         n = MIN_OF(max, dst.room / size);
-        if (size == 1)
-            memset(dst.host, (int)(val & 0xff), n);
-        else
-            for (uint32_t i = 0; i < n; i++) string_poke(dst.host + i * size, val, size);
+        string_fill(dst.host, val, size, n * size);
     } else {
         mmu_store(cpu, in, dst.lin, val, size);
     }
@@ -161,6 +174,40 @@ static bool string_goes_on(const Insn *in, bool equal)
     return !in->rep || equal == (in->rep == 0xf3);
 }
 
+/* How many elements repeated comparisons pass at once, because they end at none of them: eight
+ * bytes of one against eight of the other, which may be a pattern (step 0). */
+static uint32_t string_equal_run(
+    const uint8_t *a, const uint8_t *b, unsigned step, unsigned size, uint32_t bytes)
+{
+    uint32_t done = 0;
+
+    for (; done + 8 <= bytes; done += 8, b += step) {
+        uint64_t differs = *(const Mem64 *)(a + done) ^ *(const Mem64 *)b;
+
+        if (differs) return (done + (unsigned)__builtin_ctzll(differs) / 8) / size;
+    }
+    return done / size;
+}
+
+/* Elements in front of the one with which SCAS may end; the loop goes on from there. */
+static uint32_t string_scas_skip(
+    const Insn *in, const uint8_t *p, uint64_t acc, unsigned size, uint32_t n)
+{
+    uint8_t pattern[8];
+    const uint8_t *hit;
+
+    if (in->rep == 0xf3) {
+        string_fill(pattern, acc, size, sizeof(pattern));
+        n = string_equal_run(p, pattern, 0, size, n * size);
+    } else if (in->rep && size == 1) {
+        hit = memchr(p, (int)acc, n);
+        if (hit) n = (uint32_t)(hit - p);
+    } else {
+        return 0;
+    }
+    return n;
+}
+
 static uint32_t string_scas(Cpu *cpu, const Insn *in, uint32_t max)
 {
     unsigned size = in->opsize;
@@ -171,6 +218,7 @@ static uint32_t string_scas(Cpu *cpu, const Insn *in, uint32_t max)
     if (dst.host) {
         uint32_t most = MIN_OF(max, dst.room / size);
 
+        n = string_scas_skip(in, dst.host, acc, size, most - 1);
         do v = string_peek(dst.host + n++ * size, size);
         while (n < most && string_goes_on(in, v == acc));
     } else {
@@ -193,6 +241,7 @@ static uint32_t string_cmps(Cpu *cpu, const Insn *in, uint32_t max)
     if (src.host && dst.host) {
         uint32_t most = MIN_OF(max, MIN_OF(src.room, dst.room) / size);
 
+        if (in->rep == 0xf3) n = string_equal_run(src.host, dst.host, 8, size, (most - 1) * size);
         do {
             a = string_peek(src.host + n * size, size);
             b = string_peek(dst.host + n * size, size);

@@ -16,7 +16,7 @@ from tap import Tap
 TAP = Tap()
 TMP, IMG = os.environ["TMPDIR"], os.environ["STASIS_IMG"]
 DISK = TMP + "/disk.qcow2"
-STATE = 8 << 20  # bytes of RAM that the guest fills
+STATE = 14 << 20  # bytes of RAM that the guest fills
 
 
 def start(*more):
@@ -42,6 +42,16 @@ def bytes_read(vm):
         return int(dict(line.split(": ") for line in f)["rchar"])
 
 
+def passes(vm, n):
+    """Waits until the guest has gone n times more over its RAM."""
+    def made():
+        return int(vm.hmp("xp /1wx 0x7000").split()[-1], 16)
+
+    n += made()
+    while made() < n:
+        time.sleep(0.02)
+
+
 def load(vm, name, want, quick, what):
     before = bytes_read(vm)
     said = vm.hmp("loadvm " + name)
@@ -53,11 +63,11 @@ def load(vm, name, want, quick, what):
 
 
 def main():
-    asm_guest.build("live/walker.asm", TMP + "/walker.rom", "-DWAIT=60000")
+    asm_guest.build("live/walker.asm", TMP + "/walker.rom", "-DWAIT=30000",
+                    "-DWALK_END=0xf00000")
     subprocess.run([IMG, "create", "-q", "-f", "qcow2", DISK, "1M"], check=True)
     with start() as vm:
-        while "0x00000000" in vm.hmp("xp /1wx 0x7000"):
-            time.sleep(0.02)
+        passes(vm, 1)
         vm.hmp("stop")
         vm.hmp("savevm a")
         a = digest(vm)
@@ -80,7 +90,7 @@ def main():
         TAP.check(c != b, "saved anew")
         load(vm, "b", c, False, "a new one of the same name")
         vm.hmp("cont")
-        time.sleep(1)
+        passes(vm, 2)
         vm.hmp("stop")
         load(vm, "b", c, False, "where nearly all has changed")
         vm.hmp("cont")

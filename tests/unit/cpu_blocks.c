@@ -339,6 +339,63 @@ static void test_pairs(void)
     machine_free(m);
 }
 
+/* -- repeated string instructions -- */
+
+enum { STRINGS = 0x6000, STRING_BYTES = 64 };
+
+/* From the same start in slices of so many iterations; memory comes out in mem. */
+static struct CpuState run_string(
+    Machine *m, const struct CpuState *from, const uint8_t *data, int64_t slice, uint8_t *mem)
+{
+    Cpu *cpu = test_cpu(m);
+    uint8_t *ram = test_ram(m);
+    struct CpuState s;
+
+    memcpy(ram + STRINGS, data, 2 * STRING_BYTES);
+    cpu->s = *from;
+    cpu->cc_kind = CC_EFLAGS;
+    while (cpu->s.eip == 0x2000) test_run(m, slice);
+    memcpy(mem, ram + STRINGS, 2 * STRING_BYTES);
+    s = clean_state(m);
+    return s;
+}
+
+/* Runs inside a page go at once, and by eight bytes: as if each iteration had been made alone. */
+static void test_strings(void)
+{
+    static const uint8_t ops[] = { 0xa4, 0xa5, 0xa6, 0xa7, 0xaa, 0xab, 0xac, 0xad, 0xae, 0xaf };
+    Machine *m = test_machine();
+    Cpu *cpu = test_cpu(m);
+
+    test_flat(cpu, 0x2000);
+    seed = (uint64_t)(uint32_t)g_test_rand_int() << 20 | 0x351;
+    for (int i = 0; i < 20000; i++) {
+        uint8_t data[2 * STRING_BYTES], alone[sizeof(data)], together[sizeof(data)];
+        uint8_t code[] = { 0x66, (uint8_t)(0xf2 + rnd() % 2), ops[rnd() % ARRAY_SIZE(ops)] };
+        bool wide = rnd() % 2;
+        struct CpuState from, one, all;
+
+        for (size_t k = 0; k < sizeof(data); k++) data[k] = rnd() % 12 ? 0x5a : (uint8_t)rnd();
+        test_put(m, 0x2000, code + wide, sizeof(code) - wide);
+        PUT(m, 0x2003 - wide, 0xf4);
+        cpu->s.regs[R_ECX] = 1 + rnd() % (STRING_BYTES / 8);
+        cpu->s.regs[R_EAX] = rnd() % 4 ? 0x5a5a5a5a : rnd();
+        cpu->s.regs[R_ESI] = STRINGS + rnd() % 16;
+        cpu->s.regs[R_EDI] = STRINGS + (rnd() % 4 ? STRING_BYTES : 8) + rnd() % 16;
+        cpu->s.eflags = 2;
+        cpu->s.eip = 0x2000;
+        cpu->s.halted = 0;
+        from = cpu->s;
+        one = run_string(m, &from, data, 1, alone);
+        all = run_string(m, &from, data, 1000, together);
+        one.eip = all.eip; /* the longer slice has gone on to HLT */
+        one.halted = all.halted;
+        g_assert_cmpmem(&one, sizeof(one), &all, sizeof(all));
+        g_assert_cmpmem(alone, sizeof(alone), together, sizeof(together));
+    }
+    machine_free(m);
+}
+
 /* -- pages of code that become others -- */
 
 enum { REMAP_PDIR = 0x4000, REMAP_PTAB = 0x5000, REMAP_LIN = 0x40000 };
@@ -556,6 +613,7 @@ int main(int argc, char **argv)
     g_test_add_func("/blocks/smc-loop", test_smc_loop);
     g_test_add_func("/blocks/smc-dma", test_smc_dma);
     g_test_add_func("/blocks/smc-crossing", test_smc_crossing);
+    g_test_add_func("/blocks/strings", test_strings);
     g_test_add_func("/blocks/remapped", test_remapped);
     g_test_add_func("/blocks/pairs", test_pairs);
     g_test_add_func("/blocks/callouts", test_callouts);
