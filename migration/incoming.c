@@ -20,6 +20,7 @@
 
 enum {
     READ_PIECE = 1 * MiB,
+    READ_PIECE_RUNNING = 128 * KiB, /* while the guest runs: some thousands of zero pages */
     BURST_NS = 20000000,
     BURST_RUNNING_NS = 4000000, /* while the guest runs */
     SOON_NS = 300000,           /* a sender as fast as this is waited for in the midst of a burst */
@@ -270,7 +271,7 @@ static gboolean incoming_readable(gint fd, GIOCondition cond, gpointer opaque)
 
     (void)cond;
     do {
-        ssize_t n = read(fd, in->buf, READ_PIECE);
+        ssize_t n = read(fd, in->buf, runs ? READ_PIECE_RUNNING : READ_PIECE);
 
         if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
             if (first || !incoming_soon_readable(in)) return G_SOURCE_CONTINUE;

@@ -387,6 +387,13 @@ static uint64_t outgoing_threshold(const Outgoing *o)
     return (uint64_t)(o->bandwidth * (double)p->downtime_limit * (double)NS_PER_MS);
 }
 
+/* The disks are flushed while the guest still runs, so that the stop has little left of it. */
+static bool outgoing_flushed(Outgoing *o)
+{
+    if (!o->flush) o->flush = disks_flush_begin(o->m);
+    return disks_flush_done(o->flush);
+}
+
 /* After each round: is what is left little enough?  The limit is a limit and no aim: rounds go on
  * while they still make it much less, and the disks are flushed meanwhile. */
 static bool outgoing_round(Outgoing *o, bool more)
@@ -400,8 +407,7 @@ static bool outgoing_round(Outgoing *o, bool more)
     if (o->bandwidth > 0)
         o->expected_downtime_ms = (uint64_t)((double)pending / o->bandwidth / (double)NS_PER_MS);
     if (pending > outgoing_threshold(o)) return true;
-    if (!o->flush) o->flush = disks_flush_begin(o->m);
-    if (!disks_flush_done(o->flush)) return true;
+    if (!outgoing_flushed(o)) return true;
     if (pending > ENOUGH && pending < before / 2) return true;
     return outgoing_switchover(o);
 }
@@ -460,7 +466,7 @@ static bool outgoing_produce(Outgoing *o)
     if (o->status == MIGRATION_ACTIVE) {
         bool more;
 
-        if (o->want_postcopy && o->back.met) return outgoing_switchover(o);
+        if (o->want_postcopy && o->back.met && outgoing_flushed(o)) return outgoing_switchover(o);
         more = save_iterate(o->save, outgoing_piece(o));
         outgoing_grant(o);
         return outgoing_round(o, more);

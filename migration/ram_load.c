@@ -113,6 +113,18 @@ static bool ram_load_where(LoadRun *run, Stream *st, uint64_t word, LoadBlock **
     return true;
 }
 
+/* Whether an absent page reads as zeroes as it is: what the guest wrote there is newer anyway. */
+static bool ram_load_is_hole(LoadBlock *b, uint64_t page)
+{
+    uint64_t end;
+
+    if (page >= b->hole_first && page < b->hole_end) return true;
+    if (!ram_is_hole(b->block, page, &end)) return false;
+    b->hole_first = page;
+    b->hole_end = end;
+    return true;
+}
+
 /* A page that comes while the guest runs: once it is here, it is the guest's. */
 static void ram_load_late(LoadBlock *b, uint64_t off, const uint8_t *data)
 {
@@ -132,7 +144,7 @@ static void ram_load_zero(LoadRun *run, Stream *st, LoadBlock *b, uint64_t off)
         uint8_t page[PAGE_SIZE];
 
         memset(page, fill, sizeof(page));
-        ram_load_late(b, off, page);
+        ram_load_late(b, off, !fill && ram_load_is_hole(b, off >> PAGE_BITS) ? NULL : page);
         return;
     }
     if (fill || b->received[off >> PAGE_BITS] || run->postcopy)
@@ -243,9 +255,14 @@ void ram_load_record(LoadRun *run, Stream *st, int version, bool *end)
 /* The guest will run before these pages have come. */
 static void ram_load_arm(LoadRun *run)
 {
-    for (LoadBlock *b = run->blocks; b; b = b->next)
-        for (uint64_t p = 0; p < b->block->size >> PAGE_BITS; p++)
-            if (!b->received[p]) ram_watch(b->block, p, 1, WATCH_ABSENT);
+    for (LoadBlock *b = run->blocks; b; b = b->next) {
+        uint64_t pages = b->block->size >> PAGE_BITS;
+
+        for (uint64_t p = 0, n; p < pages; p += MAX_OF(n, 1)) {
+            for (n = 0; p + n < pages && !b->received[p + n]; n++) continue;
+            if (n) ram_watch(b->block, p, n, WATCH_ABSENT);
+        }
+    }
 }
 
 /* Only these pages are others than those that are here. */
