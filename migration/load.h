@@ -41,6 +41,7 @@ struct LoadBlock {
     uint8_t *host;                 /* NULL once it has replaced it */
     uint8_t *received;             /* a byte per page */
     uint8_t *requested;            /* of a running post-copy, likewise */
+    bool discarded;                /* what has not been received need not be zeroes */
     uint64_t hole_first, hole_end; /* of a running post-copy: the last hole that was found */
     uint64_t *at; /* for an index: where in the stream each page stands, or LOAD_FILL */
     LoadBlock *next;

@@ -147,7 +147,7 @@ static void ram_load_zero(LoadRun *run, Stream *st, LoadBlock *b, uint64_t off)
         ram_load_late(b, off, !fill && ram_load_is_hole(b, off >> PAGE_BITS) ? NULL : page);
         return;
     }
-    if (fill || b->received[off >> PAGE_BITS] || run->postcopy)
+    if (fill || b->received[off >> PAGE_BITS] || b->discarded)
         memset(b->host + off, fill, PAGE_SIZE);
     if (b->at) b->at[off >> PAGE_BITS] = LOAD_FILL | fill;
     b->received[off >> PAGE_BITS] = 1;
@@ -303,6 +303,7 @@ bool ram_load_discard(LoadRun *run, const char *name, uint64_t start, uint64_t l
     if (!b) return !strncmp(name, "/rom@", 5);
     if (start > b->block->size || len > b->block->size - start) return false;
     for (uint64_t p = start >> PAGE_BITS; p < (start + len) >> PAGE_BITS; p++) b->received[p] = 0;
+    b->discarded = true;
     return true;
 }
 

@@ -18,6 +18,7 @@ struct RamSave {
     GPtrArray *blocks; /* RamBlock, the longest first */
     guint block;       /* where the current round is */
     uint64_t page;
+    bool jumped;       /* there because of a request: pages before it may not have gone */
     uint64_t data_end; /* up to which page of its block there are no holes, and never will be */
     RamPut put;
     RamStats stats;
@@ -171,6 +172,7 @@ void ram_save_restart(SaveRun *run)
     r->put.named = r->requested = NULL;
     r->block = 0;
     r->page = r->data_end = 0;
+    r->jumped = false;
 }
 
 void ram_save_received(RamBlock *b, const uint8_t *bits)
@@ -184,7 +186,8 @@ void ram_save_received(RamBlock *b, const uint8_t *bits)
     }
 }
 
-/* What was asked for and has not gone meanwhile. */
+/* What was asked for and has not gone meanwhile.  What lies behind it goes next: most likely that is
+ * what will be asked for. */
 static void ram_serve_requests(SaveRun *run, Stream *st)
 {
     RamSave *r = run->ram;
@@ -194,9 +197,24 @@ static void ram_serve_requests(SaveRun *run, Stream *st)
         if (!ram_is_clean(q->block, q->page, WATCH_MIGRATION)) {
             ram_put_page(&r->put, run, st, q->block, q->page, false);
             ram_watch(q->block, q->page, 1, WATCH_MIGRATION);
+            r->jumped = g_ptr_array_find(r->blocks, q->block, &r->block);
+            r->page = q->page + 1;
+            r->data_end = 0;
         }
         g_free(q);
     }
+}
+
+/* From the cursor on, and once more from the start where that leaves some. */
+static void ram_sweep_all(SaveRun *run, Stream *st, size_t max)
+{
+    RamSave *r = run->ram;
+
+    if (ram_sweep(run, st, max) || !run->live || !ram_pending(run, 0)) return;
+    r->block = 0;
+    if (!r->jumped) migration_event_pass(run->m, ++r->stats.rounds);
+    r->jumped = false;
+    ram_sweep(run, st, max);
 }
 
 static bool ram_complete(SaveRun *run, Stream *st, size_t max)
@@ -206,11 +224,7 @@ static bool ram_complete(SaveRun *run, Stream *st, size_t max)
 
     r->put.last = true;
     ram_serve_requests(run, st);
-    if (!ram_sweep(run, st, max) && run->live && ram_pending(run, 0)) {
-        r->block = 0;
-        migration_event_pass(run->m, ++r->stats.rounds);
-        ram_sweep(run, st, max);
-    }
+    ram_sweep_all(run, st, max);
     stream_put_be64(st, RAM_EOS);
     ram_account(r, st, before, run->postcopy ? &r->stats.postcopy : &r->stats.downtime);
     return true;
