@@ -186,8 +186,8 @@ void ram_save_received(RamBlock *b, const uint8_t *bits)
     }
 }
 
-/* What was asked for and has not gone meanwhile.  What lies behind it goes next: most likely that is
- * what will be asked for. */
+/* What was asked for and has not gone meanwhile.  What lies behind it goes next: most likely that
+ * will be asked for. */
 static void ram_serve_requests(SaveRun *run, Stream *st)
 {
     RamSave *r = run->ram;

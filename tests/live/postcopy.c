@@ -132,6 +132,36 @@ static void test_emulator(gconstpointer data)
     g_free(disk);
 }
 
+/* A page that has come, and of which only zeroes are left when the guest goes. */
+static void test_zeroed(gconstpointer data)
+{
+    const Guest *g = data;
+    const char *uri = socket_uri();
+    char *disk = disk_copy(g, ".z"), *line = g_strdup_printf("migrate -d %s", uri);
+    Machine *m = start_at(g, disk, NULL), *to = start(g, disk, uri);
+    RamBlock *ram = ram_block_find(m, "pc.ram");
+    uint8_t page[PAGE_SIZE];
+
+    memset(page, 0xa5, sizeof(page));
+    ram_block_write(ram, PAGE_SIZE, page, sizeof(page));
+    command(m, "migrate_set_capability postcopy-ram on");
+    command(to, "migrate_set_capability postcopy-ram on");
+    command(m, "migrate_set_parameter max-bandwidth 64k");
+    command(m, line);
+    while (!ram_is_clean(ram, 1, WATCH_MIGRATION)) g_main_context_iteration(m->ctx, TRUE);
+    memset(page, 0, sizeof(page));
+    ram_block_write(ram, PAGE_SIZE, page, sizeof(page));
+    command(m, "migrate_start_postcopy");
+    while (to->run_state == RUN_INMIGRATE) g_main_context_iteration(to->ctx, TRUE);
+    all_arrives(m, to);
+    g_assert_cmpmem(ram_block_find(to, "pc.ram")->host + PAGE_SIZE, PAGE_SIZE, page, PAGE_SIZE);
+    machine_free(m);
+    machine_free(to);
+    g_free(line);
+    g_unlink(disk);
+    g_free(disk);
+}
+
 static Guest demo = { .name = "demo",
     .args = { "-m", "16", "-device", "ne2k_pci" },
     .first = 20000000,
@@ -153,6 +183,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     demo.disk = make_demo_disk();
     g_test_add_data_func("/postcopy/emulator", &demo, test_emulator);
+    g_test_add_data_func("/postcopy/zeroed", &demo, test_zeroed);
     g_test_add_data_func("/postcopy/demo", &demo, test_exact);
     run_program("nasm", "-f", "bin", "-o", rom, source, NULL);
     edges.args[3] = rom;
