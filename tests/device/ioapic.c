@@ -112,6 +112,46 @@ static void test_level(void)
     line(m, 11, false);
     store(m, BASE + 0x40, 0x5b); /* its own EOI register */
     g_assert_cmphex(get(m, 0x26), ==, LEVEL | 0x5b);
+    eoi(m);
+    line(m, 11, true);
+    route(m, 11, 0x5b); /* as an edge: nothing is awaited any more */
+    g_assert_cmphex(get(m, 0x26), ==, 0x5b);
+    machine_free(m);
+}
+
+/* Whether the end of its interrupt is told goes by who raised the vector last. */
+static void test_trigger_mode(void)
+{
+    enum { TMR_OF_5B = 0x180 + 0x20, BIT_OF_5B = 1 << 27 };
+    Machine *m = new_machine();
+
+    route(m, 11, LEVEL | 0x5b);
+    line(m, 11, true);
+    g_assert_cmpint(take(m), ==, 0x5b);
+    g_assert_cmphex(mem_load(m, (MemAttrs){ 0 }, LAPIC + TMR_OF_5B, 4), ==, BIT_OF_5B);
+    line(m, 11, false);
+    eoi(m);
+    route(m, 4, 0x5b);
+    line(m, 4, true);
+    g_assert_cmpint(take(m), ==, 0x5b);
+    g_assert_cmphex(mem_load(m, (MemAttrs){ 0 }, LAPIC + TMR_OF_5B, 4), ==, 0);
+    machine_free(m);
+}
+
+/* Lines that are high when it is reset are not forgotten, nor are they edges. */
+static void test_reset(void)
+{
+    Machine *m = new_machine();
+
+    line(m, 11, true);
+    line(m, 4, true);
+    machine_reset(m);
+    store(m, LAPIC + 0xf0, 0x1ff);
+    route(m, 4, 0x54);
+    line(m, 4, true);
+    g_assert_false(intr(m));
+    route(m, 11, LEVEL | 0x5b);
+    g_assert_cmpint(take(m), ==, 0x5b);
     machine_free(m);
 }
 
@@ -201,6 +241,8 @@ int main(int argc, char **argv)
     g_test_add_func("/ioapic/registers", test_registers);
     g_test_add_func("/ioapic/edge", test_edge);
     g_test_add_func("/ioapic/level", test_level);
+    g_test_add_func("/ioapic/trigger-mode", test_trigger_mode);
+    g_test_add_func("/ioapic/reset", test_reset);
     g_test_add_func("/ioapic/timer-pin", test_timer_pin);
     g_test_add_func("/ioapic/destinations", test_destinations);
     g_test_add_func("/ioapic/through-8259", test_through_8259);

@@ -100,6 +100,15 @@ static void test_parallel(Fixture *f, gconstpointer data)
     out8(f->m, 0x37a, 0x0d);
     g_assert_false(bare_irq(f->m, 7));
     g_assert_cmpmem(f->tape->written->data, f->tape->written->len, "PQ", 2);
+    out8(f->m, 0x37a, 0x1d); /* the strobe stays: no second byte, and none of it is an edge */
+    out8(f->m, 0x37a, 0x1d);
+    g_assert_cmpuint(f->tape->written->len, ==, 2);
+    out8(f->m, 0x37a, 0x1c);
+    g_assert_true(bare_irq(f->m, 7));
+    out8(f->m, 0x37a, 0x0c); /* the interrupt goes with its enable */
+    g_assert_false(bare_irq(f->m, 7));
+    out8(f->m, 0x37a, 0x1c); /* and no strobe ended with this */
+    g_assert_false(bare_irq(f->m, 7));
 }
 
 static void test_parallel_load(Fixture *f, gconstpointer data)

@@ -216,6 +216,11 @@ static void test_errors(void)
     g_assert_false(intr(m));
     put(m, LVT_TIMER, 0x60);
     g_assert_cmphex(get(m, LVT_TIMER), ==, MASKED | 0x60);
+    put(m, SVR, 0x1ff);
+    put(m, LVT_TIMER, 0x60);
+    put(m, SVR, 0xff); /* switched off, it masks what it has */
+    put(m, SVR, 0x1ff);
+    g_assert_cmphex(get(m, LVT_TIMER), ==, MASKED | 0x60);
     machine_free(m);
 }
 
@@ -231,6 +236,11 @@ static void test_logical(void)
     put(m, ICR, 0x800 | 0x100 | 0x50); /* to the lowest priority */
     g_assert_cmpint(take(m), ==, 0x50);
     put(m, EOI, 0);
+    put(m, LDR, 0x12000000);
+    put(m, 0x310, 0x30000000); /* a bit in common, whichever */
+    put(m, ICR, 0x800 | 0x50);
+    g_assert_cmpint(take(m), ==, 0x50);
+    put(m, EOI, 0);
     put(m, DFR, 0); /* clusters */
     put(m, LDR, 0x32000000);
     put(m, 0x310, 0x22000000);
@@ -239,6 +249,32 @@ static void test_logical(void)
     put(m, 0x310, 0x33000000);
     put(m, ICR, 0x800 | 0x51);
     g_assert_cmpint(take(m), ==, 0x51);
+    machine_free(m);
+}
+
+/* Of two that are meant, the one with the lower priority gets it. */
+static void test_lowest(void)
+{
+    Machine *m = new_machine(true);
+    Error err = ERROR_INIT;
+    Device *other = device_create(m, "test-probe", "cpu1", &err, NULL);
+    MemAttrs there = { .cpu = other };
+
+    bare_add(m, "apic", "apic1", "index", "1", "cpu", "cpu1");
+    put(m, SVR, 0x1ff);
+    put(m, LDR, 0x01000000);
+    mem_store(m, there, BASE + SVR, 0x1ff, 4);
+    mem_store(m, there, BASE + LDR, 0x02000000, 4);
+    for (int busy = 0; busy < 2; busy++) {
+        put(m, TPR, busy ? 0 : 0x20);
+        mem_store(m, there, BASE + TPR, busy ? 0x20 : 0, 4);
+        put(m, 0x310, 0x03000000);
+        put(m, ICR, 0x800 | 0x100 | 0x50);
+        g_assert_true(intr(m) == busy);
+        g_assert_true(bare_probe(m, "cpu1")->level[CPU_WIRE_INTR] == !busy);
+        machine_apic(m, 1)->ops->take(machine_apic(m, 1)->dev);
+        mem_store(m, there, BASE + EOI, 0, 4);
+    }
     machine_free(m);
 }
 
@@ -290,6 +326,7 @@ int main(int argc, char **argv)
     g_test_add_func("/lapic/nmi", test_nmi);
     g_test_add_func("/lapic/errors", test_errors);
     g_test_add_func("/lapic/logical", test_logical);
+    g_test_add_func("/lapic/lowest", test_lowest);
     g_test_add_func("/lapic/base", test_base);
     g_test_add_func("/lapic/init", test_init);
     return g_test_run();

@@ -130,8 +130,12 @@ static void test_registers(Fixture *f, gconstpointer data)
     g_assert_cmphex(in(f, 0x58, 1) & 4, ==, 4);
     g_assert_cmphex(in(f, ISR, 2), ==, INT_LINK);
     g_assert_true(irq(f));
+    out(f, ISR + 1, 0xff, 1); /* its other byte */
+    g_assert_true(irq(f));
     out(f, ISR + 0, 0xff, 1);
     g_assert_false(irq(f));
+    out(f, CAPR, 0x12340bcd, 4); /* CBR behind it is read-only */
+    g_assert_cmphex(in(f, CAPR, 2), ==, 0xbcd);
 }
 
 static void test_timer(Fixture *f, gconstpointer data)

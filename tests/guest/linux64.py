@@ -16,7 +16,7 @@ from tap import Tap
 TAP = Tap()
 TMP = os.environ["TMPDIR"]
 QEMU = "qemu-system-x86_64"
-COMPLAINTS = "dmesg | grep -E 'BUG:|Oops|Call Trace|Unhandled|unchecked MSR|segfault|WARNING'"
+COMPLAINTS = "dmesg | grep -E 'BUG:|Oops|Call Trace|Unhandled|unchecked MSR|segfault|WARNING|alg: .*fail'"
 
 
 def options(machine, cpu, disk):
@@ -29,7 +29,7 @@ def boot(cpu, disk):
     initrd = guests.initramfs(TMP + "/initrd.gz", modules,
                               linux686.closure(modules, ("ata_piix", "sd_mod")), arch="amd64")
     return linux686.boot([*options("pc", cpu, disk), "-kernel", kernel, "-initrd", initrd,
-                          "-append", linux686.APPEND])
+                          "-append", linux686.WHOLE])
 
 
 def shell_and_disk(vm, cpu):

@@ -9,32 +9,17 @@ import sys
 
 sys.path[:0] = [os.environ["SRCDIR"] + "/tests", os.environ["SRCDIR"] + "/tests/lib"]
 import guests
+import journey
 import linux686
-from guest_vm import VM
 from tap import Tap
 
 TAP = Tap()
 TMP = os.environ["TMPDIR"]
-QEMU = "qemu-system-x86_64"
 
 
 def printed(name):
     with open(f"{TMP}/{name}", "rb") as f:
         return f.read()
-
-
-def move(vm, options, name, qemu):
-    vm.hmp(f'migrate "exec:cat > {TMP}/stream"')
-    status, text = vm.wait_migration()
-    TAP.check(status == "completed", "a stream is written", text)
-    vm.quit()
-    vm.kill()
-    more = options + ["-parallel", f"file:{TMP}/{name}", "-incoming", f"exec:cat {TMP}/stream"]
-    vm = VM(*more, emulator=QEMU) if qemu else VM(*more)
-    vm.wait_status("running|paused$")
-    if "paused" in vm.hmp("info status"):
-        vm.hmp("cont")
-    return vm
 
 
 def prints(vm, name, what):
@@ -59,13 +44,13 @@ def linux():
     prints(vm, "here", "by interrupt")
     text = vm.shell("grep parport0 /proc/interrupts")
     TAP.check(text.split()[1:2] not in ([], ["0"]), "and there were some", text)
-    if shutil.which(QEMU):
-        vm = move(vm, options, "there", qemu=True)
+    if shutil.which(journey.QEMU):
+        vm = journey.move(TAP, vm, options + ["-parallel", f"file:{TMP}/there"], qemu=True)
         prints(vm, "there", "in QEMU")
-        vm = move(vm, options, "back", qemu=False)
+        vm = journey.move(TAP, vm, options + ["-parallel", f"file:{TMP}/back"], qemu=False)
         prints(vm, "back", "back")
     else:
-        TAP.skip("QEMU", f"no {QEMU}")
+        TAP.skip("QEMU", f"no {journey.QEMU}")
     vm.quit()
     vm.kill()
 
