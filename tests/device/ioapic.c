@@ -88,6 +88,13 @@ static void test_edge(void)
     line(m, 4, false);
     line(m, 4, true);
     g_assert_cmpint(take(m), ==, 0x54);
+    eoi(m);
+    line(m, 4, false);
+    m->syncing = true; /* a load finds the line high: that is no edge */
+    line(m, 4, true);
+    m->syncing = false;
+    route(m, 4, 0x54);
+    g_assert_false(intr(m));
     machine_free(m);
 }
 

@@ -182,6 +182,12 @@ static void test_virtual_wire(void)
     put(m, EOI, 0);
     g_assert_cmpint(take(m), ==, 0x44);
     g_assert_false(intr(m));
+    put(m, EOI, 0);
+    pic_line(m, false);
+    m->syncing = true; /* a load finds the line high: that is no edge */
+    pic_line(m, true);
+    m->syncing = false;
+    g_assert_false(intr(m));
     machine_free(m);
 }
 

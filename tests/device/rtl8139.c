@@ -235,6 +235,11 @@ static void test_receive(Fixture *f, gconstpointer data)
     net_send(f->far, frame, 60);
     g_assert_cmphex(peek32(f, RX_BUFFER + 1008), ==, 64u << 16 | 0x2001);
     g_assert_cmphex(peek32(f, RX_BUFFER + 1008 + 64), ==, peek32(f, RX_BUFFER + 1072));
+    out(f, RCR, 0x0a, 4); /* the same size of buffer */
+    g_assert_cmpuint(in(f, CBR, 2), ==, 1008 + 68);
+    out(f, RCR, 0x080a, 4); /* another: it is empty */
+    g_assert_cmpuint(in(f, CBR, 2), ==, 0);
+    g_assert_cmphex(in(f, CR, 1) & CMD_BUFE, ==, CMD_BUFE);
 }
 
 /* Frames wrap round the buffer; what finds no room waits, and comes when there is some. */

@@ -25,7 +25,7 @@ def linux():
     options[options.index("-M") + 1] = "pc-i440fx-7.2,acpi=off,usb=off,hpet=off,vmport=off"
     options[options.index("-cpu") + 1] = "pentium3,-apic"
     vm = linux686.boot(options)
-    vm.shell("dmesg -n 1; ifconfig eth0 10.0.2.15 netmask 255.255.255.0")
+    vm.shell("ifconfig eth0 10.0.2.15 netmask 255.255.255.0")
     nic.works(TAP, vm, "here")
     TAP.equal(vm.hmp("savevm a"), "", "savevm")
     vm.shell("ifconfig eth0 down")

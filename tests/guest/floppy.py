@@ -102,7 +102,6 @@ def linux():
     options[options.index("-M") + 1] = "pc-i440fx-7.2,acpi=off,usb=off,hpet=off,vmport=off"
     options[options.index("-cpu") + 1] = "pentium3,-apic"
     vm = linux686.boot(options)
-    vm.shell("dmesg -n 1")
     check(vm, sha(TMP + "/a.raw"), "Linux reads a floppy whole")
     vm.shell("dd if=/dev/urandom of=/tmp/w bs=1k count=700; dd if=/tmp/w of=/dev/fd0 bs=1k seek=301 "
              "conv=fsync; echo 3 > /proc/sys/vm/drop_caches")

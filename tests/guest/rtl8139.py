@@ -41,7 +41,7 @@ def linux(driver, there, card):
     options[options.index("-M") + 1] = "pc-i440fx-7.2,acpi=off,usb=off,hpet=off,vmport=off"
     options[options.index("-cpu") + 1] = "pentium3,-apic"
     vm = linux686.boot(options)
-    vm.shell("dmesg -n 1; ifconfig eth0 10.0.2.15 netmask 255.255.255.0")
+    vm.shell("ifconfig eth0 10.0.2.15 netmask 255.255.255.0")
     nic.works(TAP, vm, driver)
     load_under_load(vm, driver)
     if there and shutil.which(journey.QEMU):

@@ -49,7 +49,6 @@ def network(vm, what):
 def in_mode(kernel, initrd, name, mode):
     disk = linux686.disk(f"{TMP}/{name}.qcow2")
     vm = linux686.boot(options(kernel, initrd, disk, mode))
-    vm.shell("dmesg -n 1")
     network(vm, name)
     vm.shell("dd if=/dev/urandom of=/dev/vda bs=64k count=16 conv=fsync 2>/dev/null")
     before = vm.shell("md5sum < /dev/vda")

@@ -95,8 +95,8 @@ def boot(opts, timeout=240, **kw):
     vm = VM(*opts, **kw)
     vm.serial.expect("GUEST READY", timeout)
     vm.serial.expect("# ", 30)
-    # No line editing and no echo from here on.
-    vm.serial.send("stty -echo; echo QUI''ET; while read -r l; do eval \"$l\"; done\n")
+    # No line editing, no echo and no word of the kernel's from here on.
+    vm.serial.send("stty -echo; dmesg -n 1; echo QUI''ET; while read -r l; do eval \"$l\"; done\n")
     vm.serial.expect("QUIET\r?\n", 30)
     return vm
 
