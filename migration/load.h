@@ -39,10 +39,12 @@ struct LoadBlock {
     RamBlock *block;
     int fd;                        /* the memfd that replaces the block's */
     uint8_t *host;                 /* NULL once it has replaced it */
-    uint8_t *received;             /* a byte per page */
+    uint8_t *received;             /* a byte per page, 0: it has not come */
     uint8_t *requested;            /* of a running post-copy, likewise */
     bool discarded;                /* what has not been received need not be zeroes */
-    uint64_t hole_first, hole_end; /* of a running post-copy: the last hole that was found */
+    uint64_t kind_first, kind_end; /* these pages of the block itself are ... */
+    bool hole;                     /* ... a hole, or none is */
+    bool few;                      /* little differs from what the block itself holds */
     uint64_t *at; /* for an index: where in the stream each page stands, or LOAD_FILL */
     LoadBlock *next;
 };
@@ -107,6 +109,7 @@ struct LoadRun {
         uint32_t id;
         uint64_t head, tail;
     } index;
+    bool compare;         /* ram_load_compare */
     GArray *again;        /* set by the owner: LoadPage, RAM is what is here but for these */
     uint32_t vmdesc_left; /* bytes of the description still to come */
     GString *vmdesc;
@@ -152,4 +155,7 @@ bool ram_load_discard(LoadRun *run, const char *name, uint64_t start, uint64_t l
 bool ram_load_bitmap(const LoadRun *run, const char *name, Stream *out);
 /* The first page that has not come; false where all have. */
 bool ram_load_missing(LoadRun *run);
+/* Before the first byte: RAM as it is may be right for the most part; what the stream has otherwise
+ * is kept apart.  Uses WATCH_SNAPSHOT. */
+void ram_load_compare(LoadRun *run);
 bool ram_load_commit(LoadRun *run, Error *err);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Reading RAM, into memfds that replace the blocks' own when the load commits. */
+/* Reading RAM, into memfds that replace the blocks' own when the load commits, or where little in
+ * them differs from what is there, are copied from. */
 #include <inttypes.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -10,6 +11,12 @@
 #include "migration/ram_compress.h"
 #include "migration/xbzrle.h"
 #include "util/bits.h"
+
+enum {
+    RECEIVED = 1,      /* it is in LoadBlock.host */
+    RECEIVED_SAME = 2, /* it is what the block itself holds */
+    FEW = 4,           /* one page in so many is written where it belongs */
+};
 
 static LoadBlock *ram_load_find(LoadRun *run, const char *idstr)
 {
@@ -31,7 +38,7 @@ static bool ram_load_add(LoadRun *run, RamBlock *block)
         return false;
     }
     b->received = g_malloc0(block->size >> PAGE_BITS);
-    if (run->again) memset(b->received, 1, block->size >> PAGE_BITS);
+    if (run->again) memset(b->received, RECEIVED, block->size >> PAGE_BITS);
     if (run->index.on) b->at = g_new0(uint64_t, block->size >> PAGE_BITS);
     b->requested = g_malloc0(block->size >> PAGE_BITS);
     b->next = run->blocks;
@@ -113,16 +120,33 @@ static bool ram_load_where(LoadRun *run, Stream *st, uint64_t word, LoadBlock **
     return true;
 }
 
-/* Whether an absent page reads as zeroes as it is: what the guest wrote there is newer anyway. */
+/* Whether a page of the block itself reads as zeroes and has no host page: where it is absent, what
+ * the guest wrote there is newer anyway. */
 static bool ram_load_is_hole(LoadBlock *b, uint64_t page)
 {
-    uint64_t end;
+    if (page < b->kind_first || page >= b->kind_end) {
+        b->hole = ram_is_hole(b->block, page, &b->kind_end);
+        b->kind_first = page;
+    }
+    return b->hole;
+}
 
-    if (page >= b->hole_first && page < b->hole_end) return true;
-    if (!ram_is_hole(b->block, page, &end)) return false;
-    b->hole_first = page;
-    b->hole_end = end;
-    return true;
+static bool ram_load_is_zero(const uint8_t *p) { return !p[0] && !memcmp(p, p + 1, PAGE_SIZE - 1); }
+
+/* Notes a page that the block itself holds already; data NULL: zeroes. */
+static bool ram_load_same(LoadRun *run, LoadBlock *b, uint64_t page, const uint8_t *data)
+{
+    const uint8_t *held = b->block->host + (page << PAGE_BITS);
+    bool same;
+
+    if (!run->compare || b->received[page] == RECEIVED) return false;
+    if (!ram_is_clean(b->block, page, WATCH_SNAPSHOT)) return false;
+    if (ram_load_is_hole(b, page))
+        same = !data;
+    else
+        same = data ? !memcmp(held, data, PAGE_SIZE) : ram_load_is_zero(held);
+    if (same) b->received[page] = RECEIVED_SAME;
+    return same;
 }
 
 /* A page that comes while the guest runs: once it is here, it is the guest's. */
@@ -131,7 +155,7 @@ static void ram_load_late(LoadBlock *b, uint64_t off, const uint8_t *data)
     uint64_t page = off >> PAGE_BITS;
 
     if (b->received[page]) return;
-    b->received[page] = 1;
+    b->received[page] = RECEIVED;
     ram_page_arrived(b->block, page, data);
 }
 
@@ -147,10 +171,11 @@ static void ram_load_zero(LoadRun *run, Stream *st, LoadBlock *b, uint64_t off)
         ram_load_late(b, off, !fill && ram_load_is_hole(b, off >> PAGE_BITS) ? NULL : page);
         return;
     }
-    if (fill || b->received[off >> PAGE_BITS] || b->discarded)
-        memset(b->host + off, fill, PAGE_SIZE);
     if (b->at) b->at[off >> PAGE_BITS] = LOAD_FILL | fill;
-    b->received[off >> PAGE_BITS] = 1;
+    if (!fill && ram_load_same(run, b, off >> PAGE_BITS, NULL)) return;
+    if (fill || b->received[off >> PAGE_BITS] == RECEIVED || b->discarded)
+        memset(b->host + off, fill, PAGE_SIZE);
+    b->received[off >> PAGE_BITS] = RECEIVED;
 }
 
 static void ram_load_page(LoadRun *run, Stream *st, LoadBlock *b, uint64_t off)
@@ -169,8 +194,12 @@ static void ram_load_page(LoadRun *run, Stream *st, LoadBlock *b, uint64_t off)
         return;
     }
     if (b->at) b->at[off >> PAGE_BITS] = st->offset + st->pos;
+    if (ram_load_same(run, b, off >> PAGE_BITS, st->data + st->pos)) {
+        stream_skip(st, PAGE_SIZE);
+        return;
+    }
     stream_get(st, b->host + off, PAGE_SIZE);
-    b->received[off >> PAGE_BITS] = 1;
+    b->received[off >> PAGE_BITS] = RECEIVED;
 }
 
 /* A difference from what the page holds: of this stream, or before it. */
@@ -186,10 +215,11 @@ static void ram_load_difference(LoadRun *run, Stream *st, LoadBlock *b, uint64_t
     if (!stream_ok(st)) return;
     stream_get(st, diff, len);
     if (!stream_ok(st) || !b) return;
-    if (!b->received[off >> PAGE_BITS]) memcpy(b->host + off, b->block->host + off, PAGE_SIZE);
+    if (b->received[off >> PAGE_BITS] != RECEIVED)
+        memcpy(b->host + off, b->block->host + off, PAGE_SIZE);
     if (!xbzrle_decode(b->host + off, diff, len))
         stream_fail(st, "XBZRLE page at %" PRIx64 " of %s makes no sense", off, b->block->idstr);
-    b->received[off >> PAGE_BITS] = 1;
+    b->received[off >> PAGE_BITS] = RECEIVED;
 }
 
 /* Compressed pages are handed out until a batch is full, another record for the same page comes, or
@@ -214,7 +244,7 @@ static void ram_load_compressed(LoadRun *run, Stream *st, LoadBlock *b, uint64_t
     if (run->committed)
         ram_load_late(b, off, page);
     else
-        b->received[off >> PAGE_BITS] = 1;
+        b->received[off >> PAGE_BITS] = RECEIVED;
 }
 
 void ram_load_record(LoadRun *run, Stream *st, int version, bool *end)
@@ -276,6 +306,47 @@ static void ram_load_again(LoadRun *run)
     }
 }
 
+void ram_load_compare(LoadRun *run)
+{
+    if (mem_has_page_source(run->m)) return;
+    run->compare = true;
+    for (RamBlock *b = ram_block_first(run->m); b; b = b->next)
+        ram_watch(b, 0, b->size >> PAGE_BITS, WATCH_SNAPSHOT);
+}
+
+/* Whether what was found to be right still is, and whether little differs. */
+static bool ram_load_compared(LoadRun *run, LoadBlock *b, Error *err)
+{
+    uint64_t pages = b->block->size >> PAGE_BITS, other = 0;
+
+    for (uint64_t p = 0; p < pages; p++) {
+        if (b->received[p] == RECEIVED_SAME && !ram_is_clean(b->block, p, WATCH_SNAPSHOT))
+            return error_set(err, "RAM has been written to meanwhile: try again");
+        other += b->received[p] == RECEIVED;
+        if (!b->received[p]) run->index.on = false; /* the stream does not say what it is */
+    }
+    b->few = run->compare && other <= pages / FEW;
+    return true;
+}
+
+/* All of a block, for it to take the place of the old one. */
+static void ram_load_fill(LoadRun *run, LoadBlock *b)
+{
+    for (uint64_t p = 0; p < b->block->size >> PAGE_BITS; p++) {
+        if (b->received[p] == RECEIVED || (!b->received[p] && run->postcopy == LOAD_RUNNING))
+            continue;
+        if (b->received[p] && ram_load_is_hole(b, p)) continue;
+        memcpy(b->host + (p << PAGE_BITS), b->block->host + (p << PAGE_BITS), PAGE_SIZE);
+    }
+}
+
+static void ram_load_patch(LoadBlock *b)
+{
+    for (uint64_t p = 0; p < b->block->size >> PAGE_BITS; p++)
+        if (b->received[p] == RECEIVED)
+            ram_block_write(b->block, p << PAGE_BITS, b->host + (p << PAGE_BITS), PAGE_SIZE);
+}
+
 bool ram_load_commit(LoadRun *run, Error *err)
 {
     if (run->again) {
@@ -283,15 +354,16 @@ bool ram_load_commit(LoadRun *run, Error *err)
         return true;
     }
     for (LoadBlock *b = run->blocks; b; b = b->next)
-        for (uint64_t p = 0; p < b->block->size >> PAGE_BITS; p++)
-            if (!b->received[p] && run->postcopy != LOAD_RUNNING) {
-                memcpy(b->host + (p << PAGE_BITS), b->block->host + (p << PAGE_BITS), PAGE_SIZE);
-                run->index.on = false; /* the stream does not say what it is */
-            }
+        if (!ram_load_compared(run, b, err)) return false;
+    for (LoadBlock *b = run->blocks; b; b = b->next)
+        if (!b->few) ram_load_fill(run, b);
     for (LoadBlock *b = run->blocks; b; b = b->next) {
+        if (b->few) continue;
         if (!ram_block_adopt(b->block, b->fd, b->host, err)) return false;
         b->host = NULL;
     }
+    for (LoadBlock *b = run->blocks; b; b = b->next)
+        if (b->few) ram_load_patch(b);
     if (run->postcopy == LOAD_RUNNING) ram_load_arm(run);
     return true;
 }

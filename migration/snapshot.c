@@ -27,6 +27,7 @@ typedef struct SnapshotJob {
     RunState was_state;
     SaveRun *save;
     LoadRun *load;
+    LoadStatus parsed;
     const SnapshotIndex *index; /* of the snapshot, where it was loaded before */
     BlockReq req;
     uint64_t off; /* in the VM state */
@@ -333,19 +334,16 @@ static void load_switch(SnapshotJob *j)
     snapshot_job_end(j);
 }
 
-/* Parses what has been read; true: more of it is wanted. */
-static bool load_parse(SnapshotJob *j)
+/* The stream has come to its end, or was refused. */
+static void load_parsed(SnapshotJob *j)
 {
-    switch (load_step(j->load)) {
-    case LOAD_MORE: return true;
-    case LOAD_RUN:
-    case LOAD_DONE: load_switch(j); return false;
-    case LOAD_FAILED: break;
+    if (j->parsed != LOAD_FAILED) {
+        load_switch(j);
+        return;
     }
     j->err = j->load->err;
     error_prefix(&j->err, "Error while loading VM state: ");
     snapshot_job_end(j);
-    return false;
 }
 
 static void load_next_piece(SnapshotJob *j);
@@ -362,17 +360,27 @@ static void load_piece_call(BlockReq *req, BlockImage *img)
 static void load_piece_done(BlockReq *req)
 {
     SnapshotJob *j = req->opaque;
+    bool reads;
 
     if (error_is_set(&req->err)) {
         j->err = req->err;
         snapshot_job_end(j);
         return;
     }
+    if (j->parsed != LOAD_MORE) {
+        load_parsed(j);
+        return;
+    }
     load_feed(j->load, j->buf, req->len);
     j->off += req->len;
-    if (j->off == j->total) load_eof(j->load);
+    reads = j->off < j->total;
+    if (reads)
+        load_next_piece(j); /* is read while this one is parsed */
+    else
+        load_eof(j->load);
     snapshot_job_tell(j);
-    if (load_parse(j)) load_next_piece(j);
+    j->parsed = load_step(j->load);
+    if (!reads) load_parsed(j);
 }
 
 static void load_next_piece(SnapshotJob *j)
@@ -405,7 +413,8 @@ static void load_again_done(BlockReq *req)
         return;
     }
     load_eof(j->load);
-    load_parse(j);
+    j->parsed = load_step(j->load);
+    load_parsed(j);
 }
 
 /* False where all of the VM state has to be read. */
@@ -440,7 +449,10 @@ void snapshot_load(Machine *m, const char *name, const SnapshotChoice *choice,
     j->total = j->info.vm_state_size;
     j->buf = g_malloc(PIECE);
     j->load = load_begin(m);
+    j->parsed = LOAD_MORE;
     if (load_again(j)) return;
+    snapshot_index_drop(m);
+    ram_load_compare(j->load);
     j->load->index.on = true;
     load_next_piece(j);
 }

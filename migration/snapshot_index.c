@@ -83,6 +83,8 @@ static bool index_fits(const SnapshotIndex *x)
     return true;
 }
 
+void snapshot_index_drop(Machine *m) { index_drop(index_of(m)); }
+
 SnapshotIndex *snapshot_index_find(Machine *m, const SnapshotInfo *info)
 {
     SnapshotIndex *x = index_of(m);

@@ -18,6 +18,8 @@ typedef struct SnapshotIndex SnapshotIndex;
 /* A snapshot with this entry on the disk with the VM state has been loaded by run, which was told
  * to note where RAM stands: kept in place of the one before. */
 void snapshot_index_keep(LoadRun *run, const SnapshotInfo *info);
+/* WATCH_SNAPSHOT is about to be used for something else. */
+void snapshot_index_drop(Machine *m);
 /* The index of this snapshot, or NULL where it is another one's, or the machine's RAM has become
  * another. */
 SnapshotIndex *snapshot_index_find(Machine *m, const SnapshotInfo *info);
