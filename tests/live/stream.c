@@ -147,6 +147,74 @@ static void test_round_trip(void)
     }
 }
 
+static LoadRun *load_compared(Machine *m, const Stream *st)
+{
+    LoadRun *run = load_begin(m);
+
+    ram_load_compare(run);
+    load_feed(run, st->data, st->size);
+    load_eof(run);
+    g_assert_cmpint(load_step(run), ==, LOAD_DONE);
+    return run;
+}
+
+/* However much differs from what is there, and in what way: zeroes, other bytes, nothing yet. */
+static void test_compare(void)
+{
+    for (unsigned pages = 0; pages <= RAM / PAGE_SIZE; pages++) {
+        Machine *a = make_filled(), *b = make_filled(), *fresh = make();
+        RamBlock *ram = ram_block_find(b, "ram");
+        uint8_t page[PAGE_SIZE];
+        Error err = ERROR_INIT;
+        LoadRun *run;
+        int fd = ram->fd;
+        Stream st;
+
+        for (unsigned i = 0; i < pages; i++) {
+            memset(page, i % 3 ? (int)i : 0, sizeof(page));
+            ram_block_write(ram, (i * 5ull * PAGE_SIZE) % RAM, page, sizeof(page));
+        }
+        save_all(a, &st, 5000);
+        run = load_compared(b, &st);
+        g_assert_true(load_commit(run, &err));
+        load_end(run);
+        assert_alike(a, b);
+        if (pages <= 4) g_assert_cmpint(ram->fd, ==, fd);
+        run = load_compared(fresh, &st);
+        g_assert_true(load_commit(run, &err));
+        load_end(run);
+        assert_alike(a, fresh);
+        stream_free(&st);
+        machine_free(a);
+        machine_free(b);
+        machine_free(fresh);
+    }
+}
+
+/* What was found to be right is written to before it is all put together. */
+static void test_compare_written(void)
+{
+    Machine *m = make_filled();
+    Error err = ERROR_INIT;
+    char *before, *after;
+    LoadRun *run;
+    Stream st;
+
+    save_all(m, &st, SIZE_MAX);
+    run = load_compared(m, &st);
+    ram_block_write(ram_block_find(m, "ram"), 10, "x", 1);
+    before = digest(m);
+    g_assert_false(load_commit(run, &err));
+    g_assert_cmpstr(err.msg, ==, "RAM has been written to meanwhile: try again");
+    load_end(run);
+    after = digest(m);
+    g_assert_cmpstr(before, ==, after);
+    g_free(before);
+    g_free(after);
+    stream_free(&st);
+    machine_free(m);
+}
+
 /* A load does not mix old state in: what is absent is as after a reset. */
 static void test_load_over_dirty(void)
 {
@@ -529,6 +597,8 @@ int main(int argc, char **argv)
     g_test_add_func("/stream/round-trip", test_round_trip);
     g_test_add_func("/stream/load-over-dirty", test_load_over_dirty);
     g_test_add_func("/stream/holes", test_holes);
+    g_test_add_func("/stream/compare", test_compare);
+    g_test_add_func("/stream/compare-written", test_compare_written);
     g_test_add_func("/stream/truncated", test_truncated);
     g_test_add_func("/stream/corrupt", test_corrupt);
     g_test_add_func("/stream/refused-framing", test_refused_framing);
