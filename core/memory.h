@@ -131,12 +131,13 @@ void ram_written(RamBlock *b, uint64_t off, uint64_t len);
 /* How many pages are dirty for client; counting may stop at any number above enough. */
 uint64_t ram_count_dirty(const RamBlock *b, enum Watch client, uint64_t enough);
 
-/* Whether nothing has been written to a page since the block was new, so that it holds zeroes
- * without a host page of its own (reading it would make one).  *end: the pages up to there are of
- * the same kind. */
+/* Whether a page was never written to, or has been given back, so that it holds zeroes without a
+ * host page of its own (reading it would make one).  *end: the pages up to there are of the same
+ * kind. */
 bool ram_is_hole(const RamBlock *b, uint64_t page, uint64_t *end);
 
-/* Gives pages of a guest that does not run back to the host: they hold zeroes from now on. */
+/* Gives pages of a guest that does not run back to the host: they hold zeroes from now on.  For a
+ * migration they stay what they were, clean or dirty. */
 void ram_give_back(RamBlock *b, uint64_t first_page, uint64_t pages);
 
 /* Arms a client's watch on pages (marks them clean). */

@@ -155,6 +155,8 @@ void ram_give_back(RamBlock *b, uint64_t first_page, uint64_t pages)
     off_t from = (off_t)(first_page << PAGE_BITS), len = (off_t)(pages << PAGE_BITS);
 
     assert(first_page + pages <= b->size >> PAGE_BITS);
+    for (uint64_t i = 0; i < pages; i++)
+        b->watch[first_page + i] &= (uint8_t) ~(WATCH_VGA | WATCH_SNAPSHOT);
     if (!fallocate(b->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, from, len)) return;
     memset(b->host + from, 0, (size_t)len); /* a host that takes none back */
 }

@@ -263,6 +263,11 @@ static void test_holes(void)
     g_assert_cmpint(load_bytes(b, run->st.data, run->st.size, 5000, true, &err), ==, LOAD_DONE);
     assert_alike(a, b);
     save_end(run);
+    ram_watch(ram, FILLED, 1, WATCH_MIGRATION | WATCH_SNAPSHOT);
+    ram_give_back(ram, FILLED, 1);
+    assert_hole(ram, FILLED, true, FILLED + 1);
+    g_assert_true(ram_is_clean(ram, FILLED, WATCH_MIGRATION));
+    g_assert_false(ram_is_clean(ram, FILLED, WATCH_SNAPSHOT));
     machine_free(a);
     machine_free(b);
 }
