@@ -51,8 +51,11 @@ static void digest_ram(Machine *m, GChecksum *sum)
 
     for (RamBlock *b = ram_block_first(m); b; b = b->next) {
         g_checksum_update(sum, (const guchar *)b->idstr, (gssize)strlen(b->idstr) + 1);
-        for (uint64_t off = 0; off < b->size; off += PAGE_SIZE) {
-            if (!memcmp(b->host + off, zero, PAGE_SIZE)) continue;
+        for (uint64_t page = 0, end = 0, hole = false; page < b->size >> PAGE_BITS; page++) {
+            uint64_t off = page << PAGE_BITS;
+
+            if (page >= end) hole = ram_is_hole(b, page, &end);
+            if (hole || !memcmp(b->host + off, zero, PAGE_SIZE)) continue;
             g_checksum_update(sum, (const guchar *)&off, sizeof(off));
             g_checksum_update(sum, b->host + off, PAGE_SIZE);
         }
