@@ -12,7 +12,8 @@
 #include "migration/snapshot_index.h"
 #include "migration/snapshot_set.h"
 
-enum { PIECE = 4 * MiB };
+/* What stays in a processor's cache between who makes it and who takes it. */
+enum { SAVE_PIECE = 256 * KiB, LOAD_PIECE = 1 * MiB };
 
 typedef struct SnapshotJob {
     Machine *m;
@@ -31,6 +32,7 @@ typedef struct SnapshotJob {
     const SnapshotIndex *index; /* of the snapshot, where it was loaded before */
     BlockReq req;
     uint64_t off; /* in the VM state */
+    Stream out;   /* saves: the piece that is being written */
     uint8_t *buf; /* loads: a piece */
     int64_t last_progress_ns;
     uint64_t total;
@@ -85,6 +87,7 @@ static void snapshot_job_end(SnapshotJob *j)
     save_end(j->save);
     load_end(j->load);
     snapshot_disks_free(&j->disks);
+    stream_free(&j->out);
     g_free(j->buf);
     g_free(j->name);
     g_free(j);
@@ -165,7 +168,7 @@ static void save_next_piece(SnapshotJob *j);
 static void save_piece_call(BlockReq *req, BlockImage *img)
 {
     SnapshotJob *j = req->opaque;
-    int ret = image_vmstate_write(img, j->off, j->save->st.data, j->save->st.size);
+    int ret = image_vmstate_write(img, j->off, j->out.data, j->out.size);
 
     if (ret < 0) error_errno(&req->err, -ret, "Error while writing VM state");
 }
@@ -174,8 +177,7 @@ static void save_piece_done(BlockReq *req)
 {
     SnapshotJob *j = req->opaque;
 
-    j->off += j->save->st.size;
-    stream_discard(&j->save->st, j->save->st.size);
+    j->off += j->out.size;
     if (error_is_set(&req->err)) {
         j->err = req->err;
         save_undo(j);
@@ -186,23 +188,41 @@ static void save_piece_done(BlockReq *req)
     save_next_piece(j);
 }
 
+static void save_produce(SnapshotJob *j)
+{
+    if (j->save->state != SAVE_DONE) save_complete(j->save, SAVE_PIECE);
+}
+
+/* The stream's piece goes to the worker, which has given the last one's buffer back. */
+static void save_hand_over(SnapshotJob *j)
+{
+    Stream last = j->out;
+
+    j->out = j->save->st;
+    j->save->st = (Stream){
+        .data = last.data, .capacity = last.capacity, .offset = j->out.offset + j->out.size
+    };
+}
+
+/* Writes what has been produced, and produces the next piece meanwhile. */
 static void save_next_piece(SnapshotJob *j)
 {
-    if (j->save->state == SAVE_DONE) {
-        save_create_entries(j);
-        return;
-    }
-    save_complete(j->save, PIECE);
     if (!stream_ok(&j->save->st)) {
         j->err = j->save->st.err;
         save_undo(j);
         snapshot_job_end(j);
         return;
     }
+    if (!stream_left(&j->save->st)) {
+        save_create_entries(j);
+        return;
+    }
+    save_hand_over(j);
     j->req = (BlockReq){
         .op = BLOCK_CALL, .call = save_piece_call, .done = save_piece_done, .opaque = j
     };
     block_submit(j->disks.disk[j->disks.holder].bd, &j->req);
+    save_produce(j);
 }
 
 static void save_fill_info(SnapshotJob *j)
@@ -251,6 +271,7 @@ void snapshot_save(Machine *m, const char *name, const SnapshotChoice *choice,
     j->save = save_begin(m, false, false);
     j->save->run_state = j->was_running ? RUN_RUNNING : RUN_PAUSED;
     j->total = save_pending(j->save);
+    save_produce(j);
     save_next_piece(j);
 }
 
@@ -389,7 +410,7 @@ static void load_next_piece(SnapshotJob *j)
         .call = load_piece_call,
         .done = load_piece_done,
         .opaque = j,
-        .len = (size_t)MIN_OF((uint64_t)PIECE, j->total - j->off) };
+        .len = (size_t)MIN_OF((uint64_t)LOAD_PIECE, j->total - j->off) };
     block_submit(j->disks.disk[j->disks.holder].bd, &j->req);
 }
 
@@ -447,7 +468,7 @@ void snapshot_load(Machine *m, const char *name, const SnapshotChoice *choice,
     j->info = *snapshot_disk_info(&j->disks.disk[j->disks.holder]);
     snapshot_job_stop_guest(j, RUN_RESTORE_VM);
     j->total = j->info.vm_state_size;
-    j->buf = g_malloc(PIECE);
+    j->buf = g_malloc(LOAD_PIECE);
     j->load = load_begin(m);
     j->parsed = LOAD_MORE;
     if (load_again(j)) return;
