@@ -182,15 +182,6 @@ void qmp_listener_add(Machine *m, QmpListener *l)
     all->first = l;
 }
 
-void qmp_listener_del(Machine *m, QmpListener *l)
-{
-    for (QmpListener **p = &qmp_listeners(m)->first; *p; p = &(*p)->next) {
-        if (*p != l) continue;
-        *p = l->next;
-        return;
-    }
-}
-
 void qmp_event(Machine *m, const char *name, json_t *data)
 {
     int64_t us = g_get_real_time();

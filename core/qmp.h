@@ -80,4 +80,3 @@ struct QmpListener {
     QmpListener *next;
 };
 void qmp_listener_add(Machine *m, QmpListener *l);
-void qmp_listener_del(Machine *m, QmpListener *l);

@@ -95,8 +95,6 @@ uint8_t mmu_fetch_byte(Cpu *cpu, uint64_t lin);
 /* Page table entries: physical memory, A20 applied; waits for an absent page. */
 uint64_t mmu_phys_load(Cpu *cpu, uint64_t gpa, unsigned size);
 void mmu_phys_store(Cpu *cpu, uint64_t gpa, uint64_t val, unsigned size);
-/* Host memory for size bytes in one page, or NULL where that is no plain RAM (any more). */
-uint8_t *mmu_plain(Cpu *cpu, uint64_t lin, bool write);
 
 /* -- fast paths: ld_ st_ wp_ of 32-bit code, ldl_ stl_ wpl_ of 64-bit code, ldx_ stx_ wpx_ of
  * either -- */

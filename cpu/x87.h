@@ -99,9 +99,6 @@ static inline unsigned x87_unmasked(const Cpu *cpu, unsigned sw)
 /* Stack faults.  They raise IE; true where it is masked, so that a default result is due. */
 bool x87_underflow(Cpu *cpu);
 bool x87_overflow(Cpu *cpu);
-/* Whether ST(i) is in use; otherwise an underflow that leaves the indefinite in ST(dst) (-1: none),
- * popped once where pop. */
-bool x87_need(Cpu *cpu, unsigned i);
 
 /* -- running an operation on the host -- */
 

@@ -76,7 +76,6 @@ void aml_res_irq(Aml *res, unsigned line);
 void aml_res_dma(Aml *res, unsigned channel);
 /* Level-triggered, active high, shared lines. */
 void aml_res_interrupts(Aml *res, const uint32_t *lines, uint8_t n);
-void aml_res_memory(Aml *res, uint32_t at, uint32_t len);
 /* What a bridge hands on. */
 void aml_res_buses(Aml *res, uint16_t first, uint16_t last);
 void aml_res_ports(Aml *res, uint16_t first, uint16_t last);

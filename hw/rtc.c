@@ -515,8 +515,6 @@ void rtc_set_cmos(Device *dev, unsigned index, uint8_t value)
     RTC(dev)->s.cmos_data[index] = value;
 }
 
-uint8_t rtc_get_cmos(Device *dev, unsigned index) { return RTC(dev)->s.cmos_data[index]; }
-
 static bool rtc_realize(Device *dev, Error *err)
 {
     Rtc *r = RTC(dev);

@@ -6,4 +6,3 @@
 
 /* Sets a CMOS byte as the machine's maker would have: it is there at power-on, and now. */
 void rtc_set_cmos(Device *dev, unsigned index, uint8_t value);
-uint8_t rtc_get_cmos(Device *dev, unsigned index);

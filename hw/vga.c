@@ -51,8 +51,6 @@ void vga_reset(VgaState *s, uint32_t vram_bytes)
     s->pel_mask = 0xff;
 }
 
-static void vga_invalidate(void *opaque) { ((Vga *)opaque)->draw_all = true; }
-
 static void vga_blank(Vga *vga)
 {
     Console *c = vga->console;
@@ -92,7 +90,6 @@ static bool vga_text(void *opaque, uint16_t *cells, unsigned max, unsigned *colu
 
 static const ConsoleOps vga_console_ops = {
     .refresh = vga_refresh,
-    .invalidate = vga_invalidate,
     .text = vga_text,
 };
 

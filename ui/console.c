@@ -85,5 +85,3 @@ void console_damage(Console *c, unsigned x, unsigned y, unsigned w, unsigned h)
 }
 
 void console_refresh(Console *c) { c->ops->refresh(c->opaque); }
-
-void console_invalidate(Console *c) { c->ops->invalidate(c->opaque); }

@@ -24,8 +24,6 @@ typedef struct ConsoleOps {
     /* Brings the image up to date with the guest's video memory; reports damage by
      * console_damage and a new size by console_resize. */
     void (*refresh)(void *opaque);
-    /* The next refresh draws everything. */
-    void (*invalidate)(void *opaque);
     /* Text modes: fills cells (character | attribute << 8), row by row; false in graphics modes. */
     bool (*text)(void *opaque, uint16_t *cells, unsigned max, unsigned *columns, unsigned *rows,
         unsigned *cursor);
@@ -50,7 +48,6 @@ Console *console_first(Machine *m);                               /* NULL: no di
 void console_resize(Console *c, unsigned width, unsigned height); /* no-op on the same size */
 void console_damage(Console *c, unsigned x, unsigned y, unsigned w, unsigned h);
 void console_refresh(Console *c);
-void console_invalidate(Console *c);
 static inline uint32_t *console_row(Console *c, unsigned y)
 {
     return pixman_image_get_data(c->image) +

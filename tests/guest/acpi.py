@@ -93,7 +93,9 @@ def tables():
             TAP.check(text.count("[Processor Local APIC]") == 1 and text.count("[I/O APIC]") == 1 and
                       text.count("[Interrupt Source Override]") == 5, "the MADT has what there is")
         if name == "FACP":
-            TAP.check("PM Timer Block Address : 00000608" in text, "ports are where they are")
+            TAP.check("PM Timer Block Address : 00000608" in text and
+                      re.search(r"Reset Register [^\n]*\n(.*\n){4}.*Address : 0+CF9", text),
+                      "ports are where they are", text)
 
 
 def without():

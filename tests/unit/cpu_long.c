@@ -355,6 +355,33 @@ static void test_smap_insns(void)
     machine_free(m);
 }
 
+/* SYSEXIT wants canonical addresses; without REX.W, into code of 32 bits, they are cut. */
+static void test_sysexit(void)
+{
+    static const uint64_t bad = UINT64_C(1) << 47, high = UINT64_C(0x100000000);
+
+    for (int n = 0; n < 4; n++) {
+        Machine *m = long_machine(0);
+        Cpu *cpu = test_cpu(m);
+        FaultFrame f;
+
+        cpu->s.sysenter_cs = 8;
+        cpu->s.regs[R_EDX] = n == 0 ? bad : high | PAGE;
+        cpu->s.regs[R_ECX] = n == 1 ? bad : high | 0x1000;
+        if (n < 3) {
+            g_assert_cmpint(STEP(cpu, &f, 0x48, 0x0f, 0x35), ==, n < 2 ? EXC_GP : -1);
+            if (n == 2) g_assert_cmphex(cpu->s.eip, ==, high | PAGE);
+            if (n == 2) g_assert_cmphex(cpu->s.regs[R_ESP], ==, high | 0x1000);
+        } else {
+            g_assert_cmpint(STEP(cpu, &f, 0x0f, 0x35), ==, -1);
+            g_assert_cmphex(cpu->s.eip, ==, PAGE);
+            g_assert_cmphex(cpu->s.regs[R_ESP], ==, 0x1000);
+        }
+        g_assert_cmpuint(cpu_cpl(cpu), ==, n < 2 ? 0 : 3);
+        machine_free(m);
+    }
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -368,5 +395,6 @@ int main(int argc, char **argv)
     g_test_add_func("/cpu/long/rdtscp", test_rdtscp);
     g_test_add_func("/cpu/long/bases", test_bases);
     g_test_add_func("/cpu/long/smap", test_smap_insns);
+    g_test_add_func("/cpu/long/sysexit", test_sysexit);
     return g_test_run();
 }
