@@ -150,16 +150,21 @@ void timer_arm(Timer *t, int64_t expire_ns)
 
 int64_t clock_deadline(const Clock *c) { return c->timers ? c->timers->expire_ns : INT64_MAX; }
 
+bool clock_run_timer(Clock *c, int64_t now)
+{
+    Timer *t = c->timers;
+
+    if (!t || t->expire_ns > now) return false;
+    timer_cancel(t);
+    t->fire(t->opaque);
+    return true;
+}
+
 void clock_run_timers(Clock *c)
 {
     int64_t now = clock_now(c);
 
-    while (c->timers && c->timers->expire_ns <= now) {
-        Timer *t = c->timers;
-
-        timer_cancel(t);
-        t->fire(t->opaque);
-    }
+    while (clock_run_timer(c, now)) continue;
 }
 
 bool clock_warp(Clock *c)

@@ -86,5 +86,7 @@ static inline bool timer_armed(const Timer *t) { return t->expire_ns != TIMER_NE
 int64_t clock_deadline(const Clock *c);
 /* Fires every timer whose time has come, in order of (expire, rank). */
 void clock_run_timers(Clock *c);
+/* Fires the first of those that are due at an instant; false where none is. */
+bool clock_run_timer(Clock *c, int64_t now);
 /* icount: the guest is idle; skip to the next deadline.  False where there is none. */
 bool clock_warp(Clock *c);

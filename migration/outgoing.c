@@ -553,19 +553,31 @@ static void outgoing_accepted(Outgoing *o)
     outgoing_push(o);
 }
 
+/* How long what was written in this window, or the window itself, takes yet at the limit. */
+static int64_t outgoing_rest_ms(const Outgoing *o)
+{
+    uint64_t limit = outgoing_limit(o);
+    int64_t elapsed_ms = (host_ns() - o->window_start) / NS_PER_MS;
+
+    if (!limit) return 0;
+    return MAX_OF((int64_t)(o->window_bytes * 1000 / limit), WINDOW_MS) - elapsed_ms;
+}
+
+/* The limit may have been raised meanwhile. */
+static gboolean outgoing_look_at_window(gpointer opaque)
+{
+    return outgoing_rest_ms(opaque) > 0 ? G_SOURCE_CONTINUE : outgoing_window_over(opaque);
+}
+
 /* True where the window's share is used up: the pump rests until its end, or for as long as what
  * was written takes at the limit.  Between the guest's stop and its leaving nothing is held back,
  * and what the far side waits for never is. */
 static bool outgoing_rest(Outgoing *o)
 {
-    int64_t elapsed_ms = (host_ns() - o->window_start) / NS_PER_MS, left_ms;
-
     if (!outgoing_window_used(o) || ram_save_urgent(o->save)) return false;
-    left_ms = (int64_t)(o->window_bytes * 1000 / outgoing_limit(o));
-    left_ms = MAX_OF(left_ms, WINDOW_MS) - elapsed_ms;
     source_drop(&o->io);
-    o->window = g_timeout_source_new((guint)MAX_OF(left_ms, 1));
-    outgoing_attach(o, o->window, outgoing_window_over);
+    o->window = g_timeout_source_new((guint)CLAMP(outgoing_rest_ms(o), 1, WINDOW_MS));
+    outgoing_attach(o, o->window, outgoing_look_at_window);
     return true;
 }
 

@@ -251,6 +251,17 @@ static void loop_rest(Loop *l, int64_t max_ns)
     loop_wait(l, MIN_OF(until, loop_limit(max_ns)));
 }
 
+/* A DMA that waits for a page is at an instant that must not pass without it. */
+static bool loop_stands(const Loop *l) { return l->m->clock.icount && mem_device_waits(l->m); }
+
+static void loop_run_timers(Loop *l)
+{
+    Clock *c = &l->m->clock;
+    int64_t now = clock_now(c);
+
+    while (!loop_stands(l) && clock_run_timer(c, now)) continue;
+}
+
 bool machine_step(Machine *m, int64_t max_ns)
 {
     Loop *l = loop_of(m);
@@ -264,14 +275,14 @@ bool machine_step(Machine *m, int64_t max_ns)
         loop_requests(m);
         return !m->quit;
     }
-    if (m->clock.icount && mem_device_waits(m)) {
-        /* A DMA that waits for a page is at an instant that must not pass without it. */
+    if (loop_stands(l)) {
         loop_wait(l, loop_limit(max_ns));
         loop_requests(m);
         return !m->quit;
     }
-    clock_run_timers(&m->clock);
+    loop_run_timers(l);
     if (m->shutdown_requested || m->reset_requested || !machine_running(m)) return true;
+    if (loop_stands(l)) return true;
     if (loop_rests(l)) {
         loop_rest(l, max_ns);
     } else if (cpu_idle(m)) {

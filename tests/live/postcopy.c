@@ -5,45 +5,7 @@
  * before its RAM has come does what it would have done anyway.  And what the emulator itself reads
  * and writes where a page is still to come.  See exact.h.
  */
-#include "migration/incoming.h"
 #include "tests/live/exact.h"
-
-static const char *socket_uri(void)
-{
-    static char uri[256];
-
-    g_snprintf(
-        uri, sizeof(uri), "unix:%s/post.sock", g_getenv("TMPDIR") ? g_getenv("TMPDIR") : "/tmp");
-    g_unlink(uri + strlen("unix:"));
-    return uri;
-}
-
-/* Takes a stopped machine to a new one, where it may run before its RAM has come. */
-static Machine *switch_machine(Machine *m, const Guest *g, const char *disk)
-{
-    const char *uri = socket_uri();
-    char *line = g_strdup_printf("migrate -d %s", uri);
-    Machine *to = start(g, disk, uri);
-
-    command(m, "migrate_set_capability postcopy-ram on");
-    command(to, "migrate_set_capability postcopy-ram on");
-    command(m, "migrate_set_parameter max-bandwidth 64k");
-    command(m, "migrate_set_parameter max-postcopy-bandwidth 64k");
-    command(m, line);
-    command(m, "migrate_start_postcopy");
-    while (to->run_state == RUN_INMIGRATE) g_main_context_iteration(to->ctx, TRUE);
-    g_assert_true(incoming_late(to));
-    g_free(line);
-    return to;
-}
-
-static void all_arrives(Machine *m, Machine *to)
-{
-    command(m, "migrate_set_parameter max-postcopy-bandwidth 0");
-    while (incoming_late(to) || outgoing_under_way(m)) g_main_context_iteration(to->ctx, TRUE);
-    g_assert_cmpint(incoming_status(to), ==, MIGRATION_COMPLETED);
-    g_assert_cmpint(outgoing_status(m), ==, MIGRATION_COMPLETED);
-}
 
 static void test_exact(gconstpointer data)
 {
@@ -52,19 +14,8 @@ static void test_exact(gconstpointer data)
     Machine *m = start_at(g, disk, NULL);
 
     for (unsigned i = 0; i < points(g); i++) {
-        char *what = g_strdup_printf("%s, point %u, after a post-copy", g->name, i), *got;
-        Machine *to;
-
         run_until(m, point(g, i));
-        to = switch_machine(m, g, disk);
-        run_until(to, point(g, i) + LATER);
-        all_arrives(m, to);
-        got = digest(to);
-        assert_same(got, want[i], what);
-        machine_free(m);
-        m = to;
-        g_free(got);
-        g_free(what);
+        m = move_ahead(m, g, disk, i, want);
     }
     machine_free(m);
     g_strfreev(want);
@@ -136,7 +87,7 @@ static void test_emulator(gconstpointer data)
 static void test_zeroed(gconstpointer data)
 {
     const Guest *g = data;
-    const char *uri = socket_uri();
+    char *path = exact_tmp("zeroed.sock"), *uri = g_strdup_printf("unix:%s", path);
     char *disk = disk_copy(g, ".z"), *line = g_strdup_printf("migrate -d %s", uri);
     Machine *m = start_at(g, disk, NULL), *to = start(g, disk, uri);
     RamBlock *ram = ram_block_find(m, "pc.ram");
@@ -157,6 +108,9 @@ static void test_zeroed(gconstpointer data)
     g_assert_cmpmem(ram_block_find(to, "pc.ram")->host + PAGE_SIZE, PAGE_SIZE, page, PAGE_SIZE);
     machine_free(m);
     machine_free(to);
+    g_unlink(path);
+    g_free(path);
+    g_free(uri);
     g_free(line);
     g_unlink(disk);
     g_free(disk);
