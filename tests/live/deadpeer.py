@@ -3,11 +3,13 @@
 # TEST-TIMEOUT: 200
 """A migration whose other side dies, or whose line is cut, at every kind of moment: after so many
 bytes, in the midst of the devices, behind the last byte; with a return path, at every message of
-either way.  Where something is left to run, exactly one side runs, and that one has the disk: it can
+either way.  One that is stopped, and one whose last word does not come, are not waited for.  Where something is left to run, exactly one side runs, and that one has the disk: it can
 savevm, and a third process cannot open the image."""
 import os
+import re
 import select
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -16,7 +18,7 @@ import time
 
 sys.path[:0] = [os.environ["SRCDIR"] + "/tests", os.environ["SRCDIR"] + "/tests/lib"]
 import asm_guest
-from guest_vm import VM, Gone
+from guest_vm import TIMES, VM, Gone
 from tap import Tap
 
 TAP = Tap()
@@ -146,6 +148,94 @@ def return_path():
     one_cut(1 << 40, "destination killed", back=back - 1, capability="return-path")
 
 
+def migration(vm):
+    return re.search(r"Migration status: (\S+)", vm.hmp("info migrate"))[1]
+
+
+def asked(vm):
+    """The migration's status, the guest's, and how long the monitor took to say so."""
+    begin = time.monotonic()
+    return migration(vm), status(vm).strip(), time.monotonic() - begin
+
+
+def stopped(capability):
+    """A destination that is stopped (SIGSTOP) takes what its socket does and no more."""
+    what = "destination stopped" + (", " + capability if capability else "")
+    src = start()
+    dst = start("-incoming", f"unix:{TMP}/in")
+    if capability:
+        src.hmp(f"migrate_set_capability {capability} on")
+    dst.proc.send_signal(signal.SIGSTOP)
+    src.hmp(f"migrate -d unix:{TMP}/in")
+    end, answers = time.monotonic() + 1.5, []
+    while time.monotonic() < end:
+        answers.append(asked(src))
+    TAP.check(max(t for _, _, t in answers) < 0.5 * TIMES, what + ": the source's monitor answers")
+    TAP.equal(answers[-1][:2], ("active", "VM status: running"), what + ": it is waited for")
+    src.hmp("migrate_cancel")
+    TAP.equal(asked(src)[:2], ("cancelled", "VM status: running"), what + ": until cancelled")
+    dst.proc.send_signal(signal.SIGCONT)
+    TAP.check("running" not in settled(src, dst)[1], what + ": and goes on to no guest")
+    owner_alone(src, what)
+    src.kill()
+    dst.kill()
+    os.unlink(TMP + "/in")
+
+
+def swallow(answers):
+    """A line whose way back lets so many bytes through, and no more."""
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(TMP + "/line")
+    listener.listen(1)
+
+    def run():
+        src, dst, left = listener.accept()[0], socket.socket(socket.AF_UNIX), answers
+        dst.connect(TMP + "/in")
+        while True:
+            for s in select.select([src, dst], [], [])[0]:
+                data = s.recv(65536)
+                if not data:
+                    return
+                if s is src:
+                    dst.sendall(data)
+                else:
+                    src.sendall(data[:left])
+                    left = max(left - len(data), 0)
+
+    threading.Thread(target=run, daemon=True).start()
+    return listener
+
+
+def no_last_word(answers, want):
+    """The destination has everything, and the source never hears of it: ten seconds are enough."""
+    what = f"silent after {answers} bytes"
+    src = start()
+    dst = start("-incoming", f"unix:{TMP}/in")
+    listener = swallow(answers)
+    src.hmp("migrate_set_capability return-path on")
+    begin = time.monotonic()
+    src.hmp(f"migrate -d unix:{TMP}/line")
+    while (now := asked(src))[0] != "failed" and time.monotonic() < begin + 30:
+        time.sleep(0.05)
+    took = time.monotonic() - begin
+    TAP.equal(now[:2], ("failed", "VM status: " + want), what + ": the source")
+    TAP.check(9.5 < took < 10.5 + 3 * TIMES, what + ": after ten seconds", f"{took:.1f} s")
+    TAP.check(sum("running" in s for s in settled(src, dst)) <= 1, what + ": never both")
+    listener.close()
+    src.kill()
+    dst.kill()
+    for name in ("line", "in"):
+        os.unlink(f"{TMP}/{name}")
+
+
+def silence():
+    stopped(None)
+    stopped("return-path")
+    no_last_word(16, "running")  # it has said that it will wait for the word
+    if "TEST_LONG" in os.environ:
+        no_last_word(0, "paused")  # it may run the guest: who knows
+
+
 def cuts():
     asm_guest.build("live/edges.asm", TMP + "/edges.rom")
     subprocess.run([IMG, "create", "-q", "-f", "qcow2", DISK, "1M"], check=True)
@@ -161,7 +251,7 @@ def cuts():
 
 
 if shutil.which("nasm"):
-    TAP.run(cuts, return_path)
+    TAP.run(cuts, return_path, silence)
 else:
     TAP.skip("dead peer", "nasm is not installed")
 TAP.finish()
