@@ -11,6 +11,30 @@ typedef struct Apics {
 
 static Apics *apics(Machine *m) { return machine_slot(m, "apics", sizeof(Apics), NULL); }
 
+/* Bits that tell n things apart. */
+static unsigned apic_width(unsigned n) { return n > 1 ? 32 - (unsigned)__builtin_clz(n - 1) : 0; }
+
+ApicLevels machine_apic_levels(Machine *m)
+{
+    const MachineConfig *c = &m->config;
+    ApicLevels l;
+
+    l.core = apic_width(c->threads);
+    l.die = l.core + apic_width(c->cores);
+    l.package = l.die + apic_width(c->dies);
+    return l;
+}
+
+uint32_t machine_apic_id(Machine *m, unsigned cpu)
+{
+    const MachineConfig *c = &m->config;
+    ApicLevels l = machine_apic_levels(m);
+    unsigned core = cpu / c->threads, die = core / c->cores;
+
+    return die / c->dies << l.package | die % c->dies << l.die | core % c->cores << l.core |
+           cpu % c->threads;
+}
+
 void machine_want_apics(Machine *m, bool want) { apics(m)->wanted = want; }
 
 bool machine_wants_apics(Machine *m) { return apics(m)->wanted; }

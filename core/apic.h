@@ -11,7 +11,7 @@
 typedef struct Machine Machine;
 typedef struct Device Device;
 
-enum { MACHINE_CPUS = 8, APIC_BASE_ENABLED = 1 << 11 };
+enum { MACHINE_CPUS = 255, APIC_BASE_ENABLED = 1 << 11 };
 
 typedef struct CpuApicOps {
     /* Acknowledges what raised INTR: its vector, or -1 where it is gone. */
@@ -22,14 +22,28 @@ typedef struct CpuApicOps {
     /* CR8: the task priority's class, 0 to 15. */
     uint8_t (*priority)(Device *apic);
     void (*set_priority)(Device *apic, uint8_t cr8);
-    /* INIT has reset the CPU. */
-    void (*init)(Device *apic);
+    /* INIT has reset the CPU.  True where it now waits for a startup message. */
+    bool (*init)(Device *apic);
+    /* Whether it still does: nothing but INIT and that message reaches it. */
+    bool (*waits)(Device *apic);
+    /* The message has come: the page on which the CPU starts, or -1 where it was not waiting. */
+    int (*startup)(Device *apic);
 } CpuApicOps;
 
 typedef struct CpuApic {
     Device *dev; /* NULL: the CPU has none */
     const CpuApicOps *ops;
 } CpuApic;
+
+/* How the numbers of a CPU's package, die, core and thread make up its APIC's id: the bits that stand
+ * below the first three. */
+typedef struct ApicLevels {
+    unsigned core, die, package;
+} ApicLevels;
+
+ApicLevels machine_apic_levels(Machine *m);
+/* The id of a CPU's APIC after a reset.  Where counts are no powers of two, some ids are left out. */
+uint32_t machine_apic_id(Machine *m, unsigned cpu);
 
 /* Whether the CPUs are of a model that has local APICs. */
 void machine_want_apics(Machine *m, bool want);

@@ -99,7 +99,7 @@ Machine *machine_new(const char *type, GMainContext *ctx, Error *err)
     m->ctx = ctx ? g_main_context_ref(ctx) : g_main_context_ref(g_main_context_default());
     m->config.type = g_strdup(type);
     m->config.ram_size = cls->default_ram;
-    m->config.cpus = 1;
+    m->config.cpus = m->config.dies = m->config.cores = m->config.threads = 1;
     m->config.boot_menu_timeout_ms = -1;
     m->config.rtc_base = INT64_MIN;
     m->dirty_budget = DIRTY_UNLIMITED;
@@ -120,6 +120,11 @@ Machine *machine_new(const char *type, GMainContext *ctx, Error *err)
 
 bool machine_init(Machine *m, Error *err)
 {
+    unsigned max = MAX_OF(m->cls->max_cpus, 1u);
+
+    if (m->config.cpus > max)
+        return error_set(err, "Invalid SMP CPUs %u. The max CPUs supported by machine '%s' is %u",
+            m->config.cpus, m->cls->name, max);
     if (!m->cls->init(m, err)) return false;
     machine_reset(m);
     return true;

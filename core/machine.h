@@ -61,8 +61,9 @@ typedef struct MachineConfig {
     char *cpu;          /* "pentium3,-apic"; NULL: the machine's default */
     uint64_t ram_size;
     unsigned cpus;
-    char *name, *uuid;     /* -name, -uuid (36 characters); NULL: none */
-    char *bios_dir, *bios; /* -L, -bios */
+    unsigned dies, cores, threads; /* of a package, a die, a core; at least 1 */
+    char *name, *uuid;             /* -name, -uuid (36 characters); NULL: none */
+    char *bios_dir, *bios;         /* -L, -bios */
     char *kernel, *initrd, *append;
     char *boot_order; /* "cad"; NULL: the machine's default */
     char *boot_once;
@@ -92,6 +93,7 @@ typedef struct MachineClass {
     const char *default_cpu;
     bool is_default;
     uint64_t default_ram;
+    unsigned max_cpus; /* 0: one */
     /* Creates the board: CPU, chips and what the config asks for. */
     bool (*init)(Machine *m, Error *err);
 } MachineClass;

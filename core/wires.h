@@ -10,6 +10,7 @@ enum CpuWire {
     CPU_WIRE_A20,      /* level: address line 20 is let through */
     CPU_WIRE_SMI,      /* edge */
     CPU_WIRE_IGNNE,    /* level: port F0h clears FERR */
+    CPU_WIRE_STARTUP,  /* edge: a message that ends the wait after INIT has come to the APIC */
 };
 
 /* Into a local APIC. */

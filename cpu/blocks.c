@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "cpu/cpus.h"
 #include "cpu/dispatch.h"
 #include "cpu/fuse.h"
 #include "cpu/trace.h"
@@ -19,6 +20,27 @@ enum {
     COOL_RUNS = 4096 /* ... and for how many instructions */
 };
 #define BLOCK_SIZE(n) (sizeof(Block) + ((size_t)(n) + 1) * sizeof(Insn))
+
+/* -- pages with code -- */
+
+static CodePage **page_bucket(BlockCache *c, const uint8_t *host)
+{
+    return &c->pages[((uintptr_t)host >> PAGE_BITS) % PAGE_HASH];
+}
+
+static uint8_t *page_start(const uint8_t *host)
+{
+    return (uint8_t *)((uintptr_t)host & ~(uintptr_t)PAGE_MASK);
+}
+
+static CodePage *page_find(BlockCache *c, const uint8_t *host)
+{
+    uint8_t *start = page_start(host);
+
+    for (CodePage *p = *page_bucket(c, host); p; p = p->next)
+        if (p->host == start) return p;
+    return NULL;
+}
 
 bool blocks_init(Cpu *cpu, Error *err)
 {
@@ -45,6 +67,20 @@ void blocks_free(Cpu *cpu)
     cpu->blocks = NULL;
 }
 
+/* The CPU has no code left in this page: it is watched no longer, unless another CPU has some. */
+static void page_unwatch(Cpu *cpu, RamBlock *ram, uint64_t page)
+{
+    const uint8_t *host = ram->host + (page << PAGE_BITS);
+
+    for (unsigned i = 0; i < cpu->cpus->n; i++) {
+        Cpu *other = cpu->cpus->cpu[i];
+        const CodePage *p = other != cpu ? page_find(other->blocks, host) : NULL;
+
+        if (p && p->blocks) return;
+    }
+    ram->watch[page] &= (uint8_t)~WATCH_CODE;
+}
+
 /* A page's RAM block may have gone with its device. */
 static bool page_alive(Cpu *cpu, const CodePage *p)
 {
@@ -62,7 +98,7 @@ void blocks_drop(Cpu *cpu)
             CodePage *p = c->pages[i];
 
             c->pages[i] = p->next;
-            if (page_alive(cpu, p)) p->ram->watch[p->page] &= (uint8_t)~WATCH_CODE;
+            if (page_alive(cpu, p)) page_unwatch(cpu, p->ram, p->page);
             g_free(p);
         }
     memset(c->hash, 0, sizeof(c->hash));
@@ -71,27 +107,6 @@ void blocks_drop(Cpu *cpu)
     c->source = NULL;
     cpu->link = NULL;
     cpu->block = NULL;
-}
-
-/* -- pages with code -- */
-
-static CodePage **page_bucket(BlockCache *c, const uint8_t *host)
-{
-    return &c->pages[((uintptr_t)host >> PAGE_BITS) % PAGE_HASH];
-}
-
-static uint8_t *page_start(const uint8_t *host)
-{
-    return (uint8_t *)((uintptr_t)host & ~(uintptr_t)PAGE_MASK);
-}
-
-static CodePage *page_find(BlockCache *c, const uint8_t *host)
-{
-    uint8_t *start = page_start(host);
-
-    for (CodePage *p = *page_bucket(c, host); p; p = p->next)
-        if (p->host == start) return p;
-    return NULL;
 }
 
 static CodePage *page_get(Cpu *cpu, const uint8_t *host)
@@ -185,7 +200,7 @@ static void block_kill(Cpu *cpu, Block *b)
 }
 
 /* Recomputes what hangs on the list of blocks. */
-static void page_update(CodePage *p)
+static void page_update(Cpu *cpu, CodePage *p)
 {
     uint32_t first, last;
 
@@ -194,7 +209,7 @@ static void page_update(CodePage *p)
         block_extent(b, block_page_index(b, p), &first, &last);
         p->granules |= page_granules(first, last);
     }
-    if (!p->blocks) p->ram->watch[p->page] &= (uint8_t)~WATCH_CODE;
+    if (!p->blocks) page_unwatch(cpu, p->ram, p->page);
 }
 
 void blocks_code_written(Cpu *cpu, RamBlock *ram, uint64_t off, uint64_t len)
@@ -204,7 +219,7 @@ void blocks_code_written(Cpu *cpu, RamBlock *ram, uint64_t off, uint64_t len)
     bool hit = false;
 
     if (!p) {
-        ram->watch[off >> PAGE_BITS] &= (uint8_t)~WATCH_CODE;
+        page_unwatch(cpu, ram, off >> PAGE_BITS);
         return;
     }
     if (!(p->granules & page_granules(from, to))) return;
@@ -224,7 +239,7 @@ void blocks_code_written(Cpu *cpu, RamBlock *ram, uint64_t off, uint64_t len)
         p->cool = COOL_RUNS;
         while (p->blocks) block_kill(cpu, p->blocks);
     }
-    page_update(p);
+    page_update(cpu, p);
 }
 
 /* -- birth -- */

@@ -31,7 +31,9 @@ bool cpu_idle(Machine *m);
 /* Lists the models, sorted ("-cpu help"). */
 void cpu_models_help(void);
 
-/* For the monitor and gdb: translates a linear address of CPU 0 without side effects. */
+/* The number of the CPU that the monitor shows; the functions below are about that one. */
+unsigned cpu_shown(Machine *m);
+/* For the monitor and gdb: translates a linear address without side effects. */
 bool cpu_translate(Machine *m, uint64_t gva, uint64_t *gpa);
 /* Whether a page table on the way there is absent, and where it is: what cpu_translate says of gva
  * is not true before it has come. */

@@ -104,6 +104,7 @@ static const OpRow *decode_row(const Decoder *d, unsigned opcode)
 {
     const OpRow *row = &opcodes[opcode];
 
+    if (opcode == 0x90 && d->in->rep == 0xf3 && !(d->in->rex & REX_B)) return &opcode_pause;
     if (opcode == 0x90 && d->in->rex & REX_B) return &opcodes[0x91]; /* XCHG R8, RAX */
     return d->wide && row->in64 ? row->in64 : row;
 }

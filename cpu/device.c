@@ -3,6 +3,7 @@
 #include "core/apic.h"
 #include "core/cpu_id.h"
 #include "cpu/cpu.h"
+#include "cpu/cpus.h"
 #include "cpu/debug.h"
 #include "cpu/flags.h"
 #include "cpu/models.h"
@@ -46,7 +47,7 @@ static void cpu_sync(Device *dev)
     cpu_core_drop(cpu);
     cpu_debug_update(cpu);
     cpu_update_mode(cpu);
-    if (!cpu->ferr.dev) { /* the PIC leads to the CPU and so is created after it */
+    if (!cpu->ferr.dev && !cpu->index) { /* the PIC leads to the CPU and so is created after it */
         cpu->ferr = (Irq){ device_find(dev->m, "pic"), FERR_IRQ };
     }
     irq_set(&cpu->ferr, cpu->s.ferr);
@@ -63,6 +64,7 @@ static void cpu_request(Cpu *cpu, uint32_t bit, bool on)
         cpu->s.interrupt_request &= ~bit;
     }
     cpu->exit_pending = true;
+    if (on && cpu->cpus->running != cpu) cpus_yield(cpu->cpus);
 }
 
 static void cpu_set_a20(Cpu *cpu, bool on)
@@ -72,6 +74,12 @@ static void cpu_set_a20(Cpu *cpu, bool on)
     if (cpu->s.a20_mask == mask) return;
     cpu->s.a20_mask = mask;
     cpu_tlb_flush(cpu, true);
+}
+
+/* The line is the chipset's: no CPU sees the bit that it forces to 0. */
+static void cpu_set_a20_of_all(Cpu *cpu, bool on)
+{
+    for (unsigned i = 0; i < cpu->cpus->n; i++) cpu_set_a20(cpu->cpus->cpu[i], on);
 }
 
 /* Port F0h: FERR is withdrawn, and ignored until the x87's exceptions are cleared. */
@@ -93,9 +101,14 @@ static void cpu_irq_in(Device *dev, int line, bool level)
         if (level) cpu_request(cpu, INTREQ_NMI, true);
         break;
     case CPU_WIRE_INIT:
-        if (level) cpu_request(cpu, INTREQ_INIT, true);
+        if (!level) break;
+        cpu_request(cpu, INTREQ_SIPI, false); /* it came too early */
+        cpu_request(cpu, INTREQ_INIT, true);
         break;
-    case CPU_WIRE_A20: cpu_set_a20(cpu, level); break;
+    case CPU_WIRE_STARTUP:
+        if (level) cpu_request(cpu, INTREQ_SIPI, true);
+        break;
+    case CPU_WIRE_A20: cpu_set_a20_of_all(cpu, level); break;
     case CPU_WIRE_IGNNE:
         if (level) cpu_ignne(cpu);
         break;

@@ -8,6 +8,7 @@
 
 #include "core/command.h"
 #include "cpu/cpu.h"
+#include "cpu/cpus.h"
 #include "cpu/state.h"
 
 enum {
@@ -25,13 +26,36 @@ enum {
 #define PTE_NX (1ull << 63)
 #define PTE_FRAME 0x000ffffffffff000ull
 
-static Cpu *info_cpu(Machine *m, unsigned index)
+Cpu *cpus_shown(Machine *m)
 {
-    EACH_DEVICE (dev, m) {
-        if (!strcmp(dev->cls->name, "x86-cpu") && CPU(dev)->index == index) return CPU(dev);
-    }
+    const Cpus *cpus = cpus_of(m);
+
+    return cpus->shown < cpus->n ? cpus->cpu[cpus->shown] : NULL;
+}
+
+static Cpu *info_by_number(CommandCall *call, int64_t index, Error *err)
+{
+    const Cpus *cpus = cpus_of(call->m);
+
+    if (index >= 0 && index < cpus->n) return cpus->cpu[index];
+    if (cpus->n)
+        error_set(
+            err, "there is no CPU#%lld: they are numbered 0 to %u", (long long)index, cpus->n - 1);
+    else
+        error_set(err, "No CPU");
     return NULL;
 }
+
+static void info_select(CommandCall *call, Error *err)
+{
+    const Cpu *cpu = info_by_number(call, command_num(call, "index", 0), err);
+
+    if (cpu) cpus_of(call->m)->shown = cpu->index;
+}
+COMMAND(select, .name = "cpu", .args = "index:i", .usage = "index", .help = "set the default CPU",
+    .run = info_select);
+
+unsigned cpu_shown(Machine *m) { return cpus_of(m)->shown; }
 
 /* -- info registers -- */
 
@@ -148,22 +172,30 @@ static void info_fpu(const Cpu *cpu, Sink *out)
     }
 }
 
+static void info_registers_of(Cpu *cpu, Sink *out)
+{
+    device_settle(&cpu->dev);
+    sink_printf(out, "\nCPU#%u\n", cpu->index);
+    info_general(cpu, out);
+    info_system(cpu, out);
+    info_fpu(cpu, out);
+}
+
 static void info_registers(CommandCall *call, Error *err)
 {
-    Cpu *cpu = info_cpu(call->m, 0);
+    const Cpus *cpus = cpus_of(call->m);
+    Cpu *cpu;
 
-    if (!cpu) {
-        error_set(err, "No CPU");
+    if (command_flag(call, "cpustate_all")) {
+        for (unsigned i = 0; i < cpus->n; i++) info_registers_of(cpus->cpu[i], call->out);
         return;
     }
-    device_settle(&cpu->dev);
-    sink_printf(call->out, "\nCPU#%u\n", cpu->index);
-    info_general(cpu, call->out);
-    info_system(cpu, call->out);
-    info_fpu(cpu, call->out);
+    cpu = info_by_number(call, command_num(call, "vcpu", cpus->shown), err);
+    if (cpu) info_registers_of(cpu, call->out);
 }
-COMMAND(info_registers, .name = "info registers", .args = "cpustate_all:-a", .usage = "[-a|vcpu]",
-    .help = "show the cpu registers (-a: show register info for all cpus)", .run = info_registers);
+COMMAND(info_registers, .name = "info registers", .args = "cpustate_all:-a,vcpu:i?",
+    .usage = "[-a|vcpu]", .help = "show the cpu registers (-a: show register info for all cpus)",
+    .run = info_registers);
 
 /* -- page tables -- */
 
@@ -234,7 +266,7 @@ static void info_mem_range(Sink *out, uint64_t start, uint64_t end, uint32_t rig
 
 static void info_mem(CommandCall *call, Error *err)
 {
-    const Cpu *cpu = info_cpu(call->m, 0);
+    const Cpu *cpu = cpus_shown(call->m);
     uint64_t start = 0, lin = 0;
     uint32_t last = 0;
 
@@ -258,7 +290,7 @@ COMMAND(info_mem, .name = "info mem", .usage = "",
 
 static void info_tlb(CommandCall *call, Error *err)
 {
-    const Cpu *cpu = info_cpu(call->m, 0);
+    const Cpu *cpu = cpus_shown(call->m);
 
     (void)err;
     if (!info_paging_on(call, cpu)) return;
@@ -311,7 +343,7 @@ bool cpu_register(Machine *m, const char *name, uint64_t *val)
         const char *name;
         uint8_t reg;
     } aliases[] = { { "sp", R_ESP }, { "fp", R_EBP } };
-    Cpu *cpu = info_cpu(m, 0);
+    Cpu *cpu = cpus_shown(m);
     unsigned n;
     char more;
 

@@ -8,6 +8,7 @@
  * event's own or that of the fault which it ran into.
  */
 #include "core/apic.h"
+#include "cpu/cpus.h"
 #include "cpu/debug.h"
 #include "cpu/decode.h"
 #include "cpu/descriptor.h"
@@ -306,8 +307,17 @@ static bool interrupt_intr_ready(const Cpu *cpu)
     return cpu->s.interrupt_request & INTREQ_HARD && cpu->s.eflags & FLAG_IF;
 }
 
+bool cpu_waits(const Cpu *cpu)
+{
+    const CpuApic *apic = machine_apic(cpu->dev.m, cpu->index);
+
+    return apic->dev && apic->ops->waits(apic->dev);
+}
+
 bool cpu_has_event(Cpu *cpu)
 {
+    if (cpu->s.interrupt_request & INTREQ_SIPI) return true;
+    if (cpu->s.halted && cpu_waits(cpu)) return cpu->s.interrupt_request & INTREQ_INIT;
     return cpu->s.interrupt_injected >= 0 || cpu->s.nmi_injected ||
            cpu->s.interrupt_request & INTREQ_INIT || interrupt_nmi_ready(cpu) ||
            interrupt_intr_ready(cpu);
@@ -319,10 +329,26 @@ static void interrupt_init(Cpu *cpu)
 
     cpu_get_eflags(cpu); /* none stay lazy */
     cpu_reset_state(cpu, false);
-    if (apic->dev) apic->ops->init(apic->dev);
+    if (apic->dev) cpu->s.halted = apic->ops->init(apic->dev);
     cpu_tlb_flush(cpu, true);
     cpu_debug_update(cpu);
     cpu_update_mode(cpu);
+}
+
+/* A CPU that waits starts in real mode, at the beginning of the page that the message names. */
+static bool interrupt_startup(Cpu *cpu)
+{
+    const CpuApic *apic = machine_apic(cpu->dev.m, cpu->index);
+    int page = apic->dev ? apic->ops->startup(apic->dev) : -1;
+
+    cpu->s.interrupt_request &= ~(uint32_t)INTREQ_SIPI;
+    if (page < 0) return false;
+    cpu->s.segs[R_CS].selector = (uint32_t)page << 8;
+    cpu->s.segs[R_CS].base = (uint64_t)page << PAGE_BITS;
+    cpu->s.eip = 0;
+    cpu->s.halted = 0;
+    cpu_update_mode(cpu);
+    return true;
 }
 
 static int interrupt_acknowledge(Cpu *cpu)
@@ -341,6 +367,8 @@ bool cpu_poll_events(Cpu *cpu)
         interrupt_init(cpu);
         return true;
     }
+    if (s->interrupt_request & INTREQ_SIPI && interrupt_startup(cpu)) return true;
+    if (s->halted && cpu_waits(cpu)) return false;
     if (s->interrupt_injected < 0 && !s->nmi_injected) {
         if (s->hflags & HF_SHADOW) return false;
         if (interrupt_nmi_ready(cpu)) {

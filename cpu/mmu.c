@@ -11,6 +11,7 @@
 
 #include "cpu/blocks.h"
 #include "cpu/cpu.h"
+#include "cpu/cpus.h"
 #include "cpu/debug.h"
 #include "cpu/fault.h"
 #include "cpu/sse.h"
@@ -373,24 +374,24 @@ uint8_t mmu_fetch_byte(Cpu *cpu, uint64_t lin)
 
 bool cpu_translate(Machine *m, uint64_t gva, uint64_t *gpa)
 {
-    Device *dev = device_find(m, "cpu0");
+    Cpu *cpu = cpus_shown(m);
     MmuWalk w;
 
-    if (!dev || !cpu_is_canonical(gva = mmu_wrap(CPU(dev), gva))) return false;
-    if (mmu_walk(CPU(dev), gva, MMU_READ, WHO_OVERRIDE, false, &w) >= 0) return false;
-    *gpa = (w.gpa & mmu_a20(CPU(dev))) | (gva & PAGE_MASK);
+    if (!cpu || !cpu_is_canonical(gva = mmu_wrap(cpu, gva))) return false;
+    if (mmu_walk(cpu, gva, MMU_READ, WHO_OVERRIDE, false, &w) >= 0) return false;
+    *gpa = (w.gpa & mmu_a20(cpu)) | (gva & PAGE_MASK);
     return true;
 }
 
 bool cpu_table_absent(Machine *m, uint64_t gva, uint64_t *gpa)
 {
-    Device *dev = device_find(m, "cpu0");
+    Cpu *cpu = cpus_shown(m);
     uint64_t unused;
 
-    if (!dev) return false;
-    CPU(dev)->peek_absent = 0;
+    if (!cpu) return false;
+    cpu->peek_absent = 0;
     cpu_translate(m, gva, &unused);
-    *gpa = CPU(dev)->peek_absent;
+    *gpa = cpu->peek_absent;
     return *gpa != 0;
 }
 

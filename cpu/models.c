@@ -388,8 +388,72 @@ static void models_set_brand(Cpu *cpu, unsigned part)
         load_le32(brand + 16 * part + 8), load_le32(brand + 16 * part + 12));
 }
 
+/* Threads of a package that leaf 1 and AMD's leaves speak of. */
+static unsigned models_threads(const Cpu *cpu)
+{
+    return cpu->dev.m->config.cores * cpu->dev.m->config.threads;
+}
+
+static uint32_t models_apic_id(const Cpu *cpu) { return machine_apic_id(cpu->dev.m, cpu->index); }
+
+/* Leaf 4, of Intel's: a cache for each sub-leaf, and how many threads share it. */
+static void models_set_cache(Cpu *cpu, uint32_t n)
+{
+    enum { DATA = 1, CODE = 2, UNIFIED = 3, SELF_INITIALIZING = 1 << 8 };
+    enum { WAYS_SHIFT = 22, LINE = 64 - 1, SHARED_SHIFT = 14, CORES_SHIFT = 26 };
+    static const struct {
+        uint8_t level, type, ways, flags;
+        uint16_t sets;
+    } caches[] = { { 1, DATA, 8, 1, 64 }, { 1, CODE, 8, 1, 64 }, { 2, UNIFIED, 16, 1, 4096 },
+        { 3, UNIFIED, 16, 6, 16384 } };
+    const MachineConfig *c = &cpu->dev.m->config;
+    const uint32_t sharing[] = { 0, 0, c->threads - 1,
+        (1u << machine_apic_levels(cpu->dev.m).package) - 1 };
+
+    if (n >= ARRAY_SIZE(caches) || cpu_is_amd(cpu)) {
+        models_set(cpu, 0, 0, 0, 0);
+        return;
+    }
+    models_set(cpu,
+        (c->cores - 1) << CORES_SHIFT | sharing[n] << SHARED_SHIFT | SELF_INITIALIZING |
+            (uint32_t)caches[n].level << 5 | caches[n].type,
+        (caches[n].ways - 1u) << WAYS_SHIFT | LINE, caches[n].sets - 1u, caches[n].flags);
+}
+
+/* Leaf 0Bh: how APIC ids are made up. */
+static void models_set_levels(Cpu *cpu, uint32_t n)
+{
+    enum { THREADS = 1 << 8, CORES = 2 << 8 };
+    ApicLevels l = machine_apic_levels(cpu->dev.m);
+    uint32_t id = models_apic_id(cpu);
+
+    n &= 0xff;
+    if (n == 0)
+        models_set(cpu, l.core, cpu->dev.m->config.threads, THREADS, id);
+    else if (n == 1)
+        models_set(cpu, l.package, models_threads(cpu), CORES | n, id);
+    else
+        models_set(cpu, 0, 0, n, id);
+}
+
+static void models_set_leaf1(Cpu *cpu, uint32_t hidden)
+{
+    enum { HTT = 1 << 28 };
+    unsigned threads = models_threads(cpu);
+    uint32_t ebx = models_apic_id(cpu) << 24, edx = cpu->features.edx1 & ~hidden;
+
+    if (cpu_has(cpu, FEAT_CLFLUSH)) ebx |= CLFLUSH_LINE;
+    if (threads > 1) {
+        ebx |= (threads & 0xff) << 16;
+        edx |= HTT;
+    }
+    models_set(cpu, cpu_signature(cpu->model), ebx, cpu->features.ecx1, edx);
+}
+
 void op_cpuid(Cpu *cpu, const Insn *in)
 {
+    enum { CMP_LEGACY = 1 << 1 };
+    bool several = models_threads(cpu) > 1;
     const CpuModel *m = cpu->model;
     uint32_t hidden = cpu_apic_on(cpu) ? 0 : F(APIC);
     uint32_t leaf = (uint32_t)cpu->s.regs[R_EAX];
@@ -398,12 +462,10 @@ void op_cpuid(Cpu *cpu, const Insn *in)
     if (leaf > (leaf & 0x80000000 ? m->xlevel : m->level)) leaf = m->level;
     switch (leaf) {
     case 0: models_set_vendor(cpu, m->level); break;
-    case 1:
-        models_set(cpu, cpu_signature(m),
-            cpu->index << 24 | (cpu_has(cpu, FEAT_CLFLUSH) ? CLFLUSH_LINE : 0), cpu->features.ecx1,
-            cpu->features.edx1 & ~hidden);
-        break;
+    case 1: models_set_leaf1(cpu, hidden); break;
     case 2: models_set(cpu, 1, 0, 0, m->cache); break;
+    case 4: models_set_cache(cpu, (uint32_t)cpu->s.regs[R_ECX]); break;
+    case 11: models_set_levels(cpu, (uint32_t)cpu->s.regs[R_ECX]); break;
     case 7:
         if (cpu->s.regs[R_ECX]) {
             models_set(cpu, 0, 0, 0, 0); /* of one sub-leaf */
@@ -413,13 +475,18 @@ void op_cpuid(Cpu *cpu, const Insn *in)
         break;
     case 0x80000000: models_set_vendor(cpu, m->xlevel); break;
     case 0x80000001:
-        models_set(cpu, cpu_signature(m), 0, cpu->features.ecx80000001,
+        models_set(cpu, cpu_signature(m), 0,
+            cpu->features.ecx80000001 | (several && cpu_is_amd(cpu) ? CMP_LEGACY : 0),
             cpu->features.edx80000001 & ~hidden);
         break;
     case 0x80000002:
     case 0x80000003:
     case 0x80000004: models_set_brand(cpu, leaf - 0x80000002); break;
-    case 0x80000008: models_set(cpu, 48 << 8 | cpu_phys_bits(cpu), 0, 0, 0); break;
+    case 0x80000008:
+        models_set(cpu, 48 << 8 | cpu_phys_bits(cpu), 0,
+            several ? machine_apic_levels(cpu->dev.m).package << 12 | (models_threads(cpu) - 1) : 0,
+            0);
+        break;
     default: models_set(cpu, 0, 0, 0, 0); break; /* serial number, cache details: none */
     }
 }

@@ -67,6 +67,8 @@ static const OpRow group1[8] = { GROUP1_ROW(0, "add", OP_LOCK), GROUP1_ROW(1, "o
     GROUP1_ROW(2, "adc", OP_LOCK), GROUP1_ROW(3, "sbb", OP_LOCK), GROUP1_ROW(4, "and", OP_LOCK),
     GROUP1_ROW(5, "sub", OP_LOCK), GROUP1_ROW(6, "xor", OP_LOCK), GROUP1_ROW(7, "cmp", 0) };
 
+const OpRow opcode_pause = SLOW("pause", op_pause);
+
 static const OpRow group1a[8] = { IN_GROUP("pop", pop_m, .flags = OP_WIDE64) };
 
 #define GROUP2(fns)                                                                                \

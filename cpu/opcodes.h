@@ -125,6 +125,7 @@ struct OpRow {
 };
 
 extern const OpRow opcodes[512]; /* 0F xx behind the one-byte ones */
+extern const OpRow opcode_pause; /* F3 90 */
 /* By the last opcode byte, prefixed: 0F xx (as far as SSE has it), 0F 38 xx, 0F 3A xx. */
 extern const OpRow opcodes_0f[256][ROW_PREFIXES], opcodes_0f38[256][ROW_PREFIXES],
     opcodes_0f3a[256][ROW_PREFIXES];

@@ -50,6 +50,8 @@ static void reset_rest(struct CpuState *s, bool check)
     s->ferr = 0;
     s->hflags2 = HF2_GIF | HF2_VGIF;
     s->interrupt_request = 0;
+    s->turn = 0;
+    s->turn_left = 0;
     s->tsc_offset = 0;
     memset(s->mtrr_fixed, 0, sizeof(s->mtrr_fixed));
     memset(s->mtrr_var, 0, sizeof(s->mtrr_var));
@@ -84,8 +86,9 @@ void cpu_reset_state(Cpu *cpu, bool power_on)
     s->dr[6] = 0xffff0ff0;
     s->dr[7] = 0x400;
     s->debug_pending = 0;
-    s->interrupt_request &= INTREQ_HARD;
+    s->interrupt_request &= INTREQ_HARD | INTREQ_SIPI;
     s->interrupt_injected = s->exception_nr = -1;
     s->soft_interrupt = s->nmi_injected = s->nmi_pending = s->has_error_code = 0;
-    s->halted = s->mp_state = s->sipi_vector = 0;
+    s->mp_state = s->sipi_vector = 0;
+    s->halted = power_on && cpu->index; /* the boot CPU starts the others */
 }

@@ -16,6 +16,7 @@
 #include <glib.h>
 
 #include "cpu/cpu.h"
+#include "cpu/cpus.h"
 #include "cpu/debug.h"
 #include "cpu/dispatch.h"
 #include "cpu/fault.h"
@@ -23,31 +24,34 @@
 #include "cpu/trace.h"
 #include "cpu/x87.h"
 
-enum { RUN_STRETCH = 8192, RUN_CPUS = 1 };
+enum { RUN_STRETCH = 8192 };
 
-/* The machine's CPUs; one for now. */
-typedef struct RunCpus {
-    Cpu *cpu[RUN_CPUS];
-    unsigned n;
-} RunCpus;
-
-static RunCpus *run_cpus(Machine *m) { return machine_slot(m, "cpus", sizeof(RunCpus), NULL); }
+Cpus *cpus_of(Machine *m) { return machine_slot(m, "cpus", sizeof(Cpus), NULL); }
 
 /* -- hooks -- */
 
+/* What earlier CPUs did in this slice is counted already. */
 static int64_t run_slice_insns(void *opaque)
 {
-    Cpu *cpu = opaque;
+    const Cpu *cpu = ((Cpus *)opaque)->running;
 
-    return cpu->in_slice ? cpu->slice_total - cpu->slice_left - cpu->slice_rest : 0;
+    return cpu ? cpu->slice_total - cpu->slice_left - cpu->slice_rest : 0;
 }
 
 static void run_end_slice(void *opaque)
 {
-    Cpu *cpu = opaque;
+    Cpu *cpu = ((Cpus *)opaque)->running;
 
+    if (!cpu) return;
     cpu->stop_slice = true;
     cpu->exit_pending = true;
+}
+
+void cpus_yield(Cpus *cpus)
+{
+    if (!cpus->running || cpus->n == 1) return;
+    cpus->running->stop_turn = true;
+    cpus->running->exit_pending = true;
 }
 
 static void run_map_changed(void *opaque) { tlb_map_changed(opaque); }
@@ -65,9 +69,10 @@ static void run_code_written(void *opaque, RamBlock *b, uint64_t off, uint64_t l
 bool cpu_core_init(Cpu *cpu, Error *err)
 {
     Machine *m = cpu->dev.m;
-    RunCpus *cpus = run_cpus(m);
+    Cpus *cpus = cpu->cpus = cpus_of(m);
 
-    if (cpus->n == RUN_CPUS) return error_set(err, "only %d CPU is supported", RUN_CPUS);
+    if (cpu->index != cpus->n || cpus->n == MACHINE_CPUS)
+        return error_set(err, "there is no place for CPU %u", cpu->index);
     if (!tlb_init(cpu, err)) return false;
     if (!blocks_init(cpu, err)) {
         tlb_free(cpu);
@@ -80,31 +85,24 @@ bool cpu_core_init(Cpu *cpu, Error *err)
         .opaque = cpu };
     mem_listener_add(m, &cpu->listener);
     m->clock.slice_insns = run_slice_insns;
-    m->clock.slice_opaque = cpu;
     m->clock.end_slice = run_end_slice;
-    m->clock.end_slice_opaque = cpu;
+    m->clock.slice_opaque = m->clock.end_slice_opaque = cpus;
     cpus->cpu[cpus->n++] = cpu;
     return true;
 }
 
+/* Devices go in the reverse order of their creation. */
 void cpu_core_free(Cpu *cpu)
 {
-    RunCpus *cpus = run_cpus(cpu->dev.m);
-    Clock *clock = &cpu->dev.m->clock;
-
     if (!cpu->tlb) return;
+    assert(cpu->cpus->cpu[cpu->cpus->n - 1] == cpu);
     mem_listener_del(cpu->dev.m, &cpu->listener);
-    if (clock->slice_opaque == cpu) {
-        clock->slice_insns = NULL;
-        clock->end_slice = NULL;
-    }
-    for (unsigned i = 0; i < cpus->n; i++) {
-        if (cpus->cpu[i] != cpu) continue;
-        cpus->cpu[i] = cpus->cpu[--cpus->n];
-        cpus->cpu[cpus->n] = NULL;
-    }
     blocks_free(cpu);
     tlb_free(cpu);
+    cpu->cpus->cpu[--cpu->cpus->n] = NULL;
+    if (cpu->cpus->n) return;
+    cpu->dev.m->clock.slice_insns = NULL;
+    cpu->dev.m->clock.end_slice = NULL;
 }
 
 void cpu_core_drop(Cpu *cpu)
@@ -213,7 +211,8 @@ static bool run_ends(const Cpu *cpu)
 {
     const Machine *m = cpu->dev.m;
 
-    return cpu->stop_slice || m->kick || m->reset_requested || m->shutdown_requested;
+    return cpu->stop_slice || cpu->stop_turn || m->kick || m->reset_requested ||
+           m->shutdown_requested;
 }
 
 /* Runs until the slice ends, or until a fault. */
@@ -282,31 +281,87 @@ static CpuExit run_slice(Cpu *cpu)
     }
 }
 
-CpuExit cpu_run(Machine *m, int64_t max_insns, int64_t *done)
-{
-    Cpu *cpu = run_cpus(m)->cpu[0];
-    CpuExit why;
+/* -- turns -- */
 
-    *done = 0;
-    if (!cpu) return CPU_HALTED;
-    if (atomic_exchange(&m->kick, 0)) return CPU_KICKED;
-    if (max_insns <= 0) return CPU_BUDGET;
-    cpu->slice_total = cpu->slice_rest = max_insns;
+static bool run_can(Cpu *cpu) { return !cpu->s.halted || cpu_has_event(cpu); }
+
+static void run_set_turn(Cpu *cpu, uint32_t left)
+{
+    cpu->s.turn = left > 0;
+    cpu->s.turn_left = left;
+}
+
+/* Who runs now: the one whose turn it is, or else the next one that can.  NULL: all are idle.  A
+ * CPU that is alone has no turns. */
+static Cpu *run_next(Cpus *cpus)
+{
+    unsigned last = 0;
+
+    if (cpus->n == 1) return cpus->cpu[0];
+    for (unsigned i = 0; i < cpus->n; i++)
+        if (cpus->cpu[i]->s.turn) last = i;
+    if (cpus->cpu[last]->s.turn_left && run_can(cpus->cpu[last])) return cpus->cpu[last];
+    for (unsigned i = 1; i <= cpus->n; i++) {
+        Cpu *cpu = cpus->cpu[(last + i) % cpus->n];
+
+        if (!run_can(cpu)) continue;
+        run_set_turn(cpus->cpu[last], 0);
+        run_set_turn(cpu, CPU_TURN);
+        return cpu;
+    }
+    return NULL;
+}
+
+/* Runs one CPU; answers how many instructions it has executed. */
+static int64_t run_turn(Cpu *cpu, int64_t insns, CpuExit *why)
+{
+    Cpus *cpus = cpu->cpus;
+    bool alone = cpus->n == 1;
+    int64_t done;
+
+    if (!alone) insns = MIN_OF(insns, (int64_t)cpu->s.turn_left);
+    cpu->slice_total = cpu->slice_rest = insns;
     cpu->slice_left = 0;
-    cpu->stop_slice = false;
+    cpu->stop_slice = cpu->stop_turn = false;
     cpu->exit_pending = true;
     cpu->x87_host = X87_HOST_UNKNOWN;
     cpu->in_slice = true;
-    why = run_slice(cpu);
-    *done = run_slice_insns(cpu);
+    cpus->running = cpu;
+    *why = run_slice(cpu);
+    done = run_slice_insns(cpus);
+    cpus->running = NULL;
     cpu->in_slice = false;
-    m->clock.insns += *done;
-    return why;
+    cpu->dev.m->clock.insns += done;
+    if (!alone) cpu->s.turn_left = cpu->stop_turn ? 0 : cpu->s.turn_left - (uint32_t)done;
+    return done;
+}
+
+CpuExit cpu_run(Machine *m, int64_t max_insns, int64_t *done)
+{
+    Cpus *cpus = cpus_of(m);
+
+    *done = 0;
+    if (!cpus->n) return CPU_HALTED;
+    if (atomic_exchange(&m->kick, 0)) return CPU_KICKED;
+    while (*done < max_insns) {
+        Cpu *cpu = run_next(cpus);
+        CpuExit why;
+        int64_t n;
+
+        if (!cpu) return CPU_HALTED;
+        n = run_turn(cpu, max_insns - *done, &why);
+        *done += n;
+        if (why == CPU_HALTED && (!n || cpus->n == 1)) return why;
+        if (why != CPU_HALTED && why != CPU_BUDGET) return why;
+    }
+    return CPU_BUDGET;
 }
 
 bool cpu_idle(Machine *m)
 {
-    Cpu *cpu = run_cpus(m)->cpu[0];
+    Cpus *cpus = cpus_of(m);
 
-    return !cpu || (cpu->s.halted && !cpu_has_event(cpu));
+    for (unsigned i = 0; i < cpus->n; i++)
+        if (run_can(cpus->cpu[i])) return false;
+    return true;
 }

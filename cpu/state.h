@@ -21,6 +21,7 @@
 #include "util/bits.h"
 
 typedef struct Cpu Cpu;
+typedef struct Cpus Cpus; /* cpu/cpus.h */
 typedef struct Insn Insn; /* a decoded instruction: cpu/decode.h */
 
 /* -- register numbers and bits -- */
@@ -131,6 +132,7 @@ enum {
 enum { HF2_GIF = 1 << 0, HF2_NMI = 1 << 2, HF2_IGNNE = 1 << 7, HF2_VGIF = 1 << 8 };
 /* interrupt_request bits, as on the wire. */
 enum { INTREQ_HARD = 0x0002, INTREQ_SMI = 0x0040, INTREQ_NMI = 0x0200, INTREQ_INIT = 0x0400 };
+enum { INTREQ_SIPI = 0x2000 };
 
 /* Segment flags: the descriptor's high doubleword. */
 enum {
@@ -216,6 +218,8 @@ typedef struct CpuState {
     uint64_t pdptr[4];      /* exact: the PDPTEs that PAE paging works with ... */
     uint32_t pdptr_valid;   /* ... or 0: the next walk loads them */
     uint32_t debug_pending; /* exact: DR6 bits of a trap that a MOV SS has put off */
+    uint32_t turn_left;     /* exact: instructions of the CPU's turn */
+    uint8_t turn;           /* exact: its turn was the last one, and may go on */
 } CpuState;
 
 /* -- TLB -- */
@@ -248,7 +252,8 @@ struct Cpu {
     uint32_t cc_kind;                /* ... CC_EFLAGS (0): eflags is up to date */
     bool exit_pending;               /* look for interrupts and exits before the next block */
     bool in_slice;
-    bool stop_slice;    /* with exit_pending: the slice ends (an earlier deadline, a kick) */
+    bool stop_slice;    /* with exit_pending: the slice ends (an earlier deadline, a kick) ... */
+    bool stop_turn;     /* ... or this CPU's part of it */
     bool cur_synced;    /* s.eip is already cur's own */
     int64_t slice_left; /* instructions left in this stretch of the slice; a block is taken off
                           * when it is entered, so at call-outs the calling one counts as done */
@@ -267,6 +272,7 @@ struct Cpu {
     const Insn *resume;  /* loop form of dispatch: the next instruction, NULL: leave */
     Tlb *tlb;
     struct BlockCache *blocks;
+    Cpus *cpus;
     struct FaultFrame *fault_frame; /* cpu/fault.c */
     uint64_t peek_absent;           /* the absent page that the monitor's last walk met; 0: none */
     MemListener listener;
@@ -351,7 +357,7 @@ enum IntKind { INT_EXCEPTION, INT_SOFT, INT_HARD, INT_ICEBP, INT_NMI_KIND };
 /* Delivers through the IDT (or IVT).  next_eip of soft ones is what is pushed; others push s.eip.
  * Nested faults become double and triple faults (fault.c drives that). */
 void cpu_deliver(Cpu *cpu, int vector, enum IntKind kind, bool has_code, uint32_t code);
-/* Takes the highest pending event (INIT, SMI, NMI, INTR) if it may be taken now; true if one
+/* Takes the highest pending event (INIT, startup, SMI, NMI, INTR) if it may be taken now; true if one
  * was. */
 bool cpu_poll_events(Cpu *cpu);
 /* True where an unmasked event would wake a halted CPU. */

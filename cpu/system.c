@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "core/apic.h"
+#include "cpu/cpus.h"
 #include "cpu/debug.h"
 #include "cpu/decode.h"
 #include "cpu/descriptor.h"
@@ -294,6 +295,13 @@ void op_hlt(Cpu *cpu, const Insn *in)
     system_need_cpl0(cpu);
     cpu->s.halted = 1;
     cpu->exit_pending = true;
+}
+
+/* Whoever waits for another CPU lets it run. */
+void op_pause(Cpu *cpu, const Insn *in)
+{
+    (void)in;
+    cpus_yield(cpu->cpus);
 }
 
 void op_rsm(Cpu *cpu, const Insn *in)

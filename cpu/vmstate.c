@@ -58,7 +58,7 @@ static bool cpu_common_post_load(void *state, int version, Error *err)
     CpuState *s = state;
 
     (void)version, (void)err;
-    s->interrupt_request &= INTREQ_HARD | INTREQ_SMI | INTREQ_NMI | INTREQ_INIT;
+    s->interrupt_request &= INTREQ_HARD | INTREQ_SMI | INTREQ_NMI | INTREQ_INIT | INTREQ_SIPI;
     return true;
 }
 
@@ -185,4 +185,4 @@ const VmState cpu_vmstate = {
 const VmField cpu_exact[] = { VM_INT_AS(CpuState, cr[1], "cr1"), VM_INT(CpuState, fpus),
     VM_INT(CpuState, fpstt), VM_INT(CpuState, fptags), VM_INT(CpuState, ferr),
     VM_INT(CpuState, debug_pending), VM_INTS(CpuState, pdptr), VM_INT(CpuState, pdptr_valid),
-    VM_END };
+    VM_INT(CpuState, turn), VM_INT(CpuState, turn_left), VM_END };

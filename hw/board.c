@@ -117,13 +117,33 @@ bool board_add(Board *b, const char *cls, const char *id, Error *err)
     return device_create(b->m, cls, id, err, NULL) != NULL;
 }
 
+/* A CPU and its local APIC.  Only the first one's FERR leads anywhere. */
+static bool board_add_cpu(Board *b, const char *model, unsigned i, Error *err)
+{
+    enum { APIC_IDS = 255 }; /* the last one means all */
+    char cpu[16], apic[16], index[16];
+
+    if (machine_apic_id(b->m, i) >= APIC_IDS)
+        return error_set(err, "-smp %u: there is no APIC id for the last CPU", b->m->config.cpus);
+    g_snprintf(cpu, sizeof(cpu), "cpu%u", i);
+    g_snprintf(apic, sizeof(apic), "apic%u", i);
+    g_snprintf(index, sizeof(index), "%u", i);
+    if (!device_create(b->m, "x86-cpu", cpu, err, "model", model, "index", index, "ferr",
+            i ? "" : "pic.13", NULL))
+        return false;
+    if (machine_wants_apics(b->m))
+        return device_create(b->m, "apic", apic, err, "index", index, "cpu", cpu, NULL) != NULL;
+    return b->m->config.cpus == 1 ||
+           error_set(err, "-smp %u: the CPU model has no APIC, so there can be one CPU only",
+               b->m->config.cpus);
+}
+
 bool board_cpu(Board *b, Error *err)
 {
     const char *model = b->m->config.cpu ? b->m->config.cpu : b->m->cls->default_cpu;
 
-    if (!device_create(b->m, "x86-cpu", "cpu0", err, "model", model, "ferr", "pic.13", NULL))
-        return false;
-    if (machine_wants_apics(b->m) && !board_add(b, "apic", "apic0", err)) return false;
+    for (unsigned i = 0; i < b->m->config.cpus; i++)
+        if (!board_add_cpu(b, model, i, err)) return false;
     b->fw_cfg = device_create(b->m, "fw_cfg", "fw_cfg", err, NULL);
     return b->fw_cfg != NULL;
 }
@@ -288,18 +308,22 @@ static bool board_e820(Board *b, Error *err)
 static bool board_fw_cfg(Board *b, Error *err)
 {
     const MachineConfig *c = &b->m->config;
-    static const uint8_t no_numa[2 * 8];
+    /* APIC ids end below this one. */
+    uint16_t ids = (uint16_t)(machine_apic_id(b->m, c->cpus - 1) + 1);
     static const uint8_t com1[] = { 0xf8, 0x03 };
     static const uint8_t no_retry[4] = { 0xff, 0xff, 0xff, 0xff }; /* ms, -1: never */
     uint16_t wait = GUINT16_TO_LE((uint16_t)c->boot_menu_timeout_ms);
+    void *no_numa;
 
     fw_cfg_add_u64(b->fw_cfg, FW_CFG_RAM_SIZE, b->ram->size);
     fw_cfg_add_u16(b->fw_cfg, FW_CFG_NB_CPUS, (uint16_t)c->cpus);
-    fw_cfg_add_u16(b->fw_cfg, FW_CFG_MAX_CPUS, (uint16_t)c->cpus);
+    fw_cfg_add_u16(b->fw_cfg, FW_CFG_MAX_CPUS, ids);
     fw_cfg_add_u16(b->fw_cfg, FW_CFG_BOOT_MENU, c->boot_menu);
     fw_cfg_add_u16(b->fw_cfg, FW_CFG_NOGRAPHIC, 0);
     fw_cfg_add_u32(b->fw_cfg, FW_CFG_IRQ0_OVERRIDE, 1);
-    fw_cfg_add(b->fw_cfg, FW_CFG_NUMA, no_numa, sizeof(no_numa));
+    no_numa = g_malloc0((1 + ids) * sizeof(uint64_t));
+    fw_cfg_add(b->fw_cfg, FW_CFG_NUMA, no_numa, (1 + ids) * sizeof(uint64_t));
+    g_free(no_numa);
     board_uuid(b);
     if (c->boot_menu_timeout_ms >= 0 &&
         !fw_cfg_add_file(b->fw_cfg, "etc/boot-menu-wait", &wait, sizeof(wait), err))

@@ -228,13 +228,13 @@ static void madt_override(GByteArray *to, unsigned line, unsigned pin, unsigned 
     acpi_put(to, flags, 2);
 }
 
-static void madt_processor(GByteArray *to, unsigned id)
+static void madt_processor(GByteArray *to, unsigned index, unsigned id)
 {
     enum { TYPE = 0, LENGTH = 8, ENABLED = 1 };
 
     acpi_put(to, TYPE, 1);
     acpi_put(to, LENGTH, 1);
-    acpi_put(to, id, 1);
+    acpi_put(to, index, 1);
     acpi_put(to, id, 1);
     acpi_put(to, ENABLED, 4);
 }
@@ -248,7 +248,7 @@ static void ioapic_append_madt(Device *dev, GByteArray *to)
 
     acpi_put(to, 0xfee00000, 4);
     acpi_put(to, HAS_8259S, 4);
-    for (unsigned i = 0; i < bus->n; i++) madt_processor(to, i);
+    for (unsigned i = 0; i < bus->n; i++) madt_processor(to, i, machine_apic_id(dev->m, i));
     acpi_put(to, IO_APIC, 1);
     acpi_put(to, IO_APIC_LENGTH, 1);
     acpi_put(to, 0, 2); /* its id */

@@ -50,7 +50,7 @@ enum { DEST_FLAT = 0xf, VECTOR_FIRST = 16, NO_DIVIDE = 0xb };
 
 typedef struct Lapic {
     Device dev;
-    uint32_t index; /* of the CPU: also the id after a reset */
+    uint32_t index; /* of the CPU */
     Device *cpu;
     ApicBus *bus;
     Timer timer;
@@ -67,6 +67,7 @@ typedef struct Lapic {
         int64_t initial_count_load_time;
         int64_t next_time;    /* when it expired last, or will next */
         int64_t timer_expiry; /* when it will, or TIMER_NEVER */
+        int32_t sipi_vector, wait_for_sipi;
         uint32_t esr_pending; /* exact: errors that a write to ESR will show */
         uint8_t lint;         /* exact: levels of the inputs, a bit each */
     } s;
@@ -97,6 +98,29 @@ static const VmField lapic_fields[] = {
     VM_END,
 };
 
+static bool lapic_sipi_needed(const void *state) { return ((const State *)state)->wait_for_sipi; }
+
+static const VmField lapic_sipi_fields[] = { VM_INT(State, sipi_vector),
+    VM_INT(State, wait_for_sipi), VM_END };
+static const VmState lapic_sipi_vmstate = {
+    .name = "apic_sipi",
+    .version = 1,
+    .min_version = 1,
+    .needed = lapic_sipi_needed,
+    .fields = lapic_sipi_fields,
+};
+static const VmState *const lapic_subsections[] = { &lapic_sipi_vmstate, NULL };
+
+/* Without the subsection nobody waits. */
+static bool lapic_pre_load(void *state, Error *err)
+{
+    State *s = state;
+
+    (void)err;
+    s->wait_for_sipi = s->sipi_vector = 0;
+    return true;
+}
+
 static bool lapic_post_load(void *state, int version, Error *err)
 {
     const State *s = state;
@@ -114,9 +138,12 @@ static const VmState lapic_vmstate = {
     .version = 3,
     .min_version = 3,
     .fields = lapic_fields,
+    .subsections = lapic_subsections,
+    .pre_load = lapic_pre_load,
     .post_load = lapic_post_load,
 };
-static const VmField lapic_exact[] = { VM_INT(State, esr_pending), VM_INT(State, lint), VM_END };
+static const VmField lapic_exact[] = { VM_INT(State, esr_pending), VM_INT(State, lint),
+    VM_INT(State, sipi_vector), VM_END };
 
 static const Prop lapic_props[] = { PROP(Lapic, index, "0"), PROP(Lapic, cpu, "cpu0"), PROP_END };
 
@@ -257,7 +284,10 @@ static void lapic_receive(Lapic *a, const ApicMessage *msg)
     case APIC_NMI: lapic_pulse(a, CPU_WIRE_NMI); break;
     case APIC_INIT: lapic_pulse(a, CPU_WIRE_INIT); break;
     case APIC_EXTINT: lapic_accept(a, msg->vector, false); break;
-    case APIC_STARTUP: break; /* only a CPU that waits for it takes notice */
+    case APIC_STARTUP: /* only a CPU that waits for it takes notice */
+        a->s.sipi_vector = msg->vector;
+        lapic_pulse(a, CPU_WIRE_STARTUP);
+        break;
     }
 }
 
@@ -512,7 +542,7 @@ static void lapic_set_priority(Device *dev, uint8_t cr8)
     lapic_update(LAPIC(dev));
 }
 
-/* All but base, id and arbitration id. */
+/* All but base, id and arbitration id.  All CPUs but the boot CPU wait to be started. */
 static void lapic_clear(Lapic *a)
 {
     State *s = &a->s, was = *s;
@@ -521,16 +551,29 @@ static void lapic_clear(Lapic *a)
     s->spurious_vec = SVR_RESET;
     s->dest_mode = DEST_FLAT;
     for (int n = 0; n < LVTS; n++) s->lvt[n] = LVT_MASKED;
-    if (!a->index) s->lvt[LVT_LINT0] = LVT_EXTINT;
+    if (s->apicbase & BASE_BOOT) s->lvt[LVT_LINT0] = LVT_EXTINT;
+    s->wait_for_sipi = !(s->apicbase & BASE_BOOT);
     s->timer_expiry = TIMER_NEVER;
     lapic_divide(s, 0);
 }
 
-static void lapic_init(Device *dev)
+static bool lapic_waits(Device *dev) { return LAPIC(dev)->s.wait_for_sipi; }
+
+static bool lapic_init(Device *dev)
 {
     lapic_clear(LAPIC(dev));
     timer_arm(&LAPIC(dev)->timer, TIMER_NEVER);
     lapic_update(LAPIC(dev));
+    return lapic_waits(dev);
+}
+
+static int lapic_startup(Device *dev)
+{
+    State *s = &LAPIC(dev)->s;
+
+    if (!s->wait_for_sipi) return -1;
+    s->wait_for_sipi = 0;
+    return s->sipi_vector & 0xff;
 }
 
 static const CpuApicOps lapic_ops = {
@@ -540,6 +583,8 @@ static const CpuApicOps lapic_ops = {
     .priority = lapic_priority,
     .set_priority = lapic_set_priority,
     .init = lapic_init,
+    .waits = lapic_waits,
+    .startup = lapic_startup,
 };
 
 /* -- life -- */
@@ -552,7 +597,7 @@ static bool lapic_realize(Device *dev, Error *err)
     if (a->index != a->bus->n || a->bus->n == MACHINE_CPUS)
         return error_set(err, "no place for an APIC of CPU %u", a->index);
     a->bus->apic[a->bus->n++] = dev;
-    dev->instance = (int)a->index;
+    dev->instance = (int)machine_apic_id(dev->m, a->index);
     timer_init(&a->timer, &dev->m->clock, lapic_fire, a);
     machine_set_apic(dev->m, a->index, dev, &lapic_ops);
     if (a->index) return true;
@@ -581,9 +626,9 @@ static void lapic_reset(Device *dev)
 {
     Lapic *a = LAPIC(dev);
 
-    lapic_clear(a);
     a->s.apicbase = APIC_BASE | APIC_BASE_ENABLED | (a->index ? 0 : BASE_BOOT);
-    a->s.id = a->s.arb_id = (uint8_t)a->index;
+    lapic_clear(a);
+    a->s.id = a->s.arb_id = (uint8_t)machine_apic_id(a->dev.m, a->index);
 }
 
 static void lapic_sync(Device *dev)

@@ -4,6 +4,7 @@
  * yet (HPET, USB).  Devices are created in the order of the stream's sections; slots: 00.0 host
  * bridge, 01.0 PIIX3, 01.1 IDE, 01.3 power management (ACPI), 02.0 VGA, 03.0 NICs.
  */
+#include "core/apic.h"
 #include "hw/board.h"
 
 enum { LOW_RAM = 0xe0000000, LOW_RAM_OF_MUCH = 0xc0000000 };
@@ -91,4 +92,5 @@ static bool pc_init(Machine *m, Error *err)
 }
 
 MACHINE(pc, .name = "pc-i440fx-7.2", .alias = "pc", .desc = "Standard PC (i440FX + PIIX, 1996)",
-    .default_cpu = "qemu32", .is_default = true, .default_ram = 128 * MiB, .init = pc_init);
+    .default_cpu = "qemu32", .is_default = true, .default_ram = 128 * MiB, .max_cpus = MACHINE_CPUS,
+    .init = pc_init);

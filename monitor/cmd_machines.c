@@ -9,8 +9,9 @@ static json_t *query_machines_run(QmpCall *call, Error *err)
     (void)call, (void)err;
     SET_EACH (MachineClass, cls, machines) {
         json_t *o = json_pack("{s:s,s:s*,s:i,s:b,s:b,s:b,s:s*,s:s}", "name", cls->name, "alias",
-            cls->alias, "cpu-max", 1, "hotpluggable-cpus", 0, "numa-mem-supported", 0, "deprecated",
-            0, "default-cpu-type", cls->default_cpu, "default-ram-id", "pc.ram");
+            cls->alias, "cpu-max", (int)MAX_OF(cls->max_cpus, 1u), "hotpluggable-cpus", 0,
+            "numa-mem-supported", 0, "deprecated", 0, "default-cpu-type", cls->default_cpu,
+            "default-ram-id", "pc.ram");
 
         if (cls->is_default) json_object_set_new(o, "is-default", json_true());
         json_array_append_new(list, o);

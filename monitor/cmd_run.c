@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "core/qmp.h"
+#include "cpu/cpu.h"
 #include "monitor/qmp_version.h"
 
 /* -- running -- */
@@ -180,8 +181,8 @@ static void cmd_info_cpus(CommandCall *call, Error *err)
 {
     (void)err;
     for (unsigned i = 0; i < call->m->config.cpus; i++) {
-        sink_printf(
-            call->out, "%c CPU #%u: thread_id=%ld\n", i ? ' ' : '*', i, syscall(SYS_gettid));
+        sink_printf(call->out, "%c CPU #%u: thread_id=%ld\n", i == cpu_shown(call->m) ? '*' : ' ',
+            i, syscall(SYS_gettid));
     }
 }
 COMMAND(info_cpus, .name = "info cpus", .args = "", .usage = "", .help = "show infos for each CPU",

@@ -19,7 +19,11 @@ static const struct {
     const char *option, *keys;
 } help_key_lists[] = {
     { "m", "  size=<size> - with an optional suffix K, M or G" },
-    { "smp", "  cpus=<1>" },
+    { "smp", "  cpus=<number>\n"
+             "  sockets=<number>\n"
+             "  dies=<number> - in a socket\n"
+             "  cores=<number> - in a die\n"
+             "  threads=<number> - in a core" },
     { "boot", "  order=<drives> - of a (floppy), c (disk), d (CD-ROM), n (network)\n"
               "  once=<drives> - for the first boot alone\n"
               "  menu=<bool>\n"

@@ -112,23 +112,83 @@ bool opt_accel(CommandLine *cl, const char *option, const char *arg, Error *err)
     return ok;
 }
 
+typedef struct SmpCounts {
+    uint64_t cpus, maxcpus, sockets, dies, clusters, cores, threads;
+} SmpCounts;
+
+/* What was not given follows from the rest, cores first. */
+static void smp_complete(SmpCounts *n)
+{
+    if (!n->dies) n->dies = 1;
+    if (!n->cpus && !n->maxcpus) {
+        n->sockets = MAX_OF(n->sockets, 1);
+        n->cores = MAX_OF(n->cores, 1);
+    } else {
+        if (!n->maxcpus) n->maxcpus = n->cpus;
+        if (!n->cores) {
+            n->sockets = MAX_OF(n->sockets, 1);
+            n->threads = MAX_OF(n->threads, 1);
+            n->cores = n->maxcpus / (n->sockets * n->dies * n->threads);
+        } else if (!n->sockets) {
+            n->threads = MAX_OF(n->threads, 1);
+            n->sockets = n->maxcpus / (n->dies * n->cores * n->threads);
+        }
+        if (!n->threads && n->sockets) n->threads = n->maxcpus / (n->sockets * n->dies * n->cores);
+    }
+    n->threads = MAX_OF(n->threads, 1);
+    if (!n->maxcpus) n->maxcpus = n->sockets * n->dies * n->cores * n->threads;
+    if (!n->cpus) n->cpus = n->maxcpus;
+}
+
+static bool smp_check(const SmpCounts *n, Error *err)
+{
+    char made[160];
+
+    snprintf(made, sizeof(made), "sockets (%llu) * dies (%llu) * cores (%llu) * threads (%llu)",
+        (unsigned long long)n->sockets, (unsigned long long)n->dies, (unsigned long long)n->cores,
+        (unsigned long long)n->threads);
+    if (n->clusters > 1)
+        return error_set(err, "clusters not supported by this machine's CPU topology");
+    if (n->sockets * n->dies * n->cores * n->threads != n->maxcpus)
+        return error_set(err, "Invalid CPU topology: %s != maxcpus (%llu)", made,
+            (unsigned long long)n->maxcpus);
+    if (n->maxcpus < n->cpus)
+        return error_set(err, "Invalid CPU topology: %s == maxcpus (%llu) < smp_cpus (%llu)", made,
+            (unsigned long long)n->maxcpus, (unsigned long long)n->cpus);
+    return n->maxcpus == n->cpus ||
+           error_set(err, "maxcpus=%llu: no CPU can be plugged in later; use cpus=%llu",
+               (unsigned long long)n->maxcpus, (unsigned long long)n->maxcpus);
+}
+
 bool opt_smp(CommandLine *cl, const char *option, const char *arg, Error *err)
 {
-    static const char *const keys[] = { "cpus", "maxcpus", "sockets", "dies", "clusters", "cores",
-        "threads" };
+    enum { COUNT_MAX = 1 << 10 };
+    SmpCounts n = { 0 };
+    const struct {
+        const char *key;
+        uint64_t *to;
+    } keys[] = { { "cpus", &n.cpus }, { "maxcpus", &n.maxcpus }, { "sockets", &n.sockets },
+        { "dies", &n.dies }, { "clusters", &n.clusters }, { "cores", &n.cores },
+        { "threads", &n.threads } };
     Options *o = options_parse(arg, "cpus", err);
+    bool ok = o != NULL;
 
-    (void)option, (void)cl;
-    if (!o) return false;
-    bool ok = true;
+    (void)option;
     for (unsigned i = 0; ok && i < ARRAY_SIZE(keys); i++) {
-        uint64_t n = 1;
-        ok = options_get_u64(o, keys[i], &n, err);
-        if (ok && n != 1) ok = error_set(err, "a machine has one CPU here: %s=1", keys[i]);
+        ok = options_get_u64(o, keys[i].key, keys[i].to, err);
+        if (ok && options_get(o, keys[i].key) && (!*keys[i].to || *keys[i].to > COUNT_MAX))
+            ok = error_set(err, "%s: a number from 1 to %d expected", keys[i].key, COUNT_MAX);
     }
     ok = ok && options_check_used(o, "smp", err);
-    options_free(o);
-    return ok;
+    if (o) options_free(o);
+    if (!ok) return false;
+    smp_complete(&n);
+    if (!smp_check(&n, err)) return false;
+    cl->config.cpus = (unsigned)n.cpus;
+    cl->config.dies = (unsigned)n.dies;
+    cl->config.cores = (unsigned)n.cores;
+    cl->config.threads = (unsigned)n.threads;
+    return true;
 }
 
 /* -- -cpu, -m, -boot -- */

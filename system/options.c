@@ -44,7 +44,7 @@ static const OptionDef options_table[] = {
         "the machine ('-M help' lists them); acpi=, hpet=, usb=, vmport=, accel=", opt_machine),
     CALL("cpu", "MODEL[,-FEATURE...]", "the CPU model ('-cpu help' lists them)", opt_cpu),
     CALL("accel", "tcg", "how instructions are executed: by this program", opt_accel),
-    CALL("smp", "[cpus=]N", "number of CPUs: 1", opt_smp),
+    CALL("smp", "[cpus=]N[,sockets=][,dies=][,cores=][,threads=]", "number of CPUs, and how they are made up", opt_smp),
     CALL("m", "[size=]MEGS", "guest memory, with an optional suffix K, M or G", opt_memory),
     CALL("boot", "[order=]DRIVES[,once=DRIVES][,menu=on|off][,splash-time=MS]",
         "what to boot from: floppy (a), disk (c), CD-ROM (d), network (n)", opt_boot),
@@ -224,7 +224,7 @@ static void options_init(CommandLine *cl)
 
     *cl = (CommandLine){ .icount_sleep = true, .rtc_clock = -1 };
     for (unsigned i = 0; i < ARRAY_SIZE(uses); i++) *uses[i] = g_ptr_array_new();
-    c->cpus = 1;
+    c->cpus = c->dies = c->cores = c->threads = 1;
     c->boot_menu_timeout_ms = -1;
     c->rtc_base = INT64_MIN;
     c->type_opts = options_new();

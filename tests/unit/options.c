@@ -169,7 +169,12 @@ static void test_unknown(void)
     refused("-qqqqqqqqqq", "-qqqqqqqqqq: invalid option ('stasis -help' lists them)");
     refused("-m", "-m: requires an argument");
     refused("-m 1T", "-m 1T: guest memory is 1 MiB to 3584 MiB");
-    refused("-smp 2", "-smp 2: a machine has one CPU here: cpus=1");
+    refused("-smp 0", "-smp 0: cpus: a number from 1 to 1024 expected");
+    refused("-smp 3,cores=2,sockets=1",
+        "-smp 3,cores=2,sockets=1: Invalid CPU topology: sockets (1) * dies (1) * "
+        "cores (2) * threads (1) != maxcpus (3)");
+    refused("-smp 2,maxcpus=4",
+        "-smp 2,maxcpus=4: maxcpus=4: no CPU can be plugged in later; use cpus=4");
     refused("-uuid 12", "-uuid 12: failed to parse UUID string: wrong format");
     refused("-vga foo", "-vga foo: invalid adapter; 'std' or 'none'");
     refused("-d foo", "-d foo: unknown log item 'foo'");

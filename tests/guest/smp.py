@@ -1,0 +1,147 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+# TEST-TIMEOUT: 400
+"""Several CPUs under Debian's kernels: all of them work, interrupt one another, and go on where they
+were after a snapshot, a migration, and a journey to QEMU and back."""
+import os
+import re
+import shutil
+import sys
+
+sys.path[:0] = [os.environ["SRCDIR"] + "/tests", os.environ["SRCDIR"] + "/tests/lib"]
+import guests
+import linux686
+from guest_vm import VM
+from tap import Tap
+
+TAP = Tap()
+TMP = os.environ["TMPDIR"]
+LONG = bool(os.environ.get("TEST_LONG"))
+COMPLAINTS = "dmesg | grep -E 'BUG:|Oops|Call Trace|segfault|WARNING|stall|not responding'"
+# A checksum of a chain: whoever loses or repeats a step ends with another one.
+COUNT = ("x={seed}; i=0; while [ $i -lt {steps} ]; do x=$(( (x * 1103515245 + 12345) % 2147483648 ));"
+         " i=$((i+1)); done; echo $x")
+
+
+def expected(seed, steps):
+    x = seed
+    for _ in range(steps):
+        x = (x * 1103515245 + 12345) % 2147483648
+    return x
+
+
+def options(cpus, disk, machine="pc", cpu="pentium3"):
+    return ["-M", machine, "-cpu", cpu, "-m", "96", "-nodefaults", "-smp", str(cpus), "-drive",
+            f"file={disk},format=qcow2,if=ide,index=0,id=hd0"]
+
+
+def boot(cpus, disk, arch):
+    modules = ("ata_piix", "sd_mod")
+    if arch == "i386":
+        kernel, initrd = linux686.files(TMP, modules=modules, setup=b"")
+        cpu = "pentium3"
+    else:
+        kernel, folder = guests.kernel("linux-image-cloud-amd64", "amd64")
+        initrd = guests.initramfs(TMP + "/initrd64.gz", folder, linux686.closure(folder, modules),
+                                  arch="amd64")
+        cpu = "qemu64"
+    args = options(cpus, disk, cpu=cpu)
+    return args, linux686.boot([*args, "-kernel", kernel, "-initrd", initrd, "-append",
+                                linux686.APPEND])
+
+
+def start_work(vm, cpus, steps):
+    """A process on each CPU counts."""
+    for i in range(cpus):
+        vm.shell(f"( taskset {1 << i:x} sh -c '{COUNT.format(seed=i + 1, steps=steps)}' "
+                 f"> /tmp/sum{i} ) & :")
+
+
+def check_work(vm, cpus, steps, what):
+    vm.shell("wait", 300)
+    got = vm.shell("cat " + " ".join(f"/tmp/sum{i}" for i in range(cpus))).split()
+    TAP.equal(got, [str(expected(i + 1, steps)) for i in range(cpus)], what + ": every CPU's sum")
+    TAP.equal(vm.shell(COMPLAINTS).strip(), "", what + ": the kernel complains of nothing")
+
+
+def messages(vm):
+    """Interrupts between CPUs so far, by CPU."""
+    sums = {}
+    for line in vm.shell("grep -E 'RES|CAL|TLB' /proc/interrupts").splitlines():
+        for i, n in enumerate(re.findall(r"\s(\d+)(?=\s)", line)):
+            sums[i] = sums.get(i, 0) + int(n)
+    return sums
+
+
+def work(cpus, arch, steps):
+    what = f"{arch}, {cpus} CPUs"
+    disk = linux686.disk(f"{TMP}/{arch}{cpus}.qcow2")
+    args, vm = boot(cpus, disk, arch)
+    TAP.equal(vm.shell("nproc").strip(), str(cpus), what + ": nproc")
+    start_work(vm, cpus, steps)
+    TAP.equal(vm.hmp("savevm busy"), "", what + ": savevm")
+    check_work(vm, cpus, steps, what)
+    sent = messages(vm)
+    TAP.check(len(sent) >= cpus and all(sent[i] > 0 for i in range(cpus)),
+              what + ": CPUs interrupt one another", repr(sent))
+    vm.quit()
+    vm.kill()
+    return what, disk, args
+
+
+def again(what, disk, args, cpus, steps):
+    shutil.copy(disk, disk + ".copy")
+    vm = VM(*[a.replace(disk, disk + ".copy") for a in args], "-loadvm", "busy")
+    TAP.equal(vm.shell("nproc").strip(), str(cpus), what + ": another process loads the snapshot")
+    check_work(vm, cpus, steps, what + " after loadvm")
+    vm.quit()
+    vm.kill()
+
+
+def hop(what, disk, args, cpus, steps, stations):
+    """The snapshot's guest moves from one emulator to the next while it computes."""
+    vm = VM(*args, "-loadvm", "busy")
+    for n, qemu in enumerate(stations):
+        uri = f"unix:{TMP}/hop{n}"
+        there = [a.replace("pc", "pc-i440fx-7.2,usb=off,hpet=off,vmport=off,smm=off") if a == "pc"
+                 else a for a in args] if qemu else args
+        new = VM(*there, "-incoming", uri, emulator="qemu-system-x86_64" if qemu else None)
+        vm.hmp("migrate_set_parameter downtime-limit 2000")
+        vm.hmp("migrate " + uri)
+        where = what + (" in QEMU" if qemu else " after migration")
+        TAP.check("completed" in vm.hmp("info migrate"), where + ": it goes there",
+                  vm.hmp("info migrate"))
+        vm.kill()
+        vm = new
+        vm.wait_status("running")
+        TAP.equal(vm.shell("nproc", 120).strip(), str(cpus), where + ": a shell answers")
+    check_work(vm, cpus, steps, what + " after its journey")
+    vm.quit()
+    vm.kill()
+
+
+def two():
+    steps = 8000
+    what, disk, args = work(2, "i386", steps)
+    again(what, disk, args, 2, steps)
+    hop(what, disk, args, 2, steps, [False])
+    if LONG and shutil.which("qemu-system-x86_64"):
+        hop(what, disk, args, 2, steps, [True, False])
+
+
+def four():
+    steps = 10000
+    what, disk, args = work(4, "amd64", steps)
+    again(what, disk, args, 4, steps)
+    hop(what, disk, args, 4, steps, [False, False])
+    for cpus, arch in ((4, "i386"), (2, "amd64")):
+        work(cpus, arch, steps)
+
+
+try:
+    TAP.run(two)
+    if LONG:
+        TAP.run(four)
+except guests.Unavailable as e:
+    TAP.skip("smp", str(e))
+TAP.finish()
