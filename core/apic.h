@@ -35,14 +35,15 @@ typedef struct CpuApic {
     const CpuApicOps *ops;
 } CpuApic;
 
-/* How the numbers of a CPU's package, die, core and thread make up its APIC's id: the bits that stand
- * below the first three. */
+/* How the numbers of a CPU's package, die, core and thread make up its APIC's id: the bits that
+ * stand below the first three. */
 typedef struct ApicLevels {
     unsigned core, die, package;
 } ApicLevels;
 
 ApicLevels machine_apic_levels(Machine *m);
-/* The id of a CPU's APIC after a reset.  Where counts are no powers of two, some ids are left out. */
+/* The id of a CPU's APIC after a reset.  Where counts are no powers of two, some ids are left
+ * out. */
 uint32_t machine_apic_id(Machine *m, unsigned cpu);
 
 /* Whether the CPUs are of a model that has local APICs. */

@@ -357,8 +357,8 @@ enum IntKind { INT_EXCEPTION, INT_SOFT, INT_HARD, INT_ICEBP, INT_NMI_KIND };
 /* Delivers through the IDT (or IVT).  next_eip of soft ones is what is pushed; others push s.eip.
  * Nested faults become double and triple faults (fault.c drives that). */
 void cpu_deliver(Cpu *cpu, int vector, enum IntKind kind, bool has_code, uint32_t code);
-/* Takes the highest pending event (INIT, startup, SMI, NMI, INTR) if it may be taken now; true if one
- * was. */
+/* Takes the highest pending event (INIT, startup, SMI, NMI, INTR) if it may be taken now; true if
+ * one was. */
 bool cpu_poll_events(Cpu *cpu);
 /* True where an unmasked event would wake a halted CPU. */
 bool cpu_has_event(Cpu *cpu);

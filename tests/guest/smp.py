@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 # TEST-TIMEOUT: 400
-"""Several CPUs under Debian's kernels: all of them work, interrupt one another, and go on where they
-were after a snapshot, a migration, and a journey to QEMU and back."""
+"""Several CPUs under Debian's kernels: all of them work, interrupt one another, and go on where
+they were after a snapshot, a migration, and a journey to QEMU and back."""
 import os
 import re
 import shutil
@@ -19,8 +19,8 @@ TMP = os.environ["TMPDIR"]
 LONG = bool(os.environ.get("TEST_LONG"))
 COMPLAINTS = "dmesg | grep -E 'BUG:|Oops|Call Trace|segfault|WARNING|stall|not responding'"
 # A checksum of a chain: whoever loses or repeats a step ends with another one.
-COUNT = ("x={seed}; i=0; while [ $i -lt {steps} ]; do x=$(( (x * 1103515245 + 12345) % 2147483648 ));"
-         " i=$((i+1)); done; echo $x")
+COUNT = ("x={seed}; i=0; while [ $i -lt {steps} ]; do "
+         "x=$(( (x * 1103515245 + 12345) % 2147483648 )); i=$((i+1)); done; echo $x")
 
 
 def expected(seed, steps):
