@@ -534,7 +534,6 @@ static void outgoing_push(Outgoing *o)
     source_drop(&o->window);
     source_drop(&o->io);
     o->io = g_unix_fd_source_new(o->ch.fd, G_IO_OUT);
-    g_source_set_priority(o->io, G_PRIORITY_DEFAULT_IDLE);
     outgoing_attach(o, o->io, G_SOURCE_FUNC(outgoing_pump));
 }
 
