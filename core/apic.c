@@ -5,7 +5,7 @@
 #include "core/machine.h"
 
 typedef struct Apics {
-    bool wanted;
+    unsigned wanted;
     CpuApic of[MACHINE_CPUS];
 } Apics;
 
@@ -35,9 +35,9 @@ uint32_t machine_apic_id(Machine *m, unsigned cpu)
            cpu % c->threads;
 }
 
-void machine_want_apics(Machine *m, bool want) { apics(m)->wanted = want; }
+void machine_want_apics(Machine *m, unsigned features) { apics(m)->wanted = features; }
 
-bool machine_wants_apics(Machine *m) { return apics(m)->wanted; }
+unsigned machine_wants_apics(Machine *m) { return apics(m)->wanted; }
 
 void machine_set_apic(Machine *m, unsigned cpu, Device *dev, const CpuApicOps *ops)
 {

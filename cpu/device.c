@@ -7,6 +7,7 @@
 #include "cpu/debug.h"
 #include "cpu/flags.h"
 #include "cpu/models.h"
+#include "cpu/msr.h"
 #include "cpu/vmstate.h"
 #include "cpu/x87.h"
 
@@ -24,7 +25,9 @@ static bool cpu_realize(Device *dev, Error *err)
     if (!cpu->index)
         *machine_cpu_id(dev->m) =
             (CpuId){ cpu_signature(cpu->model), (uint32_t)cpu->features.edx1 };
-    machine_want_apics(dev->m, cpu_has(cpu, FEAT_APIC));
+    if (cpu_has(cpu, FEAT_APIC))
+        machine_want_apics(dev->m, APIC_PRESENT | (cpu_has_ecx(cpu, FEAT_X2APIC) ? APIC_X2 : 0) |
+                                       (cpu_has_ecx(cpu, FEAT_TSC_DEADLINE) ? APIC_DEADLINE : 0));
     return cpu_core_init(cpu, err);
 }
 
@@ -35,6 +38,7 @@ static void cpu_reset(Device *dev) { cpu_reset_state(CPU(dev), true); }
 static void cpu_settle(Device *dev)
 {
     cpu_get_eflags(CPU(dev));
+    msr_settle_deadline(CPU(dev));
     cpu_vmstate.pre_save(&CPU(dev)->s, NULL);
 }
 

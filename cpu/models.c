@@ -38,7 +38,10 @@ enum {
     ECX_AES = 1 << 25,
     ECX_RDRAND = 1 << 30,
     ECX_NEHALEM = ECX_SSE3 | ECX_SSSE3 | ECX_SSE41 | ECX_SSE42 | ECX_POPCNT,
-    ECX_MAX = ECX_NEHALEM | ECX_PCLMULQDQ | ECX_MOVBE | ECX_AES | ECX_RDRAND,
+    ECX_X2APIC = 1 << FEAT_X2APIC,
+    ECX_TSC_DEADLINE = 1 << FEAT_TSC_DEADLINE,
+    ECX_MAX = ECX_NEHALEM | ECX_PCLMULQDQ | ECX_MOVBE | ECX_AES | ECX_RDRAND | ECX_X2APIC |
+              ECX_TSC_DEADLINE,
     EBX7_RDSEED = 1 << 18,
     CLFLUSH_LINE = 64 / 8 << 8,
     /* What AMD's processors tell in leaf 80000001h, too. */
@@ -207,6 +210,7 @@ static const FeatureName feature_names[] = {
     { "sse4.1", 0, 19 },
     { "sse4.2", 0, 20 },
     { "x2apic", 0, 21 },
+    { "tsc-deadline", 0, FEAT_TSC_DEADLINE },
     { "movbe", 0, 22 },
     { "popcnt", 0, 23 },
     { "aes", 0, 25 },
@@ -330,6 +334,8 @@ bool cpu_model_parse(Cpu *cpu, const char *text, Error *err)
         for (char **it = items + 1; ok && *it; it++) ok = model_parse_item(cpu, *it, err);
         cpu->features.ecx1 &= WORKS_ECX1 & (~(uint32_t)ECX_HOST | model_host_ecx1());
         cpu->features.edx1 &= WORKS_EDX1;
+        if (!cpu_has(cpu, FEAT_APIC))
+            cpu->features.ecx1 &= ~(uint32_t)(ECX_X2APIC | ECX_TSC_DEADLINE);
         cpu->features.ecx80000001 &= WORKS_ECX80000001;
         cpu->features.edx80000001 &= WORKS_EDX80000001;
         if (cpu_is_amd(cpu)) cpu->features.edx80000001 |= cpu->features.edx1 & EDX_AMD;

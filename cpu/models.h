@@ -36,7 +36,7 @@ enum { FEAT_LAHF = 0 };
 /* And of leaf 7, EBX and ECX. */
 enum { FEAT7_FSGSBASE = 0, FEAT7_SMEP = 7, FEAT7_SMAP = 20, FEAT7_UMIP = 2 };
 /* And of leaf 1, ECX. */
-enum { FEAT_CX16 = 13 };
+enum { FEAT_CX16 = 13, FEAT_X2APIC = 21, FEAT_TSC_DEADLINE = 24 };
 
 typedef struct CpuModel {
     const char *name, *desc, *vendor, *brand; /* brand: leaves 80000002h to 4, or NULL */
@@ -49,6 +49,10 @@ typedef struct CpuModel {
 static inline bool cpu_has(const Cpu *cpu, unsigned feature)
 {
     return cpu->features.edx1 >> feature & 1;
+}
+static inline bool cpu_has_ecx(const Cpu *cpu, unsigned feature)
+{
+    return cpu->features.ecx1 >> feature & 1;
 }
 static inline bool cpu_has_ext(const Cpu *cpu, unsigned feature)
 {

@@ -18,6 +18,9 @@ enum {
     MSR_UCODE_WRITE = 0x79,
     MSR_UCODE_REV = 0x8b,
     MSR_PERFCTR0 = 0xc1,
+    MSR_TSC_DEADLINE = 0x6e0,
+    MSR_X2APIC = 0x800,
+    MSR_X2APIC_LAST = 0x83f,
     MSR_PERFCTR1 = 0xc2,
     MSR_BBL_CTL = 0x119,
     MSR_SYSENTER_CS = 0x174,
@@ -138,6 +141,67 @@ static void msr_write_apic_base(Cpu *cpu, uint64_t val)
     msr_need(cpu, apic->ops->set_base(apic->dev, val));
 }
 
+/* -- the APIC's registers, and its timer by the TSC -- */
+
+void msr_settle_deadline(Cpu *cpu)
+{
+    const CpuApic *apic = machine_apic(cpu->dev.m, cpu->index);
+
+    if (!apic->dev || !apic->ops->deadline_armed(apic->dev)) cpu->s.tsc_deadline = 0;
+}
+
+static uint64_t msr_read_deadline(Cpu *cpu)
+{
+    msr_need(cpu, cpu_has_ecx(cpu, FEAT_TSC_DEADLINE));
+    msr_settle_deadline(cpu);
+    return cpu->s.tsc_deadline;
+}
+
+/* The instant at which the guest's TSC will be val: never before it is. */
+static int64_t msr_instant(Cpu *cpu, uint64_t val)
+{
+    const Clock *c = &cpu->dev.m->clock;
+    int64_t now = clock_now(c), left = (int64_t)(val - msr_tsc(cpu)), ns;
+
+    if (left <= 0) return now;
+    ns = (int64_t)MIN_OF(muldiv64((uint64_t)left, NS_PER_S, c->tsc_hz), (uint64_t)INT64_MAX / 4);
+    return now + ns + 1;
+}
+
+static void msr_write_deadline(Cpu *cpu, uint64_t val)
+{
+    const CpuApic *apic = machine_apic(cpu->dev.m, cpu->index);
+
+    msr_need(cpu, cpu_has_ecx(cpu, FEAT_TSC_DEADLINE) && apic->dev);
+    if (!apic->ops->set_deadline(apic->dev, val ? msr_instant(cpu, val) : TIMER_NEVER)) val = 0;
+    cpu->s.tsc_deadline = val;
+}
+
+/* The deadline is one of the TSC: it moves when that is set. */
+static void msr_write_tsc(Cpu *cpu, uint64_t val)
+{
+    msr_need(cpu, cpu_has(cpu, FEAT_TSC));
+    cpu->s.tsc_offset += val - msr_tsc(cpu);
+    msr_settle_deadline(cpu);
+    if (cpu->s.tsc_deadline) msr_write_deadline(cpu, cpu->s.tsc_deadline);
+}
+
+static uint64_t msr_read_x2apic(Cpu *cpu, unsigned reg)
+{
+    const CpuApic *apic = msr_apic(cpu);
+    uint64_t val = 0;
+
+    msr_need(cpu, apic->ops->read_msr(apic->dev, reg, &val));
+    return val;
+}
+
+static void msr_write_x2apic(Cpu *cpu, unsigned reg, uint64_t val)
+{
+    const CpuApic *apic = msr_apic(cpu);
+
+    msr_need(cpu, apic->ops->write_msr(apic->dev, reg, val));
+}
+
 static uint64_t msr_read(Cpu *cpu, uint32_t n)
 {
     uint64_t val, *place;
@@ -146,6 +210,8 @@ static uint64_t msr_read(Cpu *cpu, uint32_t n)
     if (msr_memory_read(cpu, n, &val)) return val;
     if ((place = msr_long_place(cpu, n, &address))) return *place;
     switch (n) {
+    case MSR_X2APIC ... MSR_X2APIC_LAST: return msr_read_x2apic(cpu, n - MSR_X2APIC);
+    case MSR_TSC_DEADLINE: return msr_read_deadline(cpu);
     case MSR_APIC_BASE: return msr_read_apic_base(cpu);
     case MSR_TSC: msr_need(cpu, cpu_has(cpu, FEAT_TSC)); return msr_tsc(cpu);
     case MSR_SYSENTER_CS: msr_need(cpu, cpu_has(cpu, FEAT_SEP)); return cpu->s.sysenter_cs;
@@ -187,10 +253,9 @@ static void msr_write(Cpu *cpu, uint32_t n, uint64_t val)
     if (msr_memory_write(cpu, n, val) || msr_write_long(cpu, n, val)) return;
     switch (n) {
     case MSR_APIC_BASE: msr_write_apic_base(cpu, val); break;
-    case MSR_TSC:
-        msr_need(cpu, cpu_has(cpu, FEAT_TSC));
-        cpu->s.tsc_offset += val - msr_tsc(cpu);
-        break;
+    case MSR_X2APIC ... MSR_X2APIC_LAST: msr_write_x2apic(cpu, n - MSR_X2APIC, val); break;
+    case MSR_TSC_DEADLINE: msr_write_deadline(cpu, val); break;
+    case MSR_TSC: msr_write_tsc(cpu, val); break;
     case MSR_SYSENTER_CS:
     case MSR_SYSENTER_ESP:
     case MSR_SYSENTER_EIP: msr_write_sysenter(cpu, n, val); break;

@@ -8,3 +8,6 @@
 /* MTRRs, PAT and machine check: cpu/msr_memory.c. */
 bool msr_memory_read(Cpu *cpu, uint32_t n, uint64_t *val);
 bool msr_memory_write(Cpu *cpu, uint32_t n, uint64_t val);
+
+/* The TSC deadline is gone once the APIC's timer has fired. */
+void msr_settle_deadline(Cpu *cpu);

@@ -90,5 +90,6 @@ void cpu_reset_state(Cpu *cpu, bool power_on)
     s->interrupt_injected = s->exception_nr = -1;
     s->soft_interrupt = s->nmi_injected = s->nmi_pending = s->has_error_code = 0;
     s->mp_state = s->sipi_vector = 0;
+    s->tsc_deadline = 0;
     s->halted = power_on && cpu->index; /* the boot CPU starts the others */
 }

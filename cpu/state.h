@@ -211,6 +211,7 @@ typedef struct CpuState {
     uint16_t intercept_cr_read, intercept_cr_write, intercept_dr_read, intercept_dr_write;
     uint32_t intercept_exceptions;
     uint8_t v_tpr;
+    uint64_t tsc_deadline; /* 0: none; stale once it is past: msr_settle_deadline */
     uint64_t poll_control_msr, msr_smi_count, misc_enable;
     uint16_t fpop; /* last x87 opcode and pointers */
     uint64_t fpip, fpdp;

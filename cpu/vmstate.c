@@ -88,6 +88,20 @@ static const VmState cpu_fpop_vmstate = {
     .fields = cpu_fpop_fields,
 };
 
+static bool cpu_deadline_needed(const void *state)
+{
+    return ((const CpuState *)state)->tsc_deadline != 0;
+}
+
+static const VmField cpu_deadline_fields[] = { ENV(tsc_deadline), VM_END };
+static const VmState cpu_deadline_vmstate = {
+    .name = "cpu/msr_tscdeadline",
+    .version = 1,
+    .min_version = 1,
+    .needed = cpu_deadline_needed,
+    .fields = cpu_deadline_fields,
+};
+
 static bool cpu_misc_enable_needed(const void *state)
 {
     return ((const CpuState *)state)->misc_enable != 1;
@@ -120,8 +134,8 @@ static const VmState cpu_smi_count_vmstate = {
     .fields = cpu_smi_count_fields,
 };
 
-static const VmState *const cpu_subsections[] = { &cpu_fpop_vmstate, &cpu_misc_enable_vmstate,
-    &cpu_poll_control_vmstate, &cpu_smi_count_vmstate, NULL };
+static const VmState *const cpu_subsections[] = { &cpu_fpop_vmstate, &cpu_deadline_vmstate,
+    &cpu_misc_enable_vmstate, &cpu_poll_control_vmstate, &cpu_smi_count_vmstate, NULL };
 
 /* -- cpu -- */
 

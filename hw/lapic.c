@@ -2,7 +2,8 @@
 /*
  * The local APIC: priorities, local vectors, timer, interprocessor interrupts.
  * Source: Intel SDM volume 3 of 1999, chapter 7.
- * Not modelled: x2APIC, TSC deadline, thermal and performance interrupts (nothing raises them),
+ * x2APIC mode and the TSC deadline: volume 3 of 2010, chapter 10.
+ * Not modelled: thermal and performance interrupts (nothing raises them),
  * arbitration on the bus; the timer counts at 1 GHz.
  *
  * Its inputs: LINT0, to which the INT output of the 8259s leads, and LINT1.  After a reset LINT0
@@ -35,9 +36,11 @@ enum {
     REG_INITIAL = 0x38,
     REG_CURRENT = 0x39,
     REG_DIVIDE = 0x3e,
+    REG_SELF = 0x3f, /* in x2APIC mode */
 };
 enum { LVT_TIMER, LVT_THERMAL, LVT_PERFORMANCE, LVT_LINT0, LVT_LINT1, LVT_ERROR, LVTS };
 enum { LVT_MODE_SHIFT = 8, LVT_LEVEL = 1 << 15, LVT_MASKED = 1 << 16, LVT_PERIODIC = 1 << 17 };
+enum { LVT_DEADLINE = 1 << 18 };
 enum { LVT_EXTINT = APIC_EXTINT << LVT_MODE_SHIFT };
 enum { SVR_ENABLED = 1 << 8, SVR_RESET = 0xff, SVR_MASK = 0x3ff };
 enum { ICR_LOGICAL = 1 << 11, ICR_ASSERT = 1 << 14, ICR_LEVEL = 1 << 15, ICR_MASK = 0xccfff };
@@ -169,6 +172,17 @@ static bool lapic_enabled(const Lapic *a)
     return a->s.apicbase & APIC_BASE_ENABLED && a->s.spurious_vec & SVR_ENABLED;
 }
 
+/* Registers are MSRs, and memory at the base address is no APIC. */
+static bool lapic_is_x2(const Lapic *a) { return a->s.apicbase & APIC_BASE_X2; }
+
+static uint32_t lapic_x2_id(const Lapic *a) { return machine_apic_id(a->dev.m, a->index); }
+
+/* Sixteen of a cluster, a bit each. */
+static uint32_t lapic_x2_logical(const Lapic *a)
+{
+    return lapic_x2_id(a) >> 4 << 16 | 1u << (lapic_x2_id(a) & 15);
+}
+
 static uint8_t lapic_ppr(const State *s)
 {
     int serving = vector_highest(s->isr);
@@ -269,9 +283,16 @@ static void lapic_irq_in(Device *dev, int line, bool level)
 
 static bool lapic_is_meant(const Lapic *a, const ApicMessage *msg)
 {
-    if (!msg->logical) return msg->dest == 0xff || msg->dest == a->s.id;
+    uint32_t all = msg->wide ? UINT32_MAX : 0xff, mine;
+
+    if (!msg->logical || (msg->wide && msg->dest == all))
+        return msg->dest == all || msg->dest == (lapic_is_x2(a) ? lapic_x2_id(a) : a->s.id);
+    if (lapic_is_x2(a)) {
+        mine = lapic_x2_logical(a);
+        return msg->dest >> 16 == mine >> 16 && msg->dest & mine & 0xffff;
+    }
     if (a->s.dest_mode == DEST_FLAT) return msg->dest & a->s.log_dest;
-    return (msg->dest >> 4 == 0xf || msg->dest >> 4 == a->s.log_dest >> 4) &&
+    return (msg->dest >> 4 == 0xf || msg->dest >> 4 == (uint32_t)a->s.log_dest >> 4) &&
            msg->dest & a->s.log_dest & 0xf;
 }
 
@@ -318,7 +339,8 @@ void apic_send(ApicBus *bus, const ApicMessage *msg)
 static void lapic_send(Lapic *a)
 {
     uint32_t icr = a->s.icr[0];
-    ApicMessage msg = { .dest = (uint8_t)(a->s.icr[1] >> 24),
+    ApicMessage msg = { .dest = lapic_is_x2(a) ? a->s.icr[1] : a->s.icr[1] >> 24,
+        .wide = lapic_is_x2(a),
         .logical = icr & ICR_LOGICAL,
         .level = icr & ICR_LEVEL,
         .mode = icr >> LVT_MODE_SHIFT & 7,
@@ -380,6 +402,7 @@ static void lapic_plan(Lapic *a, int64_t now)
     uint64_t ticks = lapic_ticks(a, now), period = (uint64_t)a->s.initial_count + 1;
     uint32_t lvt = a->s.lvt[LVT_TIMER];
 
+    if (lvt & LVT_DEADLINE) return;
     a->s.timer_expiry = TIMER_NEVER;
     if (!(lvt & LVT_MASKED) && a->s.initial_count && (lvt & LVT_PERIODIC || ticks < period)) {
         ticks = lvt & LVT_PERIODIC ? (ticks / period + 1) * period : period;
@@ -393,6 +416,7 @@ static void lapic_fire(void *opaque)
 {
     Lapic *a = opaque;
 
+    a->s.timer_expiry = TIMER_NEVER;
     lapic_local(a, LVT_TIMER);
     lapic_plan(a, clock_now(&a->dev.m->clock));
 }
@@ -437,7 +461,15 @@ static void lapic_write_lvt(Lapic *a, unsigned n, uint32_t val)
 {
     static const uint32_t writable[LVTS] = { 0x300ff, 0x107ff, 0x107ff, 0x1a7ff, 0x1a7ff, 0x100ff };
 
-    a->s.lvt[n] = val & writable[n];
+    uint32_t mask = writable[n], was = a->s.lvt[n];
+
+    if (n == LVT_TIMER && machine_wants_apics(a->dev.m) & APIC_DEADLINE) mask |= LVT_DEADLINE;
+    a->s.lvt[n] = val & mask;
+    if (n == LVT_TIMER && (was ^ val) & LVT_DEADLINE & mask) { /* either mode's timer stops */
+        a->s.timer_expiry = TIMER_NEVER;
+        timer_arm(&a->timer, TIMER_NEVER);
+        a->s.initial_count = 0;
+    }
     if (!(a->s.spurious_vec & SVR_ENABLED)) a->s.lvt[n] |= LVT_MASKED;
     if (n == LVT_TIMER) lapic_plan(a, clock_now(&a->dev.m->clock));
 }
@@ -474,6 +506,7 @@ static void lapic_write_reg(Lapic *a, unsigned reg, uint32_t val)
     case REG_ICR_HIGH: s->icr[1] = val & 0xff000000; break;
     case REG_LVT ... REG_LVT + LVTS - 1: lapic_write_lvt(a, reg - REG_LVT, val); break;
     case REG_INITIAL:
+        if (s->lvt[LVT_TIMER] & LVT_DEADLINE) break;
         s->initial_count = val;
         s->initial_count_load_time = now;
         lapic_plan(a, now);
@@ -499,19 +532,92 @@ static Lapic *lapic_of(Device *dev, MemAttrs attrs)
 
 static uint64_t lapic_load(Device *dev, MemAttrs attrs, uint64_t off, unsigned size)
 {
+    Lapic *a = lapic_of(dev, attrs);
+
     (void)size;
-    return off & 0xf ? 0 : lapic_read_reg(lapic_of(dev, attrs), (unsigned)off >> 4);
+    if (lapic_is_x2(a)) return UINT32_MAX;
+    return off & 0xf ? 0 : lapic_read_reg(a, (unsigned)off >> 4);
 }
 
 static void lapic_store(Device *dev, MemAttrs attrs, uint64_t off, uint64_t val, unsigned size)
 {
+    Lapic *a = lapic_of(dev, attrs);
+
     (void)size;
-    if (!(off & 0xf)) lapic_write_reg(lapic_of(dev, attrs), (unsigned)off >> 4, (uint32_t)val);
+    if (!(off & 0xf) && !lapic_is_x2(a)) lapic_write_reg(a, (unsigned)off >> 4, (uint32_t)val);
 }
 
 static const MmioOps lapic_mmio = { .read = lapic_load, .write = lapic_store, .min = 4, .max = 4 };
 
+/* -- x2APIC mode -- */
+
+static bool lapic_read_msr(Device *dev, unsigned reg, uint64_t *val)
+{
+    Lapic *a = LAPIC(dev);
+
+    if (!lapic_is_x2(a)) return false;
+    switch (reg) {
+    case REG_ID: *val = lapic_x2_id(a); return true;
+    case REG_LDR: *val = lapic_x2_logical(a); return true;
+    case REG_ICR: *val = (uint64_t)a->s.icr[1] << 32 | a->s.icr[0]; return true;
+    case REG_VERSION:
+    case REG_TPR:
+    case REG_PPR:
+    case REG_SVR:
+    case REG_ISR ... REG_IRR + 7:
+    case REG_ESR:
+    case REG_LVT ... REG_LVT + LVTS - 1:
+    case REG_INITIAL:
+    case REG_CURRENT:
+    case REG_DIVIDE: *val = lapic_read_reg(a, reg); return true;
+    default: return false;
+    }
+}
+
+static bool lapic_write_msr(Device *dev, unsigned reg, uint64_t val)
+{
+    Lapic *a = LAPIC(dev);
+
+    if (!lapic_is_x2(a) || (reg != REG_ICR && val >> 32)) return false;
+    switch (reg) {
+    case REG_ICR: a->s.icr[1] = val >> 32; break;
+    case REG_SELF:
+        if (val <= 0xff) lapic_accept(a, (uint8_t)val, false);
+        return val <= 0xff;
+    case REG_EOI:
+    case REG_ESR:
+        if (val) return false;
+        break;
+    case REG_TPR:
+    case REG_SVR:
+    case REG_LVT ... REG_LVT + LVTS - 1:
+    case REG_INITIAL:
+    case REG_DIVIDE: break;
+    default: return false;
+    }
+    lapic_write_reg(a, reg, (uint32_t)val);
+    return true;
+}
+
 /* -- for the CPU -- */
+
+static bool lapic_set_deadline(Device *dev, int64_t ns)
+{
+    Lapic *a = LAPIC(dev);
+
+    if (!(a->s.lvt[LVT_TIMER] & LVT_DEADLINE)) return false;
+    a->s.timer_expiry = ns;
+    if (ns != TIMER_NEVER) a->s.next_time = ns;
+    timer_arm(&a->timer, ns);
+    return true;
+}
+
+static bool lapic_deadline_armed(Device *dev)
+{
+    const State *s = &LAPIC(dev)->s;
+
+    return s->lvt[LVT_TIMER] & LVT_DEADLINE && s->timer_expiry != TIMER_NEVER;
+}
 
 static void lapic_map(Lapic *a)
 {
@@ -522,25 +628,6 @@ static void lapic_map(Lapic *a)
 }
 
 static uint64_t lapic_base(Device *dev) { return LAPIC(dev)->s.apicbase; }
-
-static bool lapic_set_base(Device *dev, uint64_t val)
-{
-    Lapic *a = LAPIC(dev);
-
-    if (val & ~(uint64_t)(BASE_ADDRESS | APIC_BASE_ENABLED | BASE_BOOT)) return false;
-    a->s.apicbase = ((uint32_t)val & ~(uint32_t)BASE_BOOT) | (a->s.apicbase & BASE_BOOT);
-    lapic_map(a);
-    lapic_update(a);
-    return true;
-}
-
-static uint8_t lapic_priority(Device *dev) { return LAPIC(dev)->s.tpr >> 4; }
-
-static void lapic_set_priority(Device *dev, uint8_t cr8)
-{
-    LAPIC(dev)->s.tpr = (uint8_t)(cr8 << 4);
-    lapic_update(LAPIC(dev));
-}
 
 /* All but base, id and arbitration id.  All CPUs but the boot CPU wait to be started. */
 static void lapic_clear(Lapic *a)
@@ -555,6 +642,37 @@ static void lapic_clear(Lapic *a)
     s->wait_for_sipi = !(s->apicbase & BASE_BOOT);
     s->timer_expiry = TIMER_NEVER;
     lapic_divide(s, 0);
+}
+
+static bool lapic_set_base(Device *dev, uint64_t val)
+{
+    Lapic *a = LAPIC(dev);
+
+    uint32_t modes = APIC_BASE_ENABLED, was = a->s.apicbase;
+
+    if (machine_wants_apics(dev->m) & APIC_X2) modes |= APIC_BASE_X2;
+    if (val & ~(uint64_t)(BASE_ADDRESS | modes | BASE_BOOT)) return false;
+    /* x2APIC mode is entered from the other one, and left by switching off. */
+    if ((val & modes) == APIC_BASE_X2) return false;
+    if (val & APIC_BASE_X2 && !(was & APIC_BASE_ENABLED)) return false;
+    if (was & APIC_BASE_X2 && (val & modes) == APIC_BASE_ENABLED) return false;
+    if (was & APIC_BASE_X2 && !(val & APIC_BASE_ENABLED)) {
+        lapic_clear(a);
+        a->s.wait_for_sipi = 0;
+        timer_arm(&a->timer, TIMER_NEVER);
+    }
+    a->s.apicbase = ((uint32_t)val & ~(uint32_t)BASE_BOOT) | (a->s.apicbase & BASE_BOOT);
+    lapic_map(a);
+    lapic_update(a);
+    return true;
+}
+
+static uint8_t lapic_priority(Device *dev) { return LAPIC(dev)->s.tpr >> 4; }
+
+static void lapic_set_priority(Device *dev, uint8_t cr8)
+{
+    LAPIC(dev)->s.tpr = (uint8_t)(cr8 << 4);
+    lapic_update(LAPIC(dev));
 }
 
 static bool lapic_waits(Device *dev) { return LAPIC(dev)->s.wait_for_sipi; }
@@ -582,6 +700,10 @@ static const CpuApicOps lapic_ops = {
     .set_base = lapic_set_base,
     .priority = lapic_priority,
     .set_priority = lapic_set_priority,
+    .read_msr = lapic_read_msr,
+    .write_msr = lapic_write_msr,
+    .set_deadline = lapic_set_deadline,
+    .deadline_armed = lapic_deadline_armed,
     .init = lapic_init,
     .waits = lapic_waits,
     .startup = lapic_startup,

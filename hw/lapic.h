@@ -16,7 +16,8 @@ enum ApicMode {
 };
 
 typedef struct ApicMessage {
-    uint8_t dest; /* an id, or a logical destination */
+    uint32_t dest; /* an id, or a logical destination ... */
+    bool wide;     /* ... of 32 bits, as in x2APIC mode */
     bool logical, level;
     enum ApicMode mode;
     uint8_t vector;

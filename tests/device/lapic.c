@@ -320,6 +320,125 @@ static void test_init(void)
     machine_free(m);
 }
 
+static bool wrmsr(Machine *m, unsigned cpu, uint64_t reg, uint64_t val)
+{
+    const CpuApic *apic = machine_apic(m, cpu);
+
+    return apic->ops->write_msr(apic->dev, (unsigned)(reg >> 4), val);
+}
+
+static uint64_t rdmsr(Machine *m, unsigned cpu, uint64_t reg)
+{
+    const CpuApic *apic = machine_apic(m, cpu);
+    uint64_t val;
+
+    return apic->ops->read_msr(apic->dev, (unsigned)(reg >> 4), &val) ? val : UINT64_MAX;
+}
+
+static bool set_mode(Machine *m, unsigned cpu, uint64_t bits)
+{
+    const CpuApic *apic = machine_apic(m, cpu);
+
+    return apic->ops->set_base(apic->dev, BASE | bits);
+}
+
+static void test_x2_modes(void)
+{
+    Machine *m = new_machine(true);
+
+    machine_want_apics(m, APIC_PRESENT | APIC_X2);
+    g_assert_true(rdmsr(m, 0, ID) == UINT64_MAX); /* not in this mode */
+    g_assert_false(wrmsr(m, 0, TPR, 0));
+    g_assert_false(set_mode(m, 0, 0x400));
+    g_assert_true(set_mode(m, 0, 0xc00));
+    g_assert_cmphex(get(m, VERSION), ==, 0xffffffff); /* memory is no APIC now */
+    g_assert_cmphex(rdmsr(m, 0, VERSION), ==, 0x50014);
+    g_assert_cmphex(rdmsr(m, 0, SVR), ==, 0x1ff);
+    g_assert_true(rdmsr(m, 0, DFR) == UINT64_MAX);
+    g_assert_true(rdmsr(m, 0, 0x310) == UINT64_MAX);
+    g_assert_false(wrmsr(m, 0, ID, 0));
+    g_assert_false(wrmsr(m, 0, LDR, 0));
+    g_assert_false(wrmsr(m, 0, EOI, 1));
+    g_assert_false(wrmsr(m, 0, TPR, 1ull << 32));
+    g_assert_false(set_mode(m, 0, 0x800)); /* no way back but by switching off */
+    g_assert_true(set_mode(m, 0, 0));
+    g_assert_false(set_mode(m, 0, 0xc00));
+    g_assert_true(set_mode(m, 0, 0x800));
+    g_assert_cmphex(get(m, SVR), ==, 0xff);
+    machine_free(m);
+}
+
+static void test_x2_messages(void)
+{
+    Machine *m = new_machine(true), *twin;
+    Error err = ERROR_INIT;
+    Device *other = device_create(m, "test-probe", "cpu1", &err, NULL);
+    const bool *there = &bare_probe(m, "cpu1")->level[CPU_WIRE_INTR];
+
+    bare_add(m, "apic", "apic1", "index", "1", "cpu", "cpu1");
+    g_assert_nonnull(other);
+    machine_want_apics(m, APIC_PRESENT | APIC_X2);
+    for (unsigned i = 0; i < 2; i++) {
+        g_assert_true(set_mode(m, i, 0xc00));
+        g_assert_true(wrmsr(m, i, SVR, 0x1ff));
+        g_assert_cmphex(rdmsr(m, i, ID), ==, i);
+        g_assert_cmphex(rdmsr(m, i, LDR), ==, 1u << i);
+    }
+    g_assert_true(wrmsr(m, 0, 0x3f0, 0x61)); /* to itself */
+    g_assert_cmpint(take(m), ==, 0x61);
+    g_assert_true(wrmsr(m, 0, EOI, 0));
+    g_assert_true(wrmsr(m, 0, ICR, 1ull << 32 | 0x62)); /* to an id */
+    g_assert_cmphex(rdmsr(m, 0, ICR), ==, 1ull << 32 | 0x62);
+    g_assert_true(*there && !intr(m));
+    g_assert_cmpint(machine_apic(m, 1)->ops->take(machine_apic(m, 1)->dev), ==, 0x62);
+    g_assert_true(wrmsr(m, 1, EOI, 0));
+    g_assert_true(wrmsr(m, 0, ICR, 2ull << 32 | 0x800 | 0x63)); /* logical, cluster 0 */
+    g_assert_true(*there && !intr(m));
+    g_assert_cmpint(machine_apic(m, 1)->ops->take(machine_apic(m, 1)->dev), ==, 0x63);
+    g_assert_true(wrmsr(m, 1, EOI, 0));
+    g_assert_true(wrmsr(m, 0, ICR, 0x10002ull << 32 | 0x800 | 0x64)); /* another cluster */
+    g_assert_true(!*there && !intr(m));
+    g_assert_true(wrmsr(m, 0, ICR, 0xffffffffull << 32 | 0x65)); /* to all */
+    g_assert_true(*there && intr(m));
+    twin = new_machine(false);
+    g_assert_nonnull(device_create(twin, "test-probe", "cpu1", &err, NULL));
+    bare_add(twin, "apic", "apic1", "index", "1", "cpu", "cpu1");
+    bare_copy(twin, m);
+    g_assert_cmphex(rdmsr(twin, 1, ID), ==, 1);
+    g_assert_cmpint(take(twin), ==, 0x65);
+    machine_free(twin);
+    machine_free(m);
+}
+
+static void test_deadline(void)
+{
+    enum { DEADLINE = 0x40000 };
+    Machine *m = new_machine(true);
+    const CpuApic *apic = machine_apic(m, 0);
+
+    put(m, LVT_TIMER, DEADLINE | 0x70);
+    g_assert_cmphex(get(m, LVT_TIMER), ==, 0x70); /* this model has no such mode */
+    machine_want_apics(m, APIC_PRESENT | APIC_DEADLINE);
+    g_assert_false(apic->ops->set_deadline(apic->dev, bare_now(m) + 1000));
+    put(m, LVT_TIMER, DEADLINE | 0x70);
+    put(m, INITIAL, 500); /* means nothing here */
+    g_assert_cmphex(get(m, CURRENT), ==, 0);
+    g_assert_false(apic->ops->deadline_armed(apic->dev));
+    g_assert_true(apic->ops->set_deadline(apic->dev, bare_now(m) + 1000));
+    g_assert_true(apic->ops->deadline_armed(apic->dev));
+    bare_run(m, 999);
+    g_assert_false(intr(m));
+    bare_run(m, 1);
+    g_assert_cmpint(take(m), ==, 0x70);
+    g_assert_false(apic->ops->deadline_armed(apic->dev)); /* once */
+    put(m, EOI, 0);
+    g_assert_true(apic->ops->set_deadline(apic->dev, bare_now(m) + 1000));
+    put(m, LVT_TIMER, 0x70); /* another mode ends it */
+    bare_run(m, 5000);
+    g_assert_false(intr(m));
+    machine_free(m);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -335,5 +454,8 @@ int main(int argc, char **argv)
     g_test_add_func("/lapic/lowest", test_lowest);
     g_test_add_func("/lapic/base", test_base);
     g_test_add_func("/lapic/init", test_init);
+    g_test_add_func("/lapic/x2-modes", test_x2_modes);
+    g_test_add_func("/lapic/x2-messages", test_x2_messages);
+    g_test_add_func("/lapic/deadline", test_deadline);
     return g_test_run();
 }
