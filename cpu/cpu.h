@@ -33,6 +33,8 @@ void cpu_models_help(void);
 
 /* The number of the CPU that the monitor shows; the functions below are about that one. */
 unsigned cpu_shown(Machine *m);
+/* Lets it show another one, whose number is valid; answers which one it was. */
+unsigned cpu_show(Machine *m, unsigned index);
 /* For the monitor and gdb: translates a linear address without side effects. */
 bool cpu_translate(Machine *m, uint64_t gva, uint64_t *gpa);
 /* Whether a page table on the way there is absent, and where it is: what cpu_translate says of gva

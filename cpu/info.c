@@ -57,6 +57,14 @@ COMMAND(select, .name = "cpu", .args = "index:i", .usage = "index", .help = "set
 
 unsigned cpu_shown(Machine *m) { return cpus_of(m)->shown; }
 
+unsigned cpu_show(Machine *m, unsigned index)
+{
+    unsigned was = cpus_of(m)->shown;
+
+    cpus_of(m)->shown = index;
+    return was;
+}
+
 /* -- info registers -- */
 
 /* Digits of an address. */

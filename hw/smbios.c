@@ -236,16 +236,16 @@ static void chassis(Smbios *s)
     end(s);
 }
 
-/* All CPUs are cores in one socket. */
-static bool processor(Smbios *s, Error *err)
+static bool processor(Smbios *s, unsigned socket_number, Error *err)
 {
     Machine *m = s->b->m;
     const CpuId *id = machine_cpu_id(m);
-    unsigned max = 2000, current = 2000, cores = MIN_OF(m->config.cpus, 255);
-    char *socket = g_strdup_printf("%s 0", field(s, 4, "sock_pfx", "CPU"));
+    unsigned max = 2000, current = 2000, cores = MIN_OF(m->config.dies * m->config.cores, 255);
+    unsigned threads = MIN_OF(m->config.dies * m->config.cores * m->config.threads, 255);
+    char *socket = g_strdup_printf("%s %u", field(s, 4, "sock_pfx", "CPU"), socket_number);
     bool ok = number(s, 4, "max-speed", &max, err) && number(s, 4, "current-speed", &current, err);
 
-    begin(s, 4, 0x400);
+    begin(s, 4, (uint16_t)(0x400 + socket_number));
     put_string(s, socket);
     put8(s, 3); /* a central processor */
     put8(s, 1); /* of another family */
@@ -265,7 +265,7 @@ static bool processor(Smbios *s, Error *err)
     put_field(s, 4, "part", NULL);
     put8(s, cores);
     put8(s, cores);
-    put8(s, cores);
+    put8(s, threads);
     put16(s, 2); /* characteristics: unknown */
     put16(s, 1); /* family again */
     end(s);
@@ -410,10 +410,14 @@ static bool files(Smbios *s, Error *err)
 
 static bool build(Smbios *s, Error *err)
 {
+    const MachineConfig *c = &s->b->m->config;
+    unsigned in_socket = c->dies * c->cores * c->threads;
+
     if (!files(s, err) || !bios_information(s, err) || !system_information(s, err)) return false;
     board_information(s);
     chassis(s);
-    if (!processor(s, err)) return false;
+    for (unsigned i = 0; i * in_socket < c->cpus; i++)
+        if (!processor(s, i, err)) return false;
     oem_strings(s);
     if (!memory(s, err)) return false;
     begin(s, 32, 0x2000);

@@ -284,12 +284,16 @@ static void memory_save_demand_qmp(QmpCall *call, bool physical)
 static json_t *memsave_qmp_run(QmpCall *call, Error *err)
 {
     int64_t cpu = qmp_int(call, "cpu-index", 0);
+    Machine *m = call->m; /* the call may be over before this function is */
+    unsigned was;
 
     if (cpu < 0 || cpu >= call->m->config.cpus) {
         qmp_expects("cpu-index", "a CPU number", err);
         return NULL;
     }
+    was = cpu_show(m, (unsigned)cpu);
     memory_save_demand_qmp(call, false);
+    cpu_show(m, was);
     return NULL;
 }
 QMP_COMMAND(memsave, .name = "memsave", .args = "val:i,size:i,filename:s,cpu-index:i?",

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "core/qmp.h"
+#include "cpu/cpu.h"
 #include "monitor/monitor.h"
 
 static int qmp_by_name(const void *a, const void *b)
@@ -40,14 +41,17 @@ static void qmp_human_done(void *opaque, char *text)
 
 static json_t *human_monitor_command_run(QmpCall *call, Error *err)
 {
-    int64_t cpu = qmp_int(call, "cpu-index", 0);
+    Machine *m = call->m; /* the call may be over before this function is */
+    int64_t cpu = qmp_int(call, "cpu-index", cpu_shown(m)), was = cpu_shown(m);
 
     if (cpu < 0 || cpu >= call->m->config.cpus) {
         qmp_expects("cpu-index", "a CPU number", err);
         return NULL;
     }
     call->pending = true;
-    monitor_start_line(call->m, qmp_text(call, "command-line"), qmp_human_done, call);
+    cpu_show(m, (unsigned)cpu);
+    monitor_start_line(m, qmp_text(call, "command-line"), qmp_human_done, call);
+    if (cpu != was) cpu_show(m, (unsigned)was);
     return NULL;
 }
 QMP_COMMAND(human_monitor_command, .name = "human-monitor-command",

@@ -190,14 +190,17 @@ COMMAND(info_cpus, .name = "info cpus", .args = "", .usage = "", .help = "show i
 
 static json_t *query_cpus_fast_run(QmpCall *call, Error *err)
 {
+    const MachineConfig *c = &call->m->config;
     json_t *cpus = json_array();
 
     (void)err;
     for (unsigned i = 0; i < call->m->config.cpus; i++) {
         json_array_append_new(cpus,
-            json_pack("{s:i,s:s,s:I,s:{s:i,s:i,s:i},s:s}", "cpu-index", i, "qom-path",
-                "/machine/unattached/device[0]", "thread-id", (json_int_t)syscall(SYS_gettid),
-                "props", "core-id", 0, "thread-id", 0, "socket-id", (int)i, "target", "x86_64"));
+            json_pack("{s:i,s:o,s:I,s:{s:i,s:i,s:i},s:s}", "cpu-index", i, "qom-path",
+                json_sprintf("/machine/unattached/device[%u]", i), "thread-id",
+                (json_int_t)syscall(SYS_gettid), "props", "core-id",
+                (int)(i / c->threads % c->cores), "thread-id", (int)(i % c->threads), "socket-id",
+                (int)(i / (c->threads * c->cores * c->dies)), "target", "x86_64"));
     }
     return cpus;
 }

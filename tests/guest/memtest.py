@@ -78,6 +78,15 @@ def whole_pass():
         TAP.check(re.search(r"Errors: 0\b", shown), "a whole pass finds nothing", shown)
 
 
+def four_cpus():
+    """All of them test at once, and take turns where a test is one CPU's."""
+    with start("-smp", "4") as vm:
+        begin(vm)
+        shown = reach(vm, 6)
+        TAP.check("4 Cores 4 Threads" in shown and "SMP: 4T" in shown, "four CPUs test", shown)
+        TAP.check(re.search(r"Errors: 0\b", shown), "they find nothing", shown)
+
+
 def tortured():
     """The machine saves and reloads itself all the time."""
     with start("-torture", "5000000") as vm:
@@ -87,7 +96,7 @@ def tortured():
 
 
 try:
-    TAP.run(runs, *[whole_pass, tortured] * LONG)
+    TAP.run(runs, four_cpus, *[whole_pass, tortured] * LONG)
 except guests.Unavailable as e:
     TAP.skip("memtest86+", str(e))
 TAP.finish()

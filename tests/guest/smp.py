@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import sys
+import time
 
 sys.path[:0] = [os.environ["SRCDIR"] + "/tests", os.environ["SRCDIR"] + "/tests/lib"]
 import guests
@@ -128,11 +129,35 @@ def hop(what, disk, args, cpus, steps, stations):
     vm.kill()
 
 
+def postcopy(what, disk, args, cpus, steps):
+    """The CPUs compute on while their pages come behind them."""
+    vm = VM(*args, "-loadvm", "busy")
+    new = VM(*args, "-incoming", f"unix:{TMP}/post")
+    for v in (vm, new):
+        v.hmp("migrate_set_capability postcopy-ram on")
+    vm.hmp("migrate_set_parameter max-bandwidth 4M")
+    vm.hmp(f"migrate -d unix:{TMP}/post")
+    time.sleep(0.5)
+    TAP.equal(vm.hmp("migrate_start_postcopy"), "", what + ": post-copy begins")
+    end = time.monotonic() + 60
+    while "completed" not in vm.hmp("info migrate") and time.monotonic() < end:
+        time.sleep(0.2)
+    TAP.check("completed" in vm.hmp("info migrate"), what + ": all pages have come",
+              vm.hmp("info migrate"))
+    vm.kill()
+    new.wait_status("running")
+    check_work(new, cpus, steps, what + " after post-copy")
+    new.quit()
+    new.kill()
+
+
 def two():
     steps = 8000
     what, disk, args = work(2, "i386", steps)
     again(what, disk, args, 2, steps)
     hop(what, disk, args, 2, steps, [False])
+    if LONG:
+        postcopy(what, disk, args, 2, steps)
     if LONG and shutil.which("qemu-system-x86_64"):
         hop(what, disk, args, 2, steps, [True, False])
 
