@@ -9,7 +9,9 @@ COUNTS equ 0x6000       ; of each CPU
 ALIVE equ 0x5000        ; how often a CPU has started on page 9 ...
 AGAIN equ 0x5004        ; ... and on page 10
 SEEN equ 0x5008         ; what the patched routine has answered
-ROUTINE equ 0xb800
+ROUTINE equ 0xb800      ; two of them, in one page
+ROUTINE2 equ 0xba00
+RACE equ 0x500c         ; all change it at once
 IDT equ 0x1000
 
 start:
@@ -32,6 +34,8 @@ start:
     mov dword [IDT+0x40*8+4],0x8e00
     mov dword [IDT+0x41*8],on_call + 0x80000
     mov dword [IDT+0x41*8+4],0x8e00
+    mov dword [IDT+0x42*8],on_race + 0x80000
+    mov dword [IDT+0x42*8+4],0x8e00
     mov esi,ap_real
     mov edi,0x9000
     mov ecx,ap_real_end - ap_real
@@ -93,11 +97,17 @@ wait_alive:
 
     mov dword [ROUTINE],0x0001b8        ; MOV EAX, 1; RET, run by another CPU
     mov dword [ROUTINE+4],0xc300
+    mov dword [ROUTINE2],0x0001b8
+    mov dword [ROUTINE2+4],0xc300
     mov al,'j'
     call run_routine
-    mov byte [ROUTINE+1],2              ; its decoded copy is stale now
+    mov byte [ROUTINE+1],2              ; its decoded copies are stale now
+    mov byte [ROUTINE2+1],3
     mov al,'k'
     call run_routine
+
+    mov dword [APIC+0x300],0xc4042      ; all work at once: the order shows in memory
+    call race
 
     mov ah,'l'          ; INIT stops CPU 3: nothing reaches it
     mov ebx,3 << 24
@@ -216,7 +226,30 @@ count:
     pop eax
     iret
 
-; Runs the routine, or goes over to the cluster model.
+on_race:
+    push eax
+    push ecx
+    push edx
+    mov dword [APIC+0xb0],0
+    call race
+    pop edx
+    pop ecx
+    pop eax
+    iret
+
+race:
+    mov edx,[APIC+0x20]
+    shr edx,24
+    mov ecx,1000000
+.l: mov eax,[RACE]
+    lea eax,[eax+eax*4+1]
+    add eax,edx
+    mov [RACE],eax
+    dec ecx
+    jnz .l
+    ret
+
+; Runs the routines, or goes over to the cluster model.
 on_call:
     push eax
     mov dword [APIC+0xb0],0
@@ -225,6 +258,9 @@ on_call:
     mov eax,ROUTINE
     call eax
     mov [SEEN],eax
+    mov eax,ROUTINE2
+    call eax
+    add [SEEN],eax
     pop eax
     iret
 .cluster:
