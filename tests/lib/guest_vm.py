@@ -168,6 +168,18 @@ class VM:
                 raise TimeoutError(f"migration: {text}")
             time.sleep(0.02)
 
+    def migration(self):
+        """Its status, or None."""
+        m = re.search(r"Migration status: (\S+)", self.hmp("info migrate"))
+        return m and m.group(1)
+
+    def await_migration(self, want, timeout=20):
+        """Waits for a status; answers the one that it is then."""
+        end = time.monotonic() + timeout * TIMES
+        while self.migration() != want and time.monotonic() < end:
+            time.sleep(0.02)
+        return self.migration()
+
     def shell(self, command, timeout=60):
         """Runs a line in the guest's shell on the serial port (see linux686.boot); answers what it
         printed."""

@@ -9,20 +9,17 @@ import sys
 import time
 
 sys.path[:0] = [os.environ["SRCDIR"] + "/tests", os.environ["SRCDIR"] + "/tests/lib"]
-import asm_guest
-from guest_vm import VM
+import walker_guest
 from tap import Tap
 
 TAP = Tap()
 TMP, IMG = os.environ["TMPDIR"], os.environ["STASIS_IMG"]
-DISK = TMP + "/disk.qcow2"
+ROM, DISK = TMP + "/walker.rom", TMP + "/disk.qcow2"
 STATE = 14 << 20  # bytes of RAM that the guest fills
 
 
 def start(*more):
-    return VM("-M", "pc-i440fx-7.2", "-m", "16", "-nodefaults", "-vga", "std", "-rtc", "clock=vm",
-              "-bios", TMP + "/walker.rom", "-drive", f"file={DISK},format=qcow2,if=ide,id=hd0",
-              *more, serial=False)
+    return walker_guest.start(ROM, "-drive", f"file={DISK},format=qcow2,if=ide,id=hd0", *more)
 
 
 def digest(vm):
@@ -42,16 +39,6 @@ def bytes_read(vm):
         return int(dict(line.split(": ") for line in f)["rchar"])
 
 
-def passes(vm, n):
-    """Waits until the guest has gone n times more over its RAM."""
-    def made():
-        return int(vm.hmp("xp /1wx 0x7000").split()[-1], 16)
-
-    n += made()
-    while made() < n:
-        time.sleep(0.02)
-
-
 def load(vm, name, want, quick, what):
     before = bytes_read(vm)
     said = vm.hmp("loadvm " + name)
@@ -63,11 +50,10 @@ def load(vm, name, want, quick, what):
 
 
 def main():
-    asm_guest.build("live/walker.asm", TMP + "/walker.rom", "-DWAIT=30000",
-                    "-DWALK_END=0xf00000")
+    walker_guest.build("walker", "-DWAIT=30000", "-DWALK_END=0xf00000")
     subprocess.run([IMG, "create", "-q", "-f", "qcow2", DISK, "1M"], check=True)
     with start() as vm:
-        passes(vm, 1)
+        walker_guest.passes(vm, 1)
         vm.hmp("stop")
         vm.hmp("savevm a")
         a = digest(vm)
@@ -90,14 +76,14 @@ def main():
         TAP.check(c != b, "saved anew")
         load(vm, "b", c, False, "a new one of the same name")
         vm.hmp("cont")
-        passes(vm, 2)
+        walker_guest.passes(vm, 2)
         vm.hmp("stop")
         load(vm, "b", c, False, "where nearly all has changed")
         vm.hmp("cont")
         time.sleep(0.05)
         TAP.equal(vm.hmp("loadvm b").strip(), "", "while it runs")
         time.sleep(0.3)
-        TAP.equal(vm.hmp("xp /1wx 0x7004").split()[-1], "0x00000000", "and its RAM is sound")
+        TAP.equal(walker_guest.word(vm, 0x7004), 0, "and its RAM is sound")
         vm.quit()
     with start("-S", "-loadvm", "b") as vm:
         TAP.equal(digest(vm), c, "a new process finds the same")

@@ -12,8 +12,7 @@ import threading
 import time
 
 sys.path[:0] = [os.environ["SRCDIR"] + "/tests", os.environ["SRCDIR"] + "/tests/lib"]
-import asm_guest
-from guest_vm import VM
+import walker_guest
 from tap import Tap
 
 TAP = Tap()
@@ -24,33 +23,7 @@ TOTAL = 48   # ... of RAM and, last to be sent, the display's
 
 
 def start(rom, *more, emulator=None):
-    return VM("-M", "pc-i440fx-7.2,acpi=off,usb=off,hpet=off,vmport=off", "-cpu", "pentium3,-apic",
-              "-m", "32", "-nodefaults", "-vga", "std", "-rtc", "clock=vm", "-bios", rom, *more,
-              serial=False, emulator=emulator)
-
-
-def word(vm, addr):
-    return int(re.search(r": 0x(\w+)", vm.hmp(f"xp /1wx {addr:#x}")).group(1), 16)
-
-
-def passes(vm, n):
-    """Waits for n more passes; where a page was wrong, or 0."""
-    first, end = word(vm, 0x7000), time.monotonic() + 60
-    while word(vm, 0x7000) < first + n and not word(vm, 0x7004) and time.monotonic() < end:
-        time.sleep(0.02)
-    return word(vm, 0x7004) or (0 if word(vm, 0x7000) >= first + n else "stands still")
-
-
-def status(vm):
-    m = re.search(r"Migration status: (\S+)", vm.hmp("info migrate"))
-    return m and m.group(1)
-
-
-def wait(vm, want):
-    end = time.monotonic() + 20
-    while status(vm) != want and time.monotonic() < end:
-        time.sleep(0.02)
-    return status(vm)
+    return walker_guest.start(rom, "-m", "32", *more, emulator=emulator)
 
 
 def mib(vm):
@@ -96,22 +69,21 @@ class Relay:
 
 def wait_left(vm, most):
     end = time.monotonic() + 20
-    while status(vm) == "postcopy-active" and left(vm) > most and time.monotonic() < end:
+    while vm.migration() == "postcopy-active" and left(vm) > most and time.monotonic() < end:
         time.sleep(0.02)
 
 
 def release(on, to=None):
     what = "release-ram " + ("on" if on else "off") + (", to QEMU" if to else "")
     path = f"{TMP}/{on}{bool(to)}"
-    rom = f"{TMP}/walker.rom"
-    asm_guest.build("live/walker.asm", rom, "-DWAIT=4000", f"-DWALK_END={MIB << 20:#x}")
+    rom = walker_guest.build("slow", "-DWAIT=4000", f"-DWALK_END={MIB << 20:#x}")
     src, dst = start(rom), start(rom, "-incoming", f"unix:{path}", emulator=to)
     if dst.hmp("migrate_set_capability postcopy-ram on").strip():
         print(f"# no post-copy to {to} on this host")
         return
     src.hmp("migrate_set_capability postcopy-ram on")
     src.hmp(f"migrate_set_capability release-ram {'on' if on else 'off'}")
-    TAP.equal(passes(src, 1), 0, what + ": walks at the source")
+    TAP.equal(walker_guest.passes(src, 1), 0, what + ": walks at the source")
     full = mib(src)
     TAP.check(full >= MIB - 2, what + ": the source has its RAM", str(full))
     src.hmp("migrate_set_parameter max-bandwidth 1M")
@@ -119,10 +91,11 @@ def release(on, to=None):
     relay = Relay(path + ".relay", path)
     src.hmp(f"migrate -d unix:{path}.relay")
     src.hmp("migrate_start_postcopy")
-    TAP.equal(wait(src, "postcopy-active"), "postcopy-active", what + ": the guest goes ahead")
+    TAP.equal(src.await_migration("postcopy-active"), "postcopy-active",
+              what + ": the guest goes ahead")
     wait_left(src, TOTAL - MIB / 2)
     relay.lossy = True
-    TAP.equal((wait(src, "postcopy-paused"), wait(dst, "postcopy-paused")),
+    TAP.equal(walker_guest.both(src, dst, "postcopy-paused"),
               ("postcopy-paused",) * 2, what + ": the connection breaks half way")
     half = mib(src)
     TAP.check(half < full - MIB / 3 if on else half >= full - 1,
@@ -131,9 +104,9 @@ def release(on, to=None):
     TAP.check(half >= full - 1 - (TOTAL - left(src)), what + ": what has not is kept", str(half))
     dst.hmp(f"migrate_recover unix:{path}.again")
     src.hmp(f"migrate -d -r unix:{path}.again")
-    TAP.equal((wait(src, "completed"), wait(dst, "completed")), ("completed",) * 2,
+    TAP.equal(walker_guest.both(src, dst, "completed"), ("completed",) * 2,
               what + ": completes")
-    TAP.equal(passes(dst, 2), 0, what + ": every page is as it was left")
+    TAP.equal(walker_guest.passes(dst, 2), 0, what + ": every page is as it was left")
     rest = mib(src)
     TAP.check(rest < 2 if on else rest >= full - 1, what + ": at the end", f"{rest} MiB")
     dst.kill()
@@ -145,19 +118,18 @@ def release(on, to=None):
 
 def precopy():
     """Without post-copy it does nothing: until the end the guest may go on here."""
-    rom = f"{TMP}/walker.rom"
-    asm_guest.build("live/walker.asm", rom, f"-DWALK_END={MIB << 20:#x}")
+    rom = walker_guest.build("walker", f"-DWALK_END={MIB << 20:#x}")
     src, dst = start(rom), start(rom, "-incoming", f"unix:{TMP}/pre")
     src.hmp("migrate_set_capability release-ram on")
-    TAP.equal(passes(src, 1), 0, "without post-copy: walks")
+    TAP.equal(walker_guest.passes(src, 1), 0, "without post-copy: walks")
     full = mib(src)
     src.hmp(f"migrate unix:{TMP}/pre")
-    TAP.equal(status(src), "completed", "without post-copy: leaves")
+    TAP.equal(src.migration(), "completed", "without post-copy: leaves")
     TAP.check(mib(src) >= full - 1, "without post-copy: nothing is given back", str(mib(src)))
-    TAP.equal(passes(dst, 1), 0, "without post-copy: every page is as it was left")
+    TAP.equal(walker_guest.passes(dst, 1), 0, "without post-copy: every page is as it was left")
     dst.kill()
     TAP.equal(src.hmp("cont").strip(), "", "without post-copy: cont")
-    TAP.equal(passes(src, 1), 0, "without post-copy: it can go on where it was")
+    TAP.equal(walker_guest.passes(src, 1), 0, "without post-copy: it can go on where it was")
     src.kill()
 
 

@@ -12,50 +12,17 @@ import sys
 import time
 
 sys.path[:0] = [os.environ["SRCDIR"] + "/tests", os.environ["SRCDIR"] + "/tests/lib"]
-import asm_guest
+import walker_guest
 from guest_vm import VM
 from tap import Tap
 
 TAP = Tap()
 TMP, SRC = os.environ["TMPDIR"], os.environ["SRCDIR"]
 QEMU = "qemu-system-x86_64"
-MACHINE = "pc-i440fx-7.2,acpi=off,usb=off,hpet=off,vmport=off"
-
-
-def walker(name, *defines):
-    path = f"{TMP}/{name}.rom"
-    asm_guest.build("live/walker.asm", path, *defines)
-    return path
 
 
 def start(kind, rom, *more):
-    return VM("-M", MACHINE, "-cpu", "pentium3,-apic", "-m", "16", "-nodefaults", "-vga", "std",
-              "-rtc", "clock=vm", "-bios", rom, *more, serial=False, tag=kind,
-              emulator=QEMU if kind == "qemu" else None)
-
-
-def word(vm, addr):
-    return int(re.search(r": 0x(\w+)", vm.hmp(f"xp /1wx {addr:#x}")).group(1), 16)
-
-
-def passes(vm, n):
-    """Waits until the guest has made n more passes over its RAM; where it found one wrong."""
-    first, end = word(vm, 0x7000), time.monotonic() + 60
-    while word(vm, 0x7000) < first + n and not word(vm, 0x7004) and time.monotonic() < end:
-        time.sleep(0.05)
-    return word(vm, 0x7004) or (0 if word(vm, 0x7000) >= first + n else "stands still")
-
-
-def status(vm):
-    m = re.search(r"Migration status: (\S+)", vm.hmp("info migrate"))
-    return m and m.group(1)
-
-
-def wait(vm, want):
-    end = time.monotonic() + 20
-    while status(vm) != want and time.monotonic() < end:
-        time.sleep(0.02)
-    return status(vm)
+    return walker_guest.start(rom, *more, tag=kind, emulator=QEMU if kind == "qemu" else None)
 
 
 def set_all(vms, *settings):
@@ -87,20 +54,21 @@ def postcopy(kinds, pauses):
     what = " to ".join(kinds)
     if not postcopy_possible(kinds[1]):
         return
-    rom = walker("slow", "-DWAIT=60000")
+    rom = walker_guest.build("slow", "-DWAIT=60000")
     src = start(kinds[0], rom)
     dst = start(kinds[1], rom, "-incoming", f"unix:{TMP}/in")
     set_all((src, dst), "capability postcopy-ram on")
     set_all((src,), "parameter max-bandwidth 2M", "parameter max-postcopy-bandwidth 400k")
-    TAP.equal(passes(src, 1), 0, what + ": walks at the source")
+    TAP.equal(walker_guest.passes(src, 1), 0, what + ": walks at the source")
     src.hmp(f"migrate -d unix:{TMP}/in")
     time.sleep(0.3)
     src.hmp("migrate_start_postcopy")
     dst.wait_status("running")
-    TAP.equal(wait(src, "postcopy-active"), "postcopy-active", what + ": the guest has gone ahead")
+    TAP.equal(src.await_migration("postcopy-active"), "postcopy-active",
+              what + ": the guest has gone ahead")
     for i, side in enumerate(pauses):
         (src, dst)[side].hmp("migrate_pause")
-        TAP.equal((wait(src, "postcopy-paused"), wait(dst, "postcopy-paused")),
+        TAP.equal(walker_guest.both(src, dst, "postcopy-paused"),
                   ("postcopy-paused",) * 2, f"{what}: pause {i} by side {side}")
         TAP.check("running" in dst.hmp("info status"), what + ": the monitor answers")
         TAP.equal(dst.hmp(f"migrate_recover unix:{TMP}/again{i}").strip(), "", what + ": recover")
@@ -108,10 +76,10 @@ def postcopy(kinds, pauses):
             src.hmp("migrate_set_parameter max-postcopy-bandwidth 0")
         TAP.equal(src.hmp(f"migrate -d -r unix:{TMP}/again{i}").strip(), "", what + ": resume")
         if i < len(pauses) - 1:
-            wait(src, "postcopy-active"), wait(dst, "postcopy-active")
-    TAP.equal((wait(src, "completed"), wait(dst, "completed")), ("completed",) * 2,
+            src.await_migration("postcopy-active"), dst.await_migration("postcopy-active")
+    TAP.equal(walker_guest.both(src, dst, "completed"), ("completed",) * 2,
               what + ": completes")
-    TAP.equal(passes(dst, 2), 0, what + ": every page is as it was left")
+    TAP.equal(walker_guest.passes(dst, 2), 0, what + ": every page is as it was left")
     TAP.check("postmigrate" in src.hmp("info status"), what + ": it has left the source")
     src.kill()
     dst.kill()
@@ -129,14 +97,14 @@ def qemu():
 
 def return_path(kinds):
     what = " to ".join(kinds) + ", return path"
-    rom = walker("walker")
+    rom = walker_guest.build("walker")
     src = start(kinds[0], rom)
     dst = start(kinds[1], rom, "-incoming", f"unix:{TMP}/in")
     src.hmp("migrate_set_capability return-path on")
-    TAP.equal(passes(src, 1), 0, what + ": walks")
+    TAP.equal(walker_guest.passes(src, 1), 0, what + ": walks")
     src.hmp(f"migrate unix:{TMP}/in")
-    TAP.equal((wait(src, "completed"), wait(dst, "completed")), ("completed",) * 2, what)
-    TAP.equal(passes(dst, 2), 0, what + ": every page is as it was left")
+    TAP.equal(walker_guest.both(src, dst, "completed"), ("completed",) * 2, what)
+    TAP.equal(walker_guest.passes(dst, 2), 0, what + ": every page is as it was left")
     src.kill()
     dst.kill()
     forget()
@@ -151,8 +119,8 @@ def return_paths():
 
 def auto_converge():
     """The steps that the parameters give are taken and shown."""
-    src = start("stasis", walker("quick", "-DWAIT=1", "-DWALK_END=0x1000000"))
-    passes(src, 5)
+    src = start("stasis", walker_guest.build("quick", "-DWAIT=1", "-DWALK_END=0x1000000"))
+    walker_guest.passes(src, 5)
     set_all((src,), "capability auto-converge on", "parameter max-bandwidth 8M",
             "parameter downtime-limit 1", "parameter cpu-throttle-initial 30",
             "parameter cpu-throttle-increment 15")
@@ -173,10 +141,10 @@ def auto_converge():
 def converges():
     """A guest that writes all its RAM within a slice, over a channel that takes 8 MiB a second, still
     leaves: after 1.5 times its RAM, and what downtime-limit lets go at the end."""
-    rom = walker("fast", "-DWAIT=1", "-DWALK_END=0x2000000")
+    rom = walker_guest.build("fast", "-DWAIT=1", "-DWALK_END=0x2000000")
     src, dst = (start("stasis", rom, "-m", "32", *more)
                 for more in ((), ("-incoming", f"unix:{TMP}/in")))
-    TAP.equal(passes(src, 100), 0, "fast: walks")
+    TAP.equal(walker_guest.passes(src, 100), 0, "fast: walks")
     set_all((src,), "parameter max-bandwidth 8M", "parameter downtime-limit 50")
     src.hmp(f"migrate -d unix:{TMP}/in")
     how, text = src.wait_migration(40)
@@ -184,7 +152,7 @@ def converges():
     total, sent = (int(re.search(rf"\n{what} ram: (\d+) kbytes", text)[1])
                    for what in ("total", "transferred"))
     TAP.check(sent <= 1.5 * total + 8192 * 0.05, "fast: after 1.5 times its RAM", text)
-    TAP.equal(passes(dst, 100), 0, "fast: every page is as it was left")
+    TAP.equal(walker_guest.passes(dst, 100), 0, "fast: every page is as it was left")
     src.kill()
     dst.kill()
     forget()
@@ -194,16 +162,16 @@ def stalled():
     """A channel that stands, when the guest has used its budget up, does not stop it for long."""
     os.mkfifo(TMP + "/stalled")
     keep = os.open(TMP + "/stalled", os.O_RDWR)
-    src = start("stasis", walker("fast", "-DWAIT=1", "-DWALK_END=0x1000000"))
+    src = start("stasis", walker_guest.build("fast", "-DWAIT=1", "-DWALK_END=0x1000000"))
     src.hmp(f'migrate -d "exec:cat > {TMP}/stalled"')
     left = 20 << 20  # all of RAM, and a part of it again
     while left > 0:
         left -= len(os.read(keep, left))
-    TAP.equal(passes(src, 100), 0, "a channel that stands does not stop the guest")
-    TAP.equal(status(src), "active", "and is still waited for")
+    TAP.equal(walker_guest.passes(src, 100), 0, "a channel that stands does not stop the guest")
+    TAP.equal(src.migration(), "active", "and is still waited for")
     src.hmp("migrate_cancel")
-    TAP.equal(wait(src, "cancelled"), "cancelled", "until it is cancelled")
-    TAP.equal(passes(src, 100), 0, "which frees the guest")
+    TAP.equal(src.await_migration("cancelled"), "cancelled", "until it is cancelled")
+    TAP.equal(walker_guest.passes(src, 100), 0, "which frees the guest")
     src.kill()
     os.close(keep)
 
