@@ -500,7 +500,8 @@ static bool load_commit_bytes(LoadRun *run, Error *err)
 
 bool load_commit(LoadRun *run, Error *err)
 {
-    if (!load_commit_bytes(run, err) || !ram_load_commit(run, err)) return false;
+    if (!ram_load_check(run, err) || !load_commit_bytes(run, err) || !ram_load_commit(run, err))
+        return false;
     for (LoadCopy *c = run->copies; c; c = c->next) {
         copy_free_pointers(run->m, c, c->state);
         memcpy(c->state, c->copy, c->size);

@@ -110,7 +110,7 @@ struct LoadRun {
         uint64_t head, tail;
     } index;
     bool compare;         /* ram_load_compare */
-    GArray *again;        /* set by the owner: LoadPage, RAM is what is here but for these */
+    GArray *again;        /* set by the owner: LoadPage, all that is dirty for WATCH_SNAPSHOT */
     uint32_t vmdesc_left; /* bytes of the description still to come */
     GString *vmdesc;
     LoadSkipped *skipped; /* blocks of the stream that there are none of here */
@@ -158,4 +158,7 @@ bool ram_load_missing(LoadRun *run);
 /* Before the first byte: RAM as it is may be right for the most part; what the stream has otherwise
  * is kept apart.  Uses WATCH_SNAPSHOT. */
 void ram_load_compare(LoadRun *run);
+/* Whether what was found to be here already still is; to be asked before anything is put in place. */
+bool ram_load_check(LoadRun *run, Error *err);
+/* Fails only where the host does. */
 bool ram_load_commit(LoadRun *run, Error *err);

@@ -315,13 +315,13 @@ void ram_load_compare(LoadRun *run)
 }
 
 /* Whether what was found to be right still is, and whether little differs. */
-static bool ram_load_compared(LoadRun *run, LoadBlock *b, Error *err)
+static bool ram_load_compared(LoadRun *run, LoadBlock *b)
 {
     uint64_t pages = b->block->size >> PAGE_BITS, other = 0;
 
     for (uint64_t p = 0; p < pages; p++) {
         if (b->received[p] == RECEIVED_SAME && !ram_is_clean(b->block, p, WATCH_SNAPSHOT))
-            return error_set(err, "RAM has been written to meanwhile: try again");
+            return false;
         other += b->received[p] == RECEIVED;
         if (!b->received[p]) run->index.on = false; /* the stream does not say what it is */
     }
@@ -347,14 +347,31 @@ static void ram_load_patch(LoadBlock *b)
             ram_block_write(b->block, p << PAGE_BITS, b->host + (p << PAGE_BITS), PAGE_SIZE);
 }
 
+/* Pages were listed because they are dirty; nobody may have written to one more since. */
+static bool ram_load_listed(LoadRun *run)
+{
+    uint64_t dirty = 0;
+
+    for (RamBlock *b = ram_block_first(run->m); b; b = b->next)
+        dirty += ram_count_dirty(b, WATCH_SNAPSHOT, UINT64_MAX);
+    return dirty == run->again->len;
+}
+
+bool ram_load_check(LoadRun *run, Error *err)
+{
+    bool right = !run->again || ram_load_listed(run);
+
+    for (LoadBlock *b = run->blocks; b && !run->again; b = b->next)
+        right = ram_load_compared(run, b) && right;
+    return right || error_set(err, "RAM has been written to meanwhile: try again");
+}
+
 bool ram_load_commit(LoadRun *run, Error *err)
 {
     if (run->again) {
         ram_load_again(run);
         return true;
     }
-    for (LoadBlock *b = run->blocks; b; b = b->next)
-        if (!ram_load_compared(run, b, err)) return false;
     for (LoadBlock *b = run->blocks; b; b = b->next)
         if (!b->few) ram_load_fill(run, b);
     for (LoadBlock *b = run->blocks; b; b = b->next) {

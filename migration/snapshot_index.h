@@ -4,9 +4,9 @@
  * pages the guest has written to since it was loaded (WATCH_SNAPSHOT: a page whose bit is set is
  * what the snapshot has).  A load of that snapshot then reads those pages and the devices alone.
  *
- * Invariant: a page whose bit is set holds what the index says of it, whatever happens to the
- * machine in between: every write clears the bit, as it does for a migration, and a load of
- * anything else writes every page.
+ * Invariant: while there is an index, a page whose bit is set holds what the index says of it,
+ * whatever happens to the machine in between: every write clears the bit, as it does for a
+ * migration; an incoming one writes every page, and the load of another snapshot drops the index.
  */
 #pragma once
 

@@ -8,6 +8,7 @@
 #include "core/machine.h"
 #include "migration/load.h"
 #include "migration/migration.h"
+#include "migration/ram.h"
 #include "migration/save.h"
 #include "util/bits.h"
 
@@ -214,6 +215,74 @@ static void test_compare_written(void)
     stream_free(&st);
     machine_free(m);
 }
+
+/* Where RAM stands in what is loaded; from then on a page that is written to shows. */
+static void load_indexed(Machine *m, const Stream *st, uint64_t *head, uint64_t *tail, uint32_t *id)
+{
+    LoadRun *run = load_begin(m);
+    Error err = ERROR_INIT;
+
+    run->index.on = true;
+    load_feed(run, st->data, st->size);
+    load_eof(run);
+    g_assert_cmpint(load_step(run), ==, LOAD_DONE);
+    g_assert_true(load_commit(run, &err));
+    g_assert_true(run->index.on);
+    *head = run->index.head;
+    *tail = run->index.tail;
+    *id = run->index.id;
+    load_end(run);
+    for (RamBlock *b = ram_block_first(m); b; b = b->next)
+        ram_watch(b, 0, b->size >> PAGE_BITS, WATCH_SNAPSHOT);
+}
+
+/* A load of what was loaded before, by one page; meanwhile: someone writes to another. */
+static void load_by_page(bool meanwhile)
+{
+    enum { CHANGED = 3, OTHER = 5 };
+    Machine *m = make_filled();
+    RamBlock *ram = ram_block_find(m, "ram");
+    LoadPage page = { .block = ram, .page = CHANGED };
+    Error err = ERROR_INIT;
+    uint64_t head, tail;
+    char *saved = digest(m), *before, *after;
+    uint32_t id;
+    Stream st;
+    LoadRun *run;
+
+    save_all(m, &st, SIZE_MAX);
+    load_indexed(m, &st, &head, &tail, &id);
+    page.data = g_memdup2(ram->host + (CHANGED << PAGE_BITS), PAGE_SIZE);
+    ram_block_write(ram, CHANGED << PAGE_BITS, "changed", 7);
+    box_of(m, "a")->value = 99;
+    run = load_begin(m);
+    run->again = g_array_new(FALSE, FALSE, sizeof(page));
+    g_array_append_val(run->again, page);
+    load_feed(run, st.data, head);
+    stream_put_u8(&run->st, SECTION_END);
+    stream_put_be32(&run->st, id);
+    stream_put_be64(&run->st, RAM_EOS);
+    stream_put_u8(&run->st, SECTION_FOOTER);
+    stream_put_be32(&run->st, id);
+    load_feed(run, st.data + tail, st.size - tail);
+    load_eof(run);
+    g_assert_cmpint(load_step(run), ==, LOAD_DONE);
+    if (meanwhile) ram_block_write(ram, OTHER << PAGE_BITS, "other", 5);
+    before = digest(m);
+    g_assert_true(load_commit(run, &err) == !meanwhile);
+    g_assert_cmpstr(err.msg, ==, meanwhile ? "RAM has been written to meanwhile: try again" : "");
+    after = digest(m);
+    g_assert_cmpstr(after, ==, meanwhile ? before : saved);
+    load_end(run);
+    g_free(saved);
+    g_free(before);
+    g_free(after);
+    stream_free(&st);
+    machine_free(m);
+}
+
+static void test_again(void) { load_by_page(false); }
+static void test_again_written(void) { load_by_page(true); }
 
 /* A load does not mix old state in: what is absent is as after a reset. */
 static void test_load_over_dirty(void)
@@ -604,6 +673,8 @@ int main(int argc, char **argv)
     g_test_add_func("/stream/holes", test_holes);
     g_test_add_func("/stream/compare", test_compare);
     g_test_add_func("/stream/compare-written", test_compare_written);
+    g_test_add_func("/stream/again", test_again);
+    g_test_add_func("/stream/again-written", test_again_written);
     g_test_add_func("/stream/truncated", test_truncated);
     g_test_add_func("/stream/corrupt", test_corrupt);
     g_test_add_func("/stream/refused-framing", test_refused_framing);
