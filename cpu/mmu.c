@@ -171,26 +171,6 @@ static MmuPage mmu_page(Cpu *cpu, uint64_t lin, enum MmuKind kind, enum MmuWho w
 
 /* -- accesses inside one page, translated -- */
 
-static uint64_t mmu_peek(const uint8_t *p, unsigned size)
-{
-    switch (size) {
-    case 1: return *p;
-    case 2: return *(const Mem16 *)p;
-    case 4: return *(const Mem32 *)p;
-    default: return *(const Mem64 *)p;
-    }
-}
-
-static void mmu_poke(uint8_t *p, uint64_t val, unsigned size)
-{
-    switch (size) {
-    case 1: *p = (uint8_t)val; break;
-    case 2: *(Mem16 *)p = (uint16_t)val; break;
-    case 4: *(Mem32 *)p = (uint32_t)val; break;
-    default: *(Mem64 *)p = val;
-    }
-}
-
 /* Before an access with side effects.  What it may bring about is looked at after the
  * instruction. */
 static void mmu_io(Cpu *cpu)
@@ -205,7 +185,7 @@ static uint64_t mmu_get(Cpu *cpu, const MmuPage *p, unsigned size)
     bool whole = is_pow2(size);
     uint64_t v = 0;
 
-    if (p->block && whole) return mmu_peek(p->block->host + p->off, size);
+    if (p->block && whole) return host_load(p->block->host + p->off, size);
     if (whole) return mem_load(cpu->dev.m, mmu_attrs(cpu), p->gpa, size);
     if (p->block)
         memcpy(&v, p->block->host + p->off, size);
@@ -303,7 +283,7 @@ static uint64_t mmu_load_as(Cpu *cpu, uint64_t lin, unsigned size, enum MmuWho w
 {
     const uint8_t *p = tlb_find(cpu, lin, who, MMU_READ, size);
 
-    return p ? mmu_peek(p, size) : mmu_read(cpu, lin, size, who, false);
+    return p ? host_load(p, size) : mmu_read(cpu, lin, size, who, false);
 }
 
 static void mmu_store_as(Cpu *cpu, uint64_t lin, uint64_t val, unsigned size, enum MmuWho who)
@@ -311,7 +291,7 @@ static void mmu_store_as(Cpu *cpu, uint64_t lin, uint64_t val, unsigned size, en
     uint8_t *p = tlb_find(cpu, lin, who, MMU_WRITE, size);
 
     if (p)
-        mmu_poke(p, val, size);
+        host_store(p, val, size);
     else
         mmu_write(cpu, lin, val, size, who);
 }

@@ -61,26 +61,6 @@ static uint64_t string_load(Cpu *cpu, const Insn *in, const StrOperand *o)
     return o->host ? cpu_load(cpu, o->lin, in->opsize) : mmu_load(cpu, in, o->lin, in->opsize);
 }
 
-static uint64_t string_peek(const uint8_t *p, unsigned size)
-{
-    switch (size) {
-    case 1: return *p;
-    case 2: return *(const Mem16 *)p;
-    case 4: return *(const Mem32 *)p;
-    default: return *(const Mem64 *)p;
-    }
-}
-
-static void string_poke(uint8_t *p, uint64_t v, unsigned size)
-{
-    switch (size) {
-    case 1: *p = (uint8_t)v; break;
-    case 2: *(Mem16 *)p = (uint16_t)v; break;
-    case 4: *(Mem32 *)p = (uint32_t)v; break;
-    default: *(Mem64 *)p = v;
-    }
-}
-
 static void string_compare(Cpu *cpu, uint64_t a, uint64_t b, unsigned size)
 {
     if (size == 1)
@@ -111,7 +91,7 @@ static uint32_t string_movs(Cpu *cpu, const Insn *in, uint32_t max)
             memmove(dst.host, src.host, bytes);
         else /* overlapping upwards: the copied is copied again */
             for (uint32_t i = 0; i < bytes; i += size)
-                string_poke(dst.host + i, string_peek(src.host + i, size), size);
+                host_store(dst.host + i, host_load(src.host + i, size), size);
     } else {
         if (!src.host) cpu_probe(cpu, src.lin, size, false, false);
         cpu_probe(cpu, dst.lin, size, true, false);
@@ -129,7 +109,7 @@ static void string_fill(uint8_t *to, uint64_t val, unsigned size, uint32_t bytes
         memset(to, (int)(val & 0xff), bytes);
         return;
     }
-    string_poke(to, val, size);
+    host_store(to, val, size);
     for (uint32_t done = size; done < bytes;) {
         uint32_t n = MIN_OF(done, bytes - done);
 
@@ -161,7 +141,7 @@ static uint32_t string_lods(Cpu *cpu, const Insn *in, uint32_t max)
     StrOperand src = string_operand(cpu, in, R_ESI, in->seg, false);
     uint32_t n = src.host ? MIN_OF(max, src.room / size) : 1;
     uint64_t val =
-        src.host ? string_peek(src.host + (n - 1) * size, size) : string_load(cpu, in, &src);
+        src.host ? host_load(src.host + (n - 1) * size, size) : string_load(cpu, in, &src);
 
     cpu_write_reg(cpu, R_EAX, val, size, true);
     string_advance(cpu, in, R_ESI, (int64_t)string_step(cpu, size) * n);
@@ -219,7 +199,7 @@ static uint32_t string_scas(Cpu *cpu, const Insn *in, uint32_t max)
         uint32_t most = MIN_OF(max, dst.room / size);
 
         n = string_scas_skip(in, dst.host, acc, size, most - 1);
-        do v = string_peek(dst.host + n++ * size, size);
+        do v = host_load(dst.host + n++ * size, size);
         while (n < most && string_goes_on(in, v == acc));
     } else {
         v = string_load(cpu, in, &dst) & mask;
@@ -243,8 +223,8 @@ static uint32_t string_cmps(Cpu *cpu, const Insn *in, uint32_t max)
 
         if (in->rep == 0xf3) n = string_equal_run(src.host, dst.host, 8, size, (most - 1) * size);
         do {
-            a = string_peek(src.host + n * size, size);
-            b = string_peek(dst.host + n * size, size);
+            a = host_load(src.host + n * size, size);
+            b = host_load(dst.host + n * size, size);
             n++;
         } while (n < most && string_goes_on(in, a == b));
     } else {

@@ -104,6 +104,27 @@ typedef uint32_t __attribute__((aligned(1), may_alias)) Mem32;
 typedef uint64_t __attribute__((aligned(1), may_alias)) Mem64;
 typedef uint8_t __attribute__((may_alias)) Mem8;
 
+/* 1, 2, 4 or 8 bytes of plain memory. */
+static inline uint64_t host_load(const uint8_t *p, unsigned size)
+{
+    switch (size) {
+    case 1: return *p;
+    case 2: return *(const Mem16 *)p;
+    case 4: return *(const Mem32 *)p;
+    default: return *(const Mem64 *)p;
+    }
+}
+
+static inline void host_store(uint8_t *p, uint64_t val, unsigned size)
+{
+    switch (size) {
+    case 1: *p = (uint8_t)val; break;
+    case 2: *(Mem16 *)p = (uint16_t)val; break;
+    case 4: *(Mem32 *)p = (uint32_t)val; break;
+    default: *(Mem64 *)p = val;
+    }
+}
+
 #define LIKELY(x) __builtin_expect(!!(x), 1)
 #define UNLIKELY(x) __builtin_expect(!!(x), 0)
 

@@ -135,6 +135,7 @@ wait_alive:
 send:
     mov al,ah
     call step_begin
+.command:
     mov [APIC+0x310],ebx
     mov [APIC+0x300],ecx
     call delay
@@ -151,10 +152,7 @@ send_cluster:
     mov byte [cluster],0
     pop ecx
     pop ebx
-    mov [APIC+0x310],ebx
-    mov [APIC+0x300],ecx
-    call delay
-    jmp show_counts
+    jmp send.command
 
 run_routine:
     call step_begin
