@@ -158,7 +158,7 @@ bool ram_load_missing(LoadRun *run);
 /* Before the first byte: RAM as it is may be right for the most part; what the stream has otherwise
  * is kept apart.  Uses WATCH_SNAPSHOT. */
 void ram_load_compare(LoadRun *run);
-/* Whether what was found to be here already still is; to be asked before anything is put in place. */
+/* Whether what was found to be here already still is; asked before anything is put in place. */
 bool ram_load_check(LoadRun *run, Error *err);
 /* Fails only where the host does. */
 bool ram_load_commit(LoadRun *run, Error *err);

@@ -285,31 +285,69 @@ static bool no_request(void *opaque, RamBlock *b, uint64_t page)
     return true;
 }
 
-static void test_absent(void)
+/* inc eax; inc eax; mov ebx, [PAGE + 8], whose frame is absent; inc eax; jmp $ */
+static Machine *absent_machine(void)
 {
     static const PageSource source = { .request = no_request };
-    Machine *m = paging_machine(0);
-    Cpu *cpu = test_cpu(m);
-    RamBlock *ram = ram_block_find(m, "pc.ram");
     static const uint8_t code[] = { 0x40, 0x40, 0x8b, 0x1d, 0x08, 0, 2, 0, 0x40, 0xeb, 0xfe };
-    int64_t done;
+    Machine *m = paging_machine(0);
+    RamBlock *ram = ram_block_find(m, "pc.ram");
 
     set_pte(m, PAGE, FRAME | PT_P | PT_W | PT_U);
     test_put(m, CODE, code, sizeof(code));
     store_le32(ram->host + FRAME + 8, 77);
-    cpu->s.regs[R_EAX] = 0;
-    cpu->s.eip = CODE;
+    test_cpu(m)->s.regs[R_EAX] = 0;
+    test_cpu(m)->s.eip = CODE;
     mem_set_page_source(m, &source);
     ram_watch(ram, FRAME >> 12, 1, WATCH_ABSENT);
+    return m;
+}
+
+static void absent_arrives(Machine *m)
+{
+    int64_t done;
+
+    ram_page_arrived(ram_block_find(m, "pc.ram"), FRAME >> 12, NULL);
+    cpu_run(m, 0, &done); /* the kick */
+}
+
+static void test_absent(void)
+{
+    Machine *m = absent_machine();
+    Cpu *cpu = test_cpu(m);
+    int64_t done;
+
     g_assert_cmpint(cpu_run(m, 4, &done), ==, CPU_BLOCKED);
     g_assert_cmpint(done, ==, 2);
     g_assert_cmphex(cpu->s.eip, ==, CODE + 2);
     g_assert_cmpuint(cpu->s.regs[R_EAX], ==, 2);
-    ram_page_arrived(ram, FRAME >> 12, NULL);
-    cpu_run(m, 0, &done); /* the kick */
+    absent_arrives(m);
     g_assert_cmpint(cpu_run(m, 2, &done), ==, CPU_BUDGET);
     g_assert_cmpuint(cpu->s.regs[R_EBX], ==, 77);
     g_assert_cmpuint(cpu->s.regs[R_EAX], ==, 3);
+    machine_free(m);
+}
+
+/* RF is gone with the instruction that it was for, and not before that has happened. */
+static void test_resume_flag(void)
+{
+    Machine *m = absent_machine();
+    Cpu *cpu = test_cpu(m);
+    int64_t done;
+
+    cpu->s.eflags |= FLAG_RF;
+    g_assert_cmpint(cpu_run(m, 4, &done), ==, CPU_BLOCKED);
+    g_assert_cmpint(done, ==, 2);
+    g_assert_false(cpu->s.eflags & FLAG_RF);
+    cpu->s.eflags |= FLAG_RF;
+    cpu_run(m, 0, &done);
+    g_assert_cmpint(cpu_run(m, 4, &done), ==, CPU_BLOCKED);
+    g_assert_cmpint(done, ==, 0);
+    g_assert_true(cpu->s.eflags & FLAG_RF);
+    absent_arrives(m);
+    g_assert_cmpint(cpu_run(m, 1, &done), ==, CPU_BUDGET);
+    g_assert_cmpuint(cpu->s.regs[R_EBX], ==, 77);
+    g_assert_false(cpu->s.eflags & FLAG_RF);
     machine_free(m);
 }
 
@@ -326,5 +364,6 @@ int main(int argc, char **argv)
     g_test_add_func("/paging/alignment", test_alignment);
     g_test_add_func("/paging/watch", test_watch);
     g_test_add_func("/paging/absent", test_absent);
+    g_test_add_func("/paging/resume-flag", test_resume_flag);
     return g_test_run();
 }
