@@ -19,10 +19,15 @@ enum ApicWire {
     APIC_WIRE_LINT1,     /* NMI */
 };
 
+/* Into an I/O APIC: ISA lines, of which line 0 is pin 2, and line 2 the other driver of that. */
+enum IoapicWire { IOAPIC_WIRE_PIT = 0, IOAPIC_WIRE_HPET = 2 };
+
 /* Into the master of the 8259s ("pic"): lines 0 to 15 as ISA devices drive them; as the chipset
  * drives them, too, they count from here on.  What the chip sees is the OR of all. */
 enum PicWire {
     PIC_WIRE_PIRQ = 16, /* a PCI interrupt routed to this line */
     PIC_WIRE_SCI = 32,  /* power management */
-    PIC_WIRES = 48,
+    PIC_WIRE_HPET = 48, /* event timers: short pulses, which are latched; line 2 is a pin of the I/O
+                         * APIC alone */
+    PIC_WIRES = 64,
 };

@@ -257,7 +257,7 @@ void aml_dword_field_at(Aml *a, uint32_t off, const char *name)
 /* -- resources -- */
 
 enum { RES_END = 0x79, RES_IRQ = 0x22, RES_DMA = 0x2a, RES_IO = 0x47, RES_IO_DECODE16 = 1 };
-enum { RES_DWORD = 0x87, RES_WORD = 0x88, RES_INTERRUPT = 0x89 };
+enum { RES_MEMORY = 0x86, RES_DWORD = 0x87, RES_WORD = 0x88, RES_INTERRUPT = 0x89 };
 enum { ADDR_MEMORY = 0, ADDR_PORTS = 1, ADDR_BUSES = 2, ADDR_FIXED = 0x0c, ADDR_ENTIRE = 3 };
 enum { MEMORY_WRITABLE = 1, MEMORY_CACHEABLE = 2 };
 
@@ -295,6 +295,17 @@ void aml_res_dma(Aml *res, unsigned channel)
     aml_byte(res, RES_DMA);
     aml_byte(res, 1u << channel);
     aml_byte(res, 0); /* compatible timing, by bytes */
+}
+
+void aml_res_memory(Aml *res, uint32_t at, uint32_t len)
+{
+    enum { READ_ONLY = 0 };
+
+    aml_byte(res, RES_MEMORY);
+    aml_bytes(res, 9, 2);
+    aml_byte(res, READ_ONLY);
+    aml_bytes(res, at, 4);
+    aml_bytes(res, len, 4);
 }
 
 void aml_res_interrupts(Aml *res, const uint32_t *lines, uint8_t n)

@@ -74,6 +74,8 @@ void aml_res_io(Aml *res, uint16_t port, uint8_t len);
 /* An ISA interrupt: edge-triggered, exclusive. */
 void aml_res_irq(Aml *res, unsigned line);
 void aml_res_dma(Aml *res, unsigned channel);
+/* Memory at a fixed address, which is not to be used for anything else. */
+void aml_res_memory(Aml *res, uint32_t at, uint32_t len);
 /* Level-triggered, active high, shared lines. */
 void aml_res_interrupts(Aml *res, const uint32_t *lines, uint8_t n);
 /* What a bridge hands on. */

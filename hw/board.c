@@ -174,8 +174,9 @@ bool board_isa_chips(Board *b, Error *err)
 {
     Machine *m = b->m;
 
-    b->rtc = device_create(m, "mc146818rtc", "rtc", err, NULL);
-    return b->rtc && board_add(b, "isa-pit", "pit", err) &&
+    b->rtc =
+        device_create(m, "mc146818rtc", "rtc", err, "irq", b->rtc_irq ? b->rtc_irq : "pic.8", NULL);
+    return b->rtc && (b->pit ? device_realize(b->pit, err) : board_add(b, "isa-pit", "pit", err)) &&
            device_create(m, "isa-pcspk", "pcspk", err, "pit", "pit", NULL) &&
            board_serials(b, err) && board_parallels(b, err) && board_fdc(b, err) &&
            board_add(b, "i8042", "i8042", err) && board_add(b, "port92", "port92", err) &&

@@ -22,6 +22,8 @@ typedef struct BoardDrive {
 typedef struct Board {
     Machine *m;
     Device *fw_cfg, *rtc, *fdc;
+    Device *pit;         /* where it has been reserved */
+    const char *rtc_irq; /* where the clock's interrupt leads, unless to IRQ 8 */
     RamBlock *ram, *bios, *rom;
     uint64_t below_4g;
     MemRegion low, high, rom_top, rom_low, option_roms;

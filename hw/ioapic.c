@@ -5,12 +5,21 @@
  * Not modelled: polarity (lines come as asserted or not), arbitration.
  *
  * Its inputs are the sixteen ISA lines: line 0, the timer's, is pin 2, the others their own number.
+ * Line 2, which leads to no ISA device, is that of the event timers: pin 2 as well.
  */
 #include "core/machine.h"
+#include "core/wires.h"
 #include "hw/acpi.h"
 #include "hw/lapic.h"
 
-enum { PINS = 24, TIMER_PIN = 2, OFF_SELECT = 0x00, OFF_WINDOW = 0x10, OFF_EOI = 0x40 };
+enum {
+    PINS = 24,
+    TIMER_PIN = 2,
+    HPET_LEVEL = 24,
+    OFF_SELECT = 0x00,
+    OFF_WINDOW = 0x10,
+    OFF_EOI = 0x40
+};
 enum { REG_ID, REG_VERSION, REG_ARBITRATION, REG_TABLE = 0x10, VERSION = 0x20 };
 enum { ENTRY_LOGICAL = 1 << 11, ENTRY_REMOTE_IRR = 1 << 14, ENTRY_LEVEL = 1 << 15 };
 enum { ENTRY_MASKED = 1 << 16, ENTRY_READ_ONLY = 1 << 12 | ENTRY_REMOTE_IRR };
@@ -26,7 +35,7 @@ typedef struct Ioapic {
         uint8_t id, ioregsel;
         uint32_t irr; /* level: pins that are asserted; edge: requests that wait */
         uint64_t ioredtbl[PINS];
-        uint32_t levels; /* exact: of the pins */
+        uint32_t levels; /* exact: of the pins, pin 2 in two bits */
     } s;
 } Ioapic;
 #define IOAPIC(d) ((Ioapic *)(d))
@@ -72,15 +81,23 @@ static void ioapic_service(Ioapic *io, unsigned pin)
     apic_send(io->bus, &msg);
 }
 
-static void ioapic_pin(Ioapic *io, unsigned pin, bool level)
+static bool ioapic_level(const struct IoapicState *s, unsigned pin)
+{
+    uint32_t drivers = 1u << pin | (pin == TIMER_PIN ? 1u << HPET_LEVEL : 0);
+
+    return s->levels & drivers;
+}
+
+/* A driver, by its bit of the levels, sets a pin. */
+static void ioapic_pin(Ioapic *io, unsigned pin, unsigned driver, bool level)
 {
     struct IoapicState *s = &io->s;
-    uint32_t bit = 1u << pin;
-    bool was = s->levels & bit;
+    uint32_t bit = 1u << pin, own = 1u << driver;
+    bool was = s->levels & own;
 
-    s->levels = level ? s->levels | bit : s->levels & ~bit;
+    s->levels = level ? s->levels | own : s->levels & ~own;
     if (s->ioredtbl[pin] & ENTRY_LEVEL) {
-        s->irr = level ? s->irr | bit : s->irr & ~bit;
+        s->irr = ioapic_level(s, pin) ? s->irr | bit : s->irr & ~bit;
     } else {
         /* An edge at a masked pin is lost (data sheet, 3.2.4); a load brings no edges. */
         if (was || !level || s->ioredtbl[pin] & ENTRY_MASKED || io->dev.m->syncing) return;
@@ -91,7 +108,12 @@ static void ioapic_pin(Ioapic *io, unsigned pin, bool level)
 
 static void ioapic_irq_in(Device *dev, int line, bool level)
 {
-    ioapic_pin(IOAPIC(dev), line ? (unsigned)line : TIMER_PIN, level);
+    if (line == IOAPIC_WIRE_HPET)
+        ioapic_pin(IOAPIC(dev), TIMER_PIN, HPET_LEVEL, level);
+    else if (line == IOAPIC_WIRE_PIT)
+        ioapic_pin(IOAPIC(dev), TIMER_PIN, TIMER_PIN, level);
+    else
+        ioapic_pin(IOAPIC(dev), (unsigned)line, (unsigned)line, level);
 }
 
 static void ioapic_eoi(Device *dev, uint8_t vector)
@@ -130,7 +152,7 @@ static void ioapic_write_entry(Ioapic *io, unsigned pin, uint64_t val)
 
     *entry = (val & ENTRY_WRITABLE) | (*entry & ENTRY_READ_ONLY);
     if (*entry & ENTRY_LEVEL) {
-        io->s.irr = (io->s.irr & ~bit) | (io->s.levels & bit);
+        io->s.irr = (io->s.irr & ~bit) | (uint32_t)ioapic_level(&io->s, pin) << pin;
     } else {
         *entry &= ~(uint64_t)ENTRY_REMOTE_IRR;
     }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The machine "pc": 440FX and PIIX3, as QEMU's pc-i440fx-7.2 has them, without what is not there
- * yet (HPET, USB).  Devices are created in the order of the stream's sections; slots: 00.0 host
- * bridge, 01.0 PIIX3, 01.1 IDE, 01.3 power management (ACPI), 02.0 VGA, 03.0 NICs.
+ * The machine "pc": 440FX and PIIX3, as QEMU's pc-i440fx-7.2 has them, without USB.  Devices are
+ * created in the order of the stream's sections; slots: 00.0 host bridge, 01.0 PIIX3, 01.1 IDE,
+ * 01.3 power management (ACPI), 02.0 VGA, 03.0 NICs.
  */
 #include "core/apic.h"
 #include "hw/board.h"
@@ -74,6 +74,16 @@ static bool pc_power(Board *b, Error *err)
                device_create(b->m, "PIIX4_PM", "pm", err, "addr", "01.3", NULL));
 }
 
+/* It stands between two chips and their interrupts. */
+static bool pc_hpet(Board *b, Error *err)
+{
+    if (!b->m->config.hpet) return true;
+    b->rtc_irq = "hpet.8";
+    b->pit = board_reserve(b, "isa-pit", "pit", err);
+    return b->pit &&
+           device_create(b->m, "hpet", "hpet", err, "pit", "pit.0", "fw_cfg", "fw_cfg", NULL);
+}
+
 static bool pc_acpi_tables(Board *b, Error *err)
 {
     return !b->m->config.acpi ||
@@ -85,7 +95,7 @@ static bool pc_init(Machine *m, Error *err)
     Board *b = board_get(m);
 
     return board_take_drives(b, err) && pc_ram(b, err) && board_firmware(b, "bios-256k.bin", err) &&
-           pc_north(b, err) && pc_vga(b, err) && board_isa_chips(b, err) &&
+           pc_north(b, err) && pc_vga(b, err) && pc_hpet(b, err) && board_isa_chips(b, err) &&
            board_nics(b, "e1000", "pci", err) && pc_ide(b, err) && pc_power(b, err) &&
            board_nics(b, "e1000", "isa", err) && board_virtio_drives(b, err) &&
            board_smbios(b, err) && board_finish(b, err) && pc_acpi_tables(b, err);

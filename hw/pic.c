@@ -120,8 +120,8 @@ static void pic_update(Pic *p) { irq_set(&p->irq, pic_pending(p) >= 0); }
 
 static void pic_sync(Device *dev) { pic_update(PIC(dev)); }
 
-/* The level of one of the chip's own lines. */
-static void pic_input(Pic *p, int line, bool level)
+/* The level of one of the chip's own lines; at the end of a pulse its request stays. */
+static void pic_input(Pic *p, int line, bool level, bool pulse)
 {
     uint8_t bit = (uint8_t)(1 << line);
 
@@ -130,7 +130,10 @@ static void pic_input(Pic *p, int line, bool level)
     /* While outputs are being recomputed after a load, irr already says what was latched. */
     if (p->dev.m->syncing && !(p->s.elcr & bit)) return;
     /* Both modes drop a request whose line falls before it is acknowledged. */
-    p->s.irr = level ? p->s.irr | bit : p->s.irr & ~bit;
+    if (level)
+        p->s.irr |= bit;
+    else if (!pulse || p->s.elcr & bit)
+        p->s.irr &= ~bit;
     p->raised[line] += level;
     pic_update(p);
 }
@@ -140,14 +143,19 @@ static void pic_irq_in(Device *dev, int wire, bool level)
     Pic *p = PIC(dev);
     uint16_t *driver = &p->inputs[wire / 16];
     int line = wire % 16;
+    bool pulse = wire >= PIC_WIRE_HPET;
 
+    if (pulse && line == PIC_CASCADE) {
+        irq_set(&(Irq){ p->ioapic, IOAPIC_WIRE_HPET }, level);
+        return;
+    }
     *driver = (uint16_t)((*driver & ~(1 << line)) | level << line);
-    level = (p->inputs[0] | p->inputs[1] | p->inputs[2]) >> line & 1;
+    level = (p->inputs[0] | p->inputs[1] | p->inputs[2] | p->inputs[3]) >> line & 1;
     if (p->ioapic && line != PIC_CASCADE) irq_set(&(Irq){ p->ioapic, line }, level);
     if (line < PIC_LINES)
-        pic_input(p, line, level);
+        pic_input(p, line, level, pulse);
     else if (p->slave)
-        pic_input(p->slave, line - PIC_LINES, level);
+        pic_input(p->slave, line - PIC_LINES, level, pulse);
 }
 
 static void pic_acknowledge(Pic *p, int line)

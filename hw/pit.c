@@ -33,7 +33,7 @@ typedef struct Pit {
     Irq irq;
     Timer timer;
     struct PitState {
-        uint32_t irq_disabled;
+        uint32_t irq_disabled; /* the event timers have taken IRQ 0 over */
         PitChannel channels[PIT_CHANNELS];
         uint8_t waiting[PIT_CHANNELS];    /* for a count after a control word, for a trigger */
         int64_t held_ticks[PIT_CHANNELS]; /* counted when the gate went low */
@@ -235,6 +235,17 @@ static void pit_sync(Device *dev)
 
 /* -- pins and ports -- */
 
+/* Keeps IRQ 0 still. */
+static void pit_irq_in(Device *dev, int line, bool level)
+{
+    Pit *p = PIT(dev);
+
+    (void)line;
+    if (!!p->s.irq_disabled == level) return;
+    p->s.irq_disabled = level;
+    if (!dev->m->syncing) pit_update(p, clock_now(&dev->m->clock));
+}
+
 void pit_set_gate(Device *dev, unsigned channel, bool level)
 {
     Pit *p = PIT(dev);
@@ -404,4 +415,5 @@ static void pit_reset(Device *dev)
 
 DEVICE(pit, "8254 interval timer", Pit, .name = "isa-pit", .bus = "isa", .props = pit_props,
     .vmstates = VMSTATES(&pit_vmstate), .exact = pit_exact, .realize = pit_realize,
-    .unrealize = pit_unrealize, .power_on = pit_reset, .reset = pit_reset, .sync = pit_sync);
+    .unrealize = pit_unrealize, .power_on = pit_reset, .reset = pit_reset, .sync = pit_sync,
+    .irq_in = pit_irq_in);

@@ -60,8 +60,8 @@ bool opt_machine(CommandLine *cl, const char *option, const char *arg, Error *er
 {
     static const struct {
         const char *key, *what;
-    } absent[] = { { "hpet", "the HPET is" }, { "usb", "USB is" },
-        { "vmport", "the VMware port is" }, { "smm", "system management mode is" } };
+    } absent[] = { { "usb", "USB is" }, { "vmport", "the VMware port is" },
+        { "smm", "system management mode is" } };
 
     (void)option;
     if (option_wants_help(arg)) {
@@ -80,6 +80,7 @@ bool opt_machine(CommandLine *cl, const char *option, const char *arg, Error *er
         ok = opt_absent(o, absent[i].key, absent[i].what, err);
     }
     ok = ok && opt_switch(o, "acpi", &cl->config.acpi, err) &&
+         opt_switch(o, "hpet", &cl->config.hpet, err) &&
          options_get_bool(o, "suppress-vmdesc", &suppress, err);
     if (ok && !cl->answered) ok = options_check_used(o, "machine", err);
     if (ok && type) opt_replace(&cl->config.type, type);

@@ -164,13 +164,15 @@ static inline bool bare_irq(Machine *m, int line)
 {
     const bool *level = bare_probe(m, "pic")->level;
 
-    return level[line] || level[PIC_WIRE_PIRQ + line] || level[PIC_WIRE_SCI + line];
+    return level[line] || level[PIC_WIRE_PIRQ + line] || level[PIC_WIRE_SCI + line] ||
+           level[PIC_WIRE_HPET + line];
 }
 static inline unsigned bare_rises(Machine *m, int line)
 {
     const unsigned *rises = bare_probe(m, "pic")->rises;
 
-    return rises[line] + rises[PIC_WIRE_PIRQ + line] + rises[PIC_WIRE_SCI + line];
+    return rises[line] + rises[PIC_WIRE_PIRQ + line] + rises[PIC_WIRE_SCI + line] +
+           rises[PIC_WIRE_HPET + line];
 }
 
 static inline uint8_t in8(Machine *m, uint32_t port) { return (uint8_t)pio_read(m, port, 1); }

@@ -75,8 +75,8 @@ def judge(name, data):
 
 
 def tables():
-    with VM("-m", "32", "-nodefaults", "-vga", "none", "-serial", "null", "-parallel", "null",
-            serial=False) as vm:
+    with VM("-M", "pc,hpet=on", "-m", "32", "-nodefaults", "-vga", "none", "-serial", "null", "-parallel",
+            "null", serial=False) as vm:
         rsdp = find_rsdp(vm, 30)
         TAP.check(rsdp is not None, "the firmware has put up the tables")
         found = read_tables(vm, rsdp)
@@ -87,11 +87,15 @@ def tables():
             text = judge(name, data)
         if name == "DSDT":
             names = set(re.findall(r"Device \((\w+)\)", text))
-            want = {"PCI0", "ISA", "LNKA", "LNKS", "RTC", "KBD", "MOU", "COM1", "LPT1", "FDC0", "FWCF"}
+            want = {"PCI0", "ISA", "LNKA", "LNKS", "RTC", "KBD", "MOU", "COM1", "LPT1", "FDC0", "FWCF",
+                    "HPET"}
             TAP.check(want <= names, "the DSDT has the board's devices", str(want - names))
         if name == "APIC":
             TAP.check(text.count("[Processor Local APIC]") == 1 and text.count("[I/O APIC]") == 1 and
                       text.count("[Interrupt Source Override]") == 5, "the MADT has what there is")
+        if name == "HPET":
+            TAP.check(re.search(r"Hardware Block ID : 8086A201", text) and
+                      re.search(r"Address : 0+FED00000", text), "the timers are where they are", text)
         if name == "FACP":
             TAP.check("PM Timer Block Address : 00000608" in text and
                       re.search(r"Reset Register [^\n]*\n(.*\n){4}.*Address : 0+CF9", text),
@@ -99,9 +103,11 @@ def tables():
 
 
 def without():
-    with VM("-m", "32", "-nodefaults", "-vga", "none", "-cpu", "qemu32,-apic", serial=False) as vm:
-        rsdp = find_rsdp(vm, 30)
-        TAP.check("APIC" not in read_tables(vm, rsdp), "without local APICs there is no MADT")
+    with VM("-M", "pc,hpet=off", "-m", "32", "-nodefaults", "-vga", "none", "-cpu", "qemu32,-apic",
+            serial=False) as vm:
+        found = read_tables(vm, find_rsdp(vm, 30))
+        TAP.check("APIC" not in found, "without local APICs there is no MADT")
+        TAP.check("HPET" not in found and b"HPET" not in found["DSDT"], "hpet=off: nor event timers")
     with VM("-m", "32", "-nodefaults", "-vga", "none", "-no-acpi", serial=False) as vm:
         time.sleep(1.5)
         TAP.check(find_rsdp(vm, 0.1) is None, "-no-acpi: there are no tables")

@@ -74,7 +74,10 @@ static void test_machine(void)
     g_assert_cmpstr(cl.config.name, ==, "plain");
     command_line_free(&cl);
 
-    refused("-M pc,hpet=on", "-M pc,hpet=on: hpet=on: the HPET is not modelled; use hpet=off");
+    cl = parsed("-M pc,hpet=on");
+    g_assert_true(cl.config.hpet);
+    command_line_free(&cl);
+    refused("-M pc,usb=on", "-M pc,usb=on: usb=on: USB is not modelled; use usb=off");
 }
 
 static void test_boot(void)
