@@ -31,7 +31,7 @@ static json_t *dump_table(const VmState *v)
     json_object_set_new(o, "version_id", json_integer(v->version));
     json_object_set_new(o, "minimum_version_id", json_integer(v->min_version));
     for (const VmField *f = v->fields; f && f->name; f++)
-        json_array_append_new(fields, dump_field(f));
+        if (!(f->flags & VMF_MUST_EXIST)) json_array_append_new(fields, dump_field(f));
     for (const VmState *const *s = v->subsections; s && *s; s++)
         json_array_append_new(subs, dump_table(*s));
     if (json_array_size(fields)) json_object_set(o, "Fields", fields);
