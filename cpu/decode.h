@@ -68,6 +68,9 @@ static inline uint64_t insn_wrap(const Insn *in, uint64_t off)
 }
 /* The memory operand of size bytes: segment checks done, linear address. */
 uint64_t insn_lin(Cpu *cpu, const Insn *in, unsigned size, bool write);
+/* The same for one of several parts, whose own alignment is what #AC asks for (SDM volume 3,
+ * "Alignment Requirements by Data Type"). */
+uint64_t insn_lin_parts(Cpu *cpu, const Insn *in, unsigned size, unsigned align, bool write);
 
 /* r/m operand of in->opsize (or the given size), register or memory. */
 uint64_t insn_read_rm(Cpu *cpu, const Insn *in, unsigned size);

@@ -140,7 +140,8 @@ static void far_call_same(Cpu *cpu, uint16_t sel, Desc *cs, uint64_t eip, unsign
     Stack st;
 
     stack_current(cpu, &st);
-    if (size == 8) stack_long(&st, cpu->s.regs[R_ESP], cpu_cpl(cpu));
+    /* into 64-bit code the return address is pushed as that code will find its stack */
+    if (size == 8 || desc_is_code64(cpu, cs)) stack_long(&st, cpu->s.regs[R_ESP], cpu_cpl(cpu));
     stack_reserve(cpu, &st, 2, size, EXC_SS, 0);
     far_check_target(cpu, cs, eip, 0);
     desc_mark_accessed(cpu, cs);
@@ -287,8 +288,8 @@ static void far_return(Cpu *cpu, unsigned size, uint32_t extra)
     }
     far_check_target(cpu, &cs, eip, 0);
     desc_mark_accessed(cpu, &cs);
-    stack_adjust(cpu, 2 * size + extra);
     cs_commit_same(cpu, sel, &cs);
+    stack_adjust(cpu, 2 * size + extra); /* RSP, where that was into 64-bit code */
     cpu->next_eip = eip;
 }
 
@@ -323,7 +324,7 @@ static uint64_t far_read_pointer(Cpu *cpu, const Insn *in, uint16_t *sel)
     uint64_t lin, eip;
 
     if (in->modrm >= 0xc0) cpu_raise(cpu, EXC_UD, 0);
-    lin = insn_lin(cpu, in, in->opsize + 2u, false);
+    lin = insn_lin_parts(cpu, in, in->opsize + 2u, in->opsize, false);
     eip = cpu_load(cpu, lin, in->opsize);
     *sel = (uint16_t)cpu_load(cpu, lin + in->opsize, 2);
     return eip;

@@ -279,7 +279,9 @@ void cpu_deliver(Cpu *cpu, int vector, enum IntKind kind, bool has_code, uint32_
         .ext = kind != INT_SOFT,
         .eip = by_insn ? cpu->next_eip : cpu->s.eip };
 
-    dl.eflags = cpu_get_eflags(cpu) & ~(uint32_t)FLAG_RF;
+    /* between instructions RF is as IRET has just loaded it, which must not get lost */
+    dl.eflags = cpu_get_eflags(cpu);
+    cpu->soft_int = by_insn;
     if (kind == INT_EXCEPTION && interrupt_is_fault(vector)) dl.eflags |= FLAG_RF;
     if (kind != INT_EXCEPTION && log_on(&cpu->dev.m->log, LOG_INT)) {
         log_printf(&cpu->dev.m->log, "interrupt %02x cpl=%u IP=%04x:%08llx EAX=%08llx\n",
@@ -416,6 +418,7 @@ static void interrupt_vme(Cpu *cpu, uint32_t vector)
     uint32_t flags = cpu_get_eflags(cpu), clear = FLAG_TF | FLAG_RF;
     Delivery dl = { .vector = (int)vector, .eip = (uint32_t)cpu->next_eip };
 
+    cpu->soft_int = true;
     if ((flags & FLAG_IOPL) == FLAG_IOPL) {
         clear |= FLAG_IF;
     } else { /* the handler sees VIF as IF, and IOPL 3 */
@@ -463,7 +466,7 @@ void op_bound(Cpu *cpu, const Insn *in)
     uint64_t lin;
 
     if (in->modrm >= 0xc0) cpu_raise(cpu, EXC_UD, 0);
-    lin = insn_lin(cpu, in, in->opsize * 2u, false);
+    lin = insn_lin_parts(cpu, in, in->opsize * 2u, in->opsize, false);
     index = (int64_t)cpu_read_reg(cpu, in->reg, in->opsize, in->flags & INSN_REX);
     low = (int64_t)cpu_load(cpu, lin, in->opsize);
     high = (int64_t)cpu_load(cpu, lin + in->opsize, in->opsize);

@@ -139,11 +139,10 @@ static void iret_long(Cpu *cpu, unsigned size)
         if (!null) desc_mark_accessed(cpu, &ss);
         cpu->s.segs[R_SS] = null ? segreg_null_ss(cpl) : desc_segreg(ss_sel, &ss);
         cpu->s.regs[R_ESP] = stack_returned(cpu, &cs, esp);
-    } else {
-        stack_adjust(cpu, 3 * size);
     }
     if (outer) segs_drop_inner(cpu, cpl);
     cs_commit(cpu, sel, &cs, cpl);
+    if (!pops) stack_adjust(cpu, 3 * size);
     cpu_set_eflags(cpu, flags, mask);
     iret_done(cpu, eip);
 }

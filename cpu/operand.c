@@ -35,29 +35,28 @@ static bool seg_expands_down(const SegReg *sr)
     return (sr->flags & (SEGF_CODE | SEGF_EC)) == SEGF_EC;
 }
 
-static void seg_check_alignment(Cpu *cpu, uint64_t lin, unsigned size)
+static void seg_check_alignment(Cpu *cpu, uint64_t lin, unsigned align)
 {
-    if (UNLIKELY(cpu->mode & MODE_AC) && is_pow2(size) && (lin & (size - 1)))
-        cpu_raise(cpu, EXC_AC, 0);
+    if (UNLIKELY(cpu->mode & MODE_AC) && (lin & (align - 1))) cpu_raise(cpu, EXC_AC, 0);
 }
 
 /* 64-bit code: of segments only the bases of FS and GS are left. */
-static uint64_t seg_lin64(Cpu *cpu, int seg, uint64_t off, unsigned size)
+static uint64_t seg_lin64(Cpu *cpu, int seg, uint64_t off, unsigned size, unsigned align)
 {
     uint64_t lin = off + (seg == R_FS || seg == R_GS ? cpu->s.segs[seg].base : 0);
 
     if (!cpu_is_canonical(lin) || !cpu_is_canonical(lin + size - 1)) seg_fault(cpu, seg);
-    seg_check_alignment(cpu, lin, size);
+    seg_check_alignment(cpu, lin, align);
     return lin;
 }
 
-uint64_t cpu_seg_lin(Cpu *cpu, int seg, uint64_t off, unsigned size, bool write)
+static uint64_t seg_lin(Cpu *cpu, int seg, uint64_t off, unsigned size, unsigned align, bool write)
 {
     const SegReg *sr = &cpu->s.segs[seg];
     uint64_t last = off + size - 1;
     uint32_t lin = (uint32_t)(sr->base + off);
 
-    if (cpu->mode & MODE_CS64) return seg_lin64(cpu, seg, off, size);
+    if (cpu->mode & MODE_CS64) return seg_lin64(cpu, seg, off, size, align);
     if ((cpu->mode & (MODE_PE | MODE_VM)) == MODE_PE && !seg_allows(sr, write)) seg_fault(cpu, seg);
     if (UNLIKELY(seg_expands_down(sr) && (cpu->mode & (MODE_PE | MODE_VM)) == MODE_PE)) {
         uint64_t top = sr->flags & SEGF_DB ? UINT32_MAX : UINT16_MAX;
@@ -67,8 +66,18 @@ uint64_t cpu_seg_lin(Cpu *cpu, int seg, uint64_t off, unsigned size, bool write)
         /* Through the top of a 4 GiB segment an access wraps; anything smaller ends. */
         if (sr->limit != UINT32_MAX) seg_fault(cpu, seg);
     }
-    seg_check_alignment(cpu, lin, size);
+    seg_check_alignment(cpu, lin, align);
     return lin;
+}
+
+uint64_t cpu_seg_lin(Cpu *cpu, int seg, uint64_t off, unsigned size, bool write)
+{
+    return seg_lin(cpu, seg, off, size, is_pow2(size) ? size : 1, write);
+}
+
+uint64_t insn_lin_parts(Cpu *cpu, const Insn *in, unsigned size, unsigned align, bool write)
+{
+    return seg_lin(cpu, in->seg, insn_ea(cpu, in), size, align, write);
 }
 
 uint64_t insn_lin(Cpu *cpu, const Insn *in, unsigned size, bool write)

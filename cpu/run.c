@@ -179,10 +179,11 @@ static void run_step(Cpu *cpu, RunStep *step)
     b = run_block(cpu, true);
     if (trace_on(cpu, LOG_EXEC)) trace_exec(cpu, b);
     run_step_begin(cpu, step);
+    cpu->soft_int = false;
     dispatch_run(cpu, b);
     step->active = false;
     cpu->cur = NULL;
-    if (cpu->debug || tf) cpu_debug_step(cpu, tf);
+    if (cpu->debug || tf) cpu_debug_step(cpu, tf && !cpu->soft_int);
 }
 
 static void run_step_undo(Cpu *cpu, RunStep *step)

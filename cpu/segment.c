@@ -256,6 +256,7 @@ void stack_reserve(Cpu *cpu, const Stack *st, unsigned n, unsigned size, int vec
         if (!stack_place(st, off, size, &lin)) cpu_raise(cpu, vector, code);
         if (i > 1 && lin >> PAGE_BITS == page && (lin & PAGE_MASK) <= PAGE_SIZE - size) continue;
         page = lin >> PAGE_BITS;
+        if (!st->sys && cpu->mode & MODE_AC && lin & (size - 1)) cpu_raise(cpu, EXC_AC, 0);
         cpu_probe(cpu, lin, size, true, st->sys);
     }
 }
@@ -375,7 +376,7 @@ void op_load_far_ptr(Cpu *cpu, const Insn *in)
     uint16_t sel;
 
     if (in->modrm >= 0xc0) cpu_raise(cpu, EXC_UD, 0);
-    lin = insn_lin(cpu, in, in->opsize + 2u, false);
+    lin = insn_lin_parts(cpu, in, in->opsize + 2u, in->opsize, false);
     off = cpu_load(cpu, lin, in->opsize);
     sel = (uint16_t)cpu_load(cpu, lin + in->opsize, 2);
     cpu_load_seg(cpu, seg, sel);

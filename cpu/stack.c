@@ -208,16 +208,15 @@ static void stack_enter(Cpu *cpu, const Insn *in)
 {
     unsigned size = in->opsize, level = in->sel & 31;
     uint64_t sp = cpu->s.regs[R_ESP], bp = cpu->s.regs[R_EBP];
-    uint64_t frame = stack_wrap(cpu, sp - size), at = frame, val[32], lin[32];
-    unsigned n = 0;
+    uint64_t frame = stack_wrap(cpu, sp - size), at, from[32], lin[32];
+    unsigned n = level + 1;
 
-    val[n++] = bp;
     for (unsigned i = 1; i < level; i++) {
-        uint64_t from = stack_wrap(cpu, bp - i * size);
-
-        val[n++] = cpu_load(cpu, cpu_seg_lin(cpu, R_SS, from, size, false), size);
+        from[i] = cpu_seg_lin(cpu, R_SS, stack_wrap(cpu, bp - i * size), size, false);
+        cpu_probe(cpu, from[i], size, false, false);
     }
-    if (level) val[n++] = stack_wrap(cpu, sp - size);
+    /* EBP takes all of ESP, whose upper half a 16-bit stack leaves alone. */
+    if (cpu->sp_mask == UINT16_MAX) frame |= sp & 0xffff0000;
     for (unsigned i = 0; i < n; i++) {
         at = stack_wrap(cpu, sp - (i + 1) * size);
         lin[i] = cpu_seg_lin(cpu, R_SS, at, size, true);
@@ -226,9 +225,10 @@ static void stack_enter(Cpu *cpu, const Insn *in)
     sp = stack_wrap(cpu, at - in->imm);
     /* The new top must be writable, though nothing is written there. */
     cpu_probe(cpu, cpu_seg_lin(cpu, R_SS, sp, size, true), size, true, false);
-    for (unsigned i = 0; i < n; i++) cpu_store(cpu, lin[i], val[i], size);
-    /* EBP takes all of ESP, whose upper half a 16-bit stack leaves alone. */
-    if (cpu->sp_mask == UINT16_MAX) frame |= cpu->s.regs[R_ESP] & 0xffff0000;
+    /* One after the other: what is copied may have just been pushed. */
+    cpu_store(cpu, lin[0], bp, size);
+    for (unsigned i = 1; i < level; i++) cpu_store(cpu, lin[i], cpu_load(cpu, from[i], size), size);
+    if (level) cpu_store(cpu, lin[level], frame, size);
     cpu_write_reg(cpu, R_EBP, frame, size, true);
     cpu_set_sp(cpu, sp);
 }

@@ -255,6 +255,7 @@ struct Cpu {
     bool in_slice;
     bool stop_slice;    /* with exit_pending: the slice ends (an earlier deadline, a kick) ... */
     bool stop_turn;     /* ... or this CPU's part of it */
+    bool soft_int;      /* the instruction was a software interrupt: no trap of TF behind it */
     bool cur_synced;    /* s.eip is already cur's own */
     int64_t slice_left; /* instructions left in this stretch of the slice; a block is taken off
                           * when it is entered, so at call-outs the calling one counts as done */

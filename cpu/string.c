@@ -56,6 +56,15 @@ static StrOperand string_operand(Cpu *cpu, const Insn *in, unsigned reg, int seg
     return o;
 }
 
+/* The operand at [ESI], which is read before the other one is looked at. */
+static StrOperand string_source(Cpu *cpu, const Insn *in)
+{
+    StrOperand o = string_operand(cpu, in, R_ESI, in->seg, false);
+
+    if (!o.host) cpu_probe(cpu, o.lin, in->opsize, false, false);
+    return o;
+}
+
 static uint64_t string_load(Cpu *cpu, const Insn *in, const StrOperand *o)
 {
     return o->host ? cpu_load(cpu, o->lin, in->opsize) : mmu_load(cpu, in, o->lin, in->opsize);
@@ -78,8 +87,7 @@ static void string_compare(Cpu *cpu, uint64_t a, uint64_t b, unsigned size)
 static uint32_t string_movs(Cpu *cpu, const Insn *in, uint32_t max)
 {
     unsigned size = in->opsize;
-    StrOperand src = string_operand(cpu, in, R_ESI, in->seg, false);
-    StrOperand dst = string_operand(cpu, in, R_EDI, R_ES, true);
+    StrOperand src = string_source(cpu, in), dst = string_operand(cpu, in, R_EDI, R_ES, true);
     uint32_t n = 1;
 
     if (src.host && dst.host) {
@@ -93,7 +101,6 @@ static uint32_t string_movs(Cpu *cpu, const Insn *in, uint32_t max)
             for (uint32_t i = 0; i < bytes; i += size)
                 host_store(dst.host + i, host_load(src.host + i, size), size);
     } else {
-        if (!src.host) cpu_probe(cpu, src.lin, size, false, false);
         cpu_probe(cpu, dst.lin, size, true, false);
         mmu_store(cpu, in, dst.lin, string_load(cpu, in, &src), size);
     }
@@ -213,8 +220,7 @@ static uint32_t string_scas(Cpu *cpu, const Insn *in, uint32_t max)
 static uint32_t string_cmps(Cpu *cpu, const Insn *in, uint32_t max)
 {
     unsigned size = in->opsize;
-    StrOperand src = string_operand(cpu, in, R_ESI, in->seg, false);
-    StrOperand dst = string_operand(cpu, in, R_EDI, R_ES, false);
+    StrOperand src = string_source(cpu, in), dst = string_operand(cpu, in, R_EDI, R_ES, false);
     uint64_t a, b;
     uint32_t n = 0;
 
@@ -228,7 +234,6 @@ static uint32_t string_cmps(Cpu *cpu, const Insn *in, uint32_t max)
             n++;
         } while (n < most && string_goes_on(in, a == b));
     } else {
-        cpu_probe(cpu, src.lin, size, false, false);
         cpu_probe(cpu, dst.lin, size, false, false);
         a = string_load(cpu, in, &src);
         b = string_load(cpu, in, &dst);

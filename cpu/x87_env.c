@@ -243,7 +243,7 @@ void x87_fldenv(Cpu *cpu, const Insn *in)
     unsigned len = env_size(in);
     uint8_t m[28];
 
-    env_read(cpu, insn_lin(cpu, in, len, false), m, len);
+    env_read(cpu, insn_lin_parts(cpu, in, len, in->opsize == 2 ? 2 : 4, false), m, len);
     env_unpack(cpu, in, m);
 }
 
@@ -253,7 +253,7 @@ void x87_fstenv(Cpu *cpu, const Insn *in)
     uint8_t m[28];
 
     env_pack(cpu, in, m);
-    env_write(cpu, insn_lin(cpu, in, len, true), m, len);
+    env_write(cpu, insn_lin_parts(cpu, in, len, in->opsize == 2 ? 2 : 4, true), m, len);
     cpu->s.fpuc |= FCW_MASKS;
     x87_update_es(cpu);
 }
@@ -263,7 +263,7 @@ void x87_frstor(Cpu *cpu, const Insn *in)
     unsigned env = env_size(in), len = env + 80;
     uint8_t m[28 + 80];
 
-    env_read(cpu, insn_lin(cpu, in, len, false), m, len);
+    env_read(cpu, insn_lin_parts(cpu, in, len, in->opsize == 2 ? 2 : 4, false), m, len);
     env_unpack(cpu, in, m);
     for (unsigned i = 0; i < 8; i++) {
         FpReg *r = x87_st(cpu, i);
@@ -283,7 +283,7 @@ void x87_fsave(Cpu *cpu, const Insn *in)
         store_le64(m + env + 10 * i, x87_st(cpu, i)->mant);
         store_le16(m + env + 10 * i + 8, x87_st(cpu, i)->exp);
     }
-    env_write(cpu, insn_lin(cpu, in, len, true), m, len);
+    env_write(cpu, insn_lin_parts(cpu, in, len, in->opsize == 2 ? 2 : 4, true), m, len);
     env_init(cpu);
 }
 

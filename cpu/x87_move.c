@@ -103,7 +103,7 @@ void x87_fld_m64(Cpu *cpu, const Insn *in)
 
 void x87_fld_m80(Cpu *cpu, const Insn *in)
 {
-    FpReg r = x87_load80(cpu, insn_lin(cpu, in, 10, false));
+    FpReg r = x87_load80(cpu, insn_lin_parts(cpu, in, 10, 8, false));
 
     move_push(cpu, &r);
 }
@@ -139,7 +139,8 @@ void x87_fild_64(Cpu *cpu, const Insn *in)
 
 void x87_fbld(Cpu *cpu, const Insn *in)
 {
-    FpReg bcd = x87_load80(cpu, insn_lin(cpu, in, 10, false)), r; /* ten bytes, no number */
+    FpReg bcd = x87_load80(cpu, insn_lin_parts(cpu, in, 10, 8, false)),
+          r; /* ten bytes, no number */
 
     x87_begin(cpu);
     x87_end(cpu, move_load_bcd(&bcd, &r));
@@ -236,7 +237,7 @@ void x87_fisttp_64(Cpu *cpu, const Insn *in)
 
 void x87_fbstp(Cpu *cpu, const Insn *in)
 {
-    uint64_t lin = insn_lin(cpu, in, 10, true);
+    uint64_t lin = insn_lin_parts(cpu, in, 10, 8, true);
     FpReg bcd = { 0xc000000000000000, 0xffff }; /* the indefinite */
     unsigned sw = FSW_IE | FSW_SF;
 
@@ -245,19 +246,20 @@ void x87_fbstp(Cpu *cpu, const Insn *in)
         sw = move_store_bcd(x87_st(cpu, 0), &bcd);
         x87_end(cpu, sw);
     }
-    if (sw & FSW_SF) cpu->s.fpus |= FSW_SF;
     if (x87_unmasked(cpu, sw & FSW_IE)) {
+        cpu->s.fpus |= sw & FSW_SF;
         x87_merge(cpu, sw);
         return;
     }
     x87_store80(cpu, lin, &bcd);
+    cpu->s.fpus |= sw & FSW_SF;
     x87_merge(cpu, sw);
     x87_pop(cpu);
 }
 
 void x87_fstp_m80(Cpu *cpu, const Insn *in)
 {
-    uint64_t lin = insn_lin(cpu, in, 10, true);
+    uint64_t lin = insn_lin_parts(cpu, in, 10, 8, true);
 
     if (!x87_used(cpu, 0)) {
         if (cpu->s.fpuc & FSW_IE) x87_store80(cpu, lin, &x87_indefinite);
