@@ -71,6 +71,7 @@ typedef struct MachineConfig {
     int boot_menu_timeout_ms; /* -1: the firmware's */
     char *vga;                /* "std", "none" */
     bool acpi, hpet, usb, vmport;
+    bool smm; /* what raises SMIs is wired */
     bool no_defaults;
     bool firmware_on_serial;     /* -nographic: the firmware talks on the first serial port too */
     bool no_reboot, no_shutdown; /* what a guest's reset and power-off do */

@@ -14,7 +14,8 @@
 enum { FERR_IRQ = 13 };
 
 static const Prop cpu_props[] = { PROP_AS(Cpu, model_text, "model", "qemu32"),
-    PROP(Cpu, index, "0"), PROP(Cpu, ferr, ""), PROP_END };
+    PROP(Cpu, index, "0"), PROP(Cpu, ferr, ""), PROP_AS(Cpu, smm_legacy, "smm-legacy", "off"),
+    PROP_END };
 
 static bool cpu_realize(Device *dev, Error *err)
 {
@@ -116,7 +117,10 @@ static void cpu_irq_in(Device *dev, int line, bool level)
     case CPU_WIRE_IGNNE:
         if (level) cpu_ignne(cpu);
         break;
-    default: break; /* no SMM yet */
+    case CPU_WIRE_SMI:
+        if (level) cpu_request(cpu, INTREQ_SMI, true);
+        break;
+    default: break;
     }
 }
 

@@ -12,6 +12,7 @@
 #include "cpu/debug.h"
 #include "cpu/decode.h"
 #include "cpu/descriptor.h"
+#include "cpu/smm.h"
 
 typedef struct Delivery {
     int vector;
@@ -316,13 +317,18 @@ bool cpu_waits(const Cpu *cpu)
     return apic->dev && apic->ops->waits(apic->dev);
 }
 
+/* INIT waits for the end of system management mode. */
+static bool interrupt_init_ready(const Cpu *cpu)
+{
+    return cpu->s.interrupt_request & INTREQ_INIT && !(cpu->s.hflags & HF_SMM);
+}
+
 bool cpu_has_event(Cpu *cpu)
 {
     if (cpu->s.interrupt_request & INTREQ_SIPI) return true;
-    if (cpu->s.halted && cpu_waits(cpu)) return cpu->s.interrupt_request & INTREQ_INIT;
-    return cpu->s.interrupt_injected >= 0 || cpu->s.nmi_injected ||
-           cpu->s.interrupt_request & INTREQ_INIT || interrupt_nmi_ready(cpu) ||
-           interrupt_intr_ready(cpu);
+    if (cpu->s.halted && cpu_waits(cpu)) return interrupt_init_ready(cpu);
+    return cpu->s.interrupt_injected >= 0 || cpu->s.nmi_injected || smm_ready(cpu) ||
+           interrupt_init_ready(cpu) || interrupt_nmi_ready(cpu) || interrupt_intr_ready(cpu);
 }
 
 static void interrupt_init(Cpu *cpu)
@@ -365,7 +371,11 @@ bool cpu_poll_events(Cpu *cpu)
     struct CpuState *s = &cpu->s;
     int vector;
 
-    if (s->interrupt_request & INTREQ_INIT) {
+    if (smm_ready(cpu) && s->interrupt_injected < 0 && !s->nmi_injected) {
+        smm_enter(cpu);
+        return true;
+    }
+    if (interrupt_init_ready(cpu)) {
         interrupt_init(cpu);
         return true;
     }

@@ -70,12 +70,30 @@ static MmuPage mmu_physical(Cpu *cpu, uint64_t gpa)
     p.readonly = t->readonly;
     if (UNLIKELY(p.block->watch[p.off >> PAGE_BITS] & WATCH_ABSENT)) {
         sse_settle(cpu);
-        if (!dma_probe(&cpu->dev, gpa, 1, mmu_resume)) cpu_blocked(cpu);
+        if (!ram_probe(&cpu->dev, p.block, p.off >> PAGE_BITS, 1, mmu_resume)) cpu_blocked(cpu);
     }
     return p;
 }
 
-static uint64_t mmu_a20(const Cpu *cpu) { return (uint64_t)(int64_t)cpu->s.a20_mask; }
+void mmu_smram_await(Cpu *cpu, uint64_t gpa, uint64_t len)
+{
+    MemAttrs attrs = { .cpu = &cpu->dev, .smm = true };
+
+    for (uint64_t at = gpa & ~(uint64_t)PAGE_MASK; at < gpa + len; at += PAGE_SIZE) {
+        const FlatRange *r = mem_find(cpu->dev.m, attrs, at);
+        uint64_t off = r ? r->region->ram_off + r->region_off + (at - r->gpa) : 0;
+
+        if (r && r->region->ram &&
+            !ram_probe(&cpu->dev, r->region->ram, off >> PAGE_BITS, 1, mmu_resume))
+            cpu_blocked(cpu);
+    }
+}
+
+/* In system management mode nothing masks it. */
+static uint64_t mmu_a20(const Cpu *cpu)
+{
+    return cpu->s.hflags & HF_SMM ? UINT64_MAX : (uint64_t)(int64_t)cpu->s.a20_mask;
+}
 
 /* -- what a page walk does -- */
 
@@ -383,7 +401,7 @@ bool cpu_read_virtual(Machine *m, uint64_t gva, void *buf, uint64_t len)
         uint64_t gpa, n = MIN_OF(len, PAGE_SIZE - (gva & PAGE_MASK));
 
         if (!cpu_translate(m, gva, &gpa)) return false;
-        mem_read(m, (MemAttrs){ 0 }, gpa, to, n);
+        mem_read(m, mmu_attrs(cpus_shown(m)), gpa, to, n);
         to += n;
         gva += n;
         len -= n;

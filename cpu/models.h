@@ -69,6 +69,8 @@ static inline unsigned cpu_phys_bits(const Cpu *cpu)
 static inline bool cpu_is_amd(const Cpu *cpu) { return cpu->model->vendor[0] == 'A'; }
 static inline unsigned cpu_family(const Cpu *cpu) { return cpu->model->family; }
 
+/* The bits of CR4 that this model has (cpu/system.c). */
+uint32_t cpu_cr4_bits(const Cpu *cpu);
 /* CPUID leaf 1, EAX; EDX after a reset. */
 uint32_t cpu_signature(const CpuModel *model);
 /* Parses "pentium3,-apic,+sse,mmx=off" into cpu->model and features. */

@@ -15,6 +15,7 @@ enum {
     MSR_PLATFORM_ID = 0x17,
     MSR_APIC_BASE = 0x1b,
     MSR_POWERON = 0x2a,
+    MSR_SMI_COUNT = 0x34,
     MSR_UCODE_WRITE = 0x79,
     MSR_UCODE_REV = 0x8b,
     MSR_PERFCTR0 = 0xc1,
@@ -85,13 +86,20 @@ static bool msr_has_efer(const Cpu *cpu)
     return cpu_has_nx(cpu) || cpu_has_ext(cpu, FEAT_LM) || cpu_has_ext(cpu, FEAT_SYSCALL);
 }
 
-static void msr_write_efer(Cpu *cpu, uint64_t val)
+uint64_t msr_efer_bits(const Cpu *cpu)
 {
-    uint64_t lma = cpu->s.efer & EFER_LMA, bits = cpu_has_nx(cpu) ? EFER_NXE : 0;
+    uint64_t bits = cpu_has_nx(cpu) ? EFER_NXE : 0;
 
     if (cpu_has_ext(cpu, FEAT_SYSCALL)) bits |= EFER_SCE;
     if (cpu_has_ext(cpu, FEAT_LM)) bits |= EFER_LME | EFER_LMA; /* LMA follows LME and paging */
-    if (val & ~bits) cpu_raise(cpu, EXC_GP, 0);
+    return bits;
+}
+
+static void msr_write_efer(Cpu *cpu, uint64_t val)
+{
+    uint64_t lma = cpu->s.efer & EFER_LMA;
+
+    if (val & ~msr_efer_bits(cpu)) cpu_raise(cpu, EXC_GP, 0);
     val = (val & ~(uint64_t)EFER_LMA) | lma;
     if ((cpu->s.efer ^ val) & EFER_LME && cpu->s.cr[0] & CR0_PG) cpu_raise(cpu, EXC_GP, 0);
     if (cpu->s.efer != val) cpu_tlb_flush(cpu, true);
@@ -217,6 +225,7 @@ static uint64_t msr_read(Cpu *cpu, uint32_t n)
     case MSR_SYSENTER_CS: msr_need(cpu, cpu_has(cpu, FEAT_SEP)); return cpu->s.sysenter_cs;
     case MSR_SYSENTER_ESP: msr_need(cpu, cpu_has(cpu, FEAT_SEP)); return cpu->s.sysenter_esp;
     case MSR_SYSENTER_EIP: msr_need(cpu, cpu_has(cpu, FEAT_SEP)); return cpu->s.sysenter_eip;
+    case MSR_SMI_COUNT: msr_need(cpu, cpu_has_ext(cpu, FEAT_LM)); return cpu->s.msr_smi_count;
     case MSR_MISC_ENABLE: msr_need(cpu, cpu_has_ext(cpu, FEAT_LM)); return cpu->s.misc_enable;
     case MSR_EFER: msr_need(cpu, msr_has_efer(cpu)); return cpu->s.efer;
     case MSR_STAR: msr_need(cpu, cpu_has_ext(cpu, FEAT_SYSCALL)); return cpu->s.star;

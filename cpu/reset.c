@@ -61,6 +61,7 @@ static void reset_rest(struct CpuState *s, bool check)
     s->tsc_aux = s->system_time_msr = s->wall_clock_msr = s->xstate_bv = 0;
     s->xcr0 = 1;
     s->vm_hsave = s->vm_vmcb = s->intercept = 0;
+    s->msr_smi_count = 0;
     s->misc_enable = 1; /* fast strings */
     s->cr[0] = RESET_CR0;
 }
@@ -86,7 +87,7 @@ void cpu_reset_state(Cpu *cpu, bool power_on)
     s->dr[6] = 0xffff0ff0;
     s->dr[7] = 0x400;
     s->debug_pending = 0;
-    s->interrupt_request &= INTREQ_HARD | INTREQ_SIPI;
+    s->interrupt_request &= INTREQ_HARD | INTREQ_SMI | INTREQ_SIPI;
     s->interrupt_injected = s->exception_nr = -1;
     s->soft_interrupt = s->nmi_injected = s->nmi_pending = s->has_error_code = 0;
     s->mp_state = s->sipi_vector = 0;

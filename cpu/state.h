@@ -129,7 +129,14 @@ enum {
     MODE_CS64 = 1 << 7, /* 64-bit code; none of CS32, SS32, FLAT */
     MODE_FLAT = 1 << 8, /* << R_ES .. R_GS: base 0, limit 4 GiB, readable and writable (CS: code) */
 };
-enum { HF2_GIF = 1 << 0, HF2_NMI = 1 << 2, HF2_IGNNE = 1 << 7, HF2_VGIF = 1 << 8 };
+/* HF2_NMI: NMIs are blocked, and with HF2_SMM_IN_NMI were already before an SMI. */
+enum {
+    HF2_GIF = 1 << 0,
+    HF2_NMI = 1 << 2,
+    HF2_SMM_IN_NMI = 1 << 4,
+    HF2_IGNNE = 1 << 7,
+    HF2_VGIF = 1 << 8
+};
 /* interrupt_request bits, as on the wire. */
 enum { INTREQ_HARD = 0x0002, INTREQ_SMI = 0x0040, INTREQ_NMI = 0x0200, INTREQ_INIT = 0x0400 };
 enum { INTREQ_SIPI = 0x2000 };
@@ -240,6 +247,7 @@ struct Cpu {
     Device dev;
     char *model_text;             /* property "model" */
     uint32_t index;               /* property: 0 is the boot CPU */
+    bool smm_legacy;              /* property: cpu/smm.c */
     const struct CpuModel *model; /* cpu/models.c */
     struct CpuFeatures {
         uint32_t ecx1, edx1, ecx80000001, edx80000001, ebx7,
@@ -300,11 +308,13 @@ static inline uint64_t cpu_code_lin(const Cpu *cpu)
 {
     return (cpu->code_base + cpu->s.eip) & cpu->eip_mask;
 }
-/* Whether bits 63 to 47 are the same. */
-static inline bool cpu_is_canonical(uint64_t lin)
+/* Bits 63 to 48 become what bit 47 is ... */
+static inline uint64_t cpu_canonical(uint64_t lin)
 {
-    return (uint64_t)((int64_t)(lin << 16) >> 16) == lin;
+    return (uint64_t)((int64_t)(lin << 16) >> 16);
 }
+/* ... and whether they are. */
+static inline bool cpu_is_canonical(uint64_t lin) { return cpu_canonical(lin) == lin; }
 
 /* -- flags (cpu/flags.c) -- */
 uint32_t cpu_get_eflags(Cpu *cpu); /* materialised */
@@ -359,7 +369,7 @@ enum IntKind { INT_EXCEPTION, INT_SOFT, INT_HARD, INT_ICEBP, INT_NMI_KIND };
 /* Delivers through the IDT (or IVT).  next_eip of soft ones is what is pushed; others push s.eip.
  * Nested faults become double and triple faults (fault.c drives that). */
 void cpu_deliver(Cpu *cpu, int vector, enum IntKind kind, bool has_code, uint32_t code);
-/* Takes the highest pending event (INIT, startup, SMI, NMI, INTR) if it may be taken now; true if
+/* Takes the highest pending event (SMI, INIT, startup, NMI, INTR) if it may be taken now; true if
  * one was. */
 bool cpu_poll_events(Cpu *cpu);
 /* True where an unmasked event would wake a halted CPU. */

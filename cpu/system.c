@@ -2,7 +2,7 @@
 /*
  * System registers and what only a kernel may do: CRx, DRx, descriptor-table registers, HLT,
  * INVLPG, IF and the flags' privileged bits, ports.  Source: Intel SDM volume 2; volume 3
- * chapters 2, 17 and 20.  Not modelled: SMM (RSM is invalid), caches (INVD and WBINVD do nothing).
+ * chapters 2, 17 and 20.  Not modelled: caches (INVD and WBINVD do nothing).
  */
 #include <string.h>
 
@@ -78,8 +78,7 @@ void cpu_write_cr3(Cpu *cpu, uint64_t val)
     cpu_tlb_flush(cpu, false);
 }
 
-/* The bits of CR4 that this model has. */
-static uint32_t system_cr4_bits(const Cpu *cpu)
+uint32_t cpu_cr4_bits(const Cpu *cpu)
 {
     static const struct {
         uint8_t feature;
@@ -103,7 +102,7 @@ void cpu_write_cr4(Cpu *cpu, uint64_t val)
 {
     uint32_t changed = (uint32_t)(val ^ cpu->s.cr[4]);
 
-    if (val & ~(uint64_t)system_cr4_bits(cpu)) cpu_raise(cpu, EXC_GP, 0);
+    if (val & ~(uint64_t)cpu_cr4_bits(cpu)) cpu_raise(cpu, EXC_GP, 0);
     if (cpu_long(cpu) && !(val & CR4_PAE)) cpu_raise(cpu, EXC_GP, 0);
     if (changed & CR4_TRANSLATION) system_load_pdptrs(cpu, cpu->s.cr[0], cpu->s.cr[3], val);
     cpu->s.cr[4] = val;
@@ -265,7 +264,7 @@ void op_lidt(Cpu *cpu, const Insn *in) { system_load_table(cpu, in, &cpu->s.idt)
 void op_sgdt(Cpu *cpu, const Insn *in) { system_store_table(cpu, in, &cpu->s.gdt); }
 void op_sidt(Cpu *cpu, const Insn *in) { system_store_table(cpu, in, &cpu->s.idt); }
 
-/* -- caches, HLT, SMM -- */
+/* -- caches, HLT -- */
 
 void op_invlpg(Cpu *cpu, const Insn *in)
 {
@@ -302,12 +301,6 @@ void op_pause(Cpu *cpu, const Insn *in)
 {
     (void)in;
     cpus_yield(cpu->cpus);
-}
-
-void op_rsm(Cpu *cpu, const Insn *in)
-{
-    (void)in;
-    cpu_raise(cpu, EXC_UD, 0);
 }
 
 /* -- IF and the flags -- */

@@ -96,6 +96,10 @@ uint8_t mmu_fetch_byte(Cpu *cpu, uint64_t lin);
 uint64_t mmu_phys_load(Cpu *cpu, uint64_t gpa, unsigned size);
 void mmu_phys_store(Cpu *cpu, uint64_t gpa, uint64_t val, unsigned size);
 
+/* Waits for absent pages of what a CPU in system management mode has at gpa: then it may be read
+ * and written with mem_read and mem_write. */
+void mmu_smram_await(Cpu *cpu, uint64_t gpa, uint64_t len);
+
 /* -- fast paths: ld_ st_ wp_ of 32-bit code, ldl_ stl_ wpl_ of 64-bit code, ldx_ stx_ wpx_ of
  * either -- */
 

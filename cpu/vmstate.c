@@ -126,11 +126,17 @@ static const VmState cpu_poll_control_vmstate = {
     .fields = cpu_poll_control_fields,
 };
 
+static bool cpu_smi_count_needed(const void *state)
+{
+    return ((const CpuState *)state)->msr_smi_count != 0;
+}
+
 static const VmField cpu_smi_count_fields[] = { ENV(msr_smi_count), VM_END };
 static const VmState cpu_smi_count_vmstate = {
     .name = "cpu/msr_smi_count",
     .version = 1,
     .min_version = 1,
+    .needed = cpu_smi_count_needed,
     .fields = cpu_smi_count_fields,
 };
 

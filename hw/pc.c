@@ -69,9 +69,9 @@ static bool pc_ide(Board *b, Error *err)
 
 static bool pc_power(Board *b, Error *err)
 {
-    return !b->m->config.acpi ||
-           (board_add(b, "i2c-bus", "smbus", err) &&
-               device_create(b->m, "PIIX4_PM", "pm", err, "addr", "01.3", NULL));
+    return !b->m->config.acpi || (board_add(b, "i2c-bus", "smbus", err) &&
+                                     device_create(b->m, "PIIX4_PM", "pm", err, "addr", "01.3",
+                                         "smi", b->m->config.smm ? "cpu0.4" : "", NULL));
 }
 
 /* It stands between two chips and their interrupts. */

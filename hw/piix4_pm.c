@@ -3,10 +3,13 @@
  * 82371AB (PIIX4) power management, function 3: PM timer, power button, soft off, the APM ports,
  * and the SMBus host with nothing on its bus.
  * Source: Intel 82371AB data sheet (order 290562), chapters 7 and 11; ACPI 1.0b, section 4.7.
- * Not modelled: SMIs (as where the firmware has locked them: APMC is enabled from the start, and
- * F1h and F0h at port B2h hand over to ACPI and back at once), suspend to RAM, device monitors,
- * the chip's own general purpose events.  These are at AFE0h instead, where this board's ACPI has
- * them; hot plugging, which would raise them, is not there.
+ * Not modelled: GLBCTL (its SMI_EN counts as set), SMIs of other causes than port B2h, suspend to
+ * RAM, device monitors, the chip's own general purpose events.  These are at AFE0h instead, where
+ * this board's ACPI has them; hot plugging, which would raise them, is not there.
+ *
+ * Port B2h raises an SMI where DEVACTB's APMC_EN says so, but for F1h and F0h: these hand over to
+ * ACPI and back at once.  Without a wire for SMIs the chip comes out of its reset with APMC_EN set:
+ * to firmware that means that system management mode is taken already.
  *
  * Its input 0 is the power button, pressed by a rising edge.
  */
@@ -18,8 +21,8 @@
 #include "hw/pci.h"
 #include "hw/piix4_pm.h"
 
-enum { REG_PM_BASE = 0x40, REG_APMC = 0x5b, REG_PM_ENABLE = 0x80, REG_SMB_BASE = 0x90 };
-enum { REG_SMB_CONFIG = 0xd2 };
+enum { REG_PM_BASE = 0x40, REG_DEVACTB3 = 0x5b, REG_PM_ENABLE = 0x80, REG_SMB_BASE = 0x90 };
+enum { REG_SMB_CONFIG = 0xd2, DEVACTB3_APMC_EN = 0x02 };
 enum { PM_PORTS = 64, SMB_PORTS = 16, APM_PORTS = 2 };
 enum { AT_PM = 0x000, AT_SMB = 0x100, AT_GPE = 0x200, AT_APM = 0x300 }; /* blocks of registers */
 enum { PM_STS = 0, PM_EN = 2, PM_CNT = 4, PM_TMR = 8 };
@@ -38,6 +41,7 @@ typedef struct HotplugStatus {
 typedef struct Piix4Pm {
     PciDev pci;
     Irq irq; /* SCI */
+    Irq smi; /* a pulse; leads nowhere where there is no system management mode */
     Timer overflow;
     uint32_t pm_at, smb_at; /* where the blocks are mapped; 0: nowhere.  A cache of config */
     struct Piix4PmState {
@@ -178,7 +182,8 @@ static const VmState piix4_pm_vmstate = {
     .post_load = piix4_pm_post_load,
 };
 
-static const Prop piix4_pm_props[] = { PCI_PROPS(Piix4Pm), PROP(Piix4Pm, irq, "pic.41"), PROP_END };
+static const Prop piix4_pm_props[] = { PCI_PROPS(Piix4Pm), PROP(Piix4Pm, irq, "pic.41"),
+    PROP(Piix4Pm, smi, ""), PROP_END };
 
 /* -- events -- */
 
@@ -321,15 +326,23 @@ static void gpe_write(State *s, uint32_t reg, uint8_t val)
         s->gpe_en = put_byte(s->gpe_en, reg, val);
 }
 
-static void apm_write(State *s, uint32_t reg, uint8_t val)
+static void apm_write(Piix4Pm *p, uint32_t reg, uint8_t val)
 {
+    State *s = &p->s;
+
     if (reg) {
         s->apms = val;
         return;
     }
     s->apmc = val;
-    if (val == PIIX4_PM_ACPI_ON) s->cnt |= CNT_SCI;
-    if (val == PIIX4_PM_ACPI_OFF) s->cnt &= (uint16_t)~CNT_SCI;
+    if (val == PIIX4_PM_ACPI_ON) {
+        s->cnt |= CNT_SCI;
+    } else if (val == PIIX4_PM_ACPI_OFF) {
+        s->cnt &= (uint16_t)~CNT_SCI;
+    } else if (pci_config(&p->pci)[REG_DEVACTB3] & DEVACTB3_APMC_EN) {
+        irq_set(&p->smi, true);
+        irq_set(&p->smi, false);
+    }
 }
 
 static void piix4_pm_write(Device *dev, uint32_t reg, uint32_t val, unsigned size)
@@ -344,7 +357,7 @@ static void piix4_pm_write(Device *dev, uint32_t reg, uint32_t val, unsigned siz
         case AT_PM: pm_write(dev, reg, byte); break;
         case AT_SMB: smb_write(s, reg - AT_SMB, byte); break;
         case AT_GPE: gpe_write(s, reg - AT_GPE, byte); break;
-        default: apm_write(s, reg - AT_APM, byte); break;
+        default: apm_write(PIIX4_PM(dev), reg - AT_APM, byte); break;
         }
     }
     piix4_pm_update(dev);
@@ -442,7 +455,7 @@ static void piix4_pm_reset(Device *dev)
     pci_reset(&p->pci);
     memset(config + 0x40, 0, PCI_CONFIG - 0x40);
     config[REG_PM_BASE] = config[REG_SMB_BASE] = 1; /* ports */
-    config[REG_APMC] = 0x02;
+    if (!p->smi.dev) config[REG_DEVACTB3] = DEVACTB3_APMC_EN;
     s->sts = s->en = s->cnt = s->gpe_sts = s->gpe_en = 0;
     s->apmc = s->apms = 0;
     s->smb_stat = s->smb_ctl = s->smb_cmd = s->smb_addr = s->smb_data0 = s->smb_data1 = 0;

@@ -60,8 +60,7 @@ bool opt_machine(CommandLine *cl, const char *option, const char *arg, Error *er
 {
     static const struct {
         const char *key, *what;
-    } absent[] = { { "usb", "USB is" }, { "vmport", "the VMware port is" },
-        { "smm", "system management mode is" } };
+    } absent[] = { { "usb", "USB is" }, { "vmport", "the VMware port is" } };
 
     (void)option;
     if (option_wants_help(arg)) {
@@ -81,6 +80,7 @@ bool opt_machine(CommandLine *cl, const char *option, const char *arg, Error *er
     }
     ok = ok && opt_switch(o, "acpi", &cl->config.acpi, err) &&
          opt_switch(o, "hpet", &cl->config.hpet, err) &&
+         opt_switch(o, "smm", &cl->config.smm, err) &&
          options_get_bool(o, "suppress-vmdesc", &suppress, err);
     if (ok && !cl->answered) ok = options_check_used(o, "machine", err);
     if (ok && type) opt_replace(&cl->config.type, type);

@@ -41,7 +41,8 @@ static const OptionDef options_table[] = {
     CALL("version", NULL, "show the version", opt_version),
     CALL("M", "NAME[,PROP=VALUE...]", NULL, opt_machine),
     CALL("machine", "[type=]NAME[,PROP=VALUE...]",
-        "the machine ('-M help' lists them); acpi=, hpet=, usb=, vmport=, accel=", opt_machine),
+        "the machine ('-M help' lists them); acpi=, smm=, hpet=, usb=, vmport=, accel=",
+        opt_machine),
     CALL("cpu", "MODEL[,-FEATURE...]", "the CPU model ('-cpu help' lists them)", opt_cpu),
     CALL("accel", "tcg", "how instructions are executed: by this program", opt_accel),
     CALL("smp", "[cpus=]N[,sockets=][,dies=][,cores=][,threads=]",
@@ -229,7 +230,7 @@ static void options_init(CommandLine *cl)
     c->boot_menu_timeout_ms = -1;
     c->rtc_base = INT64_MIN;
     c->type_opts = options_new();
-    c->acpi = true;
+    c->acpi = c->smm = true;
     c->drives = g_ptr_array_new();
     c->nics = g_ptr_array_new();
     c->serials = g_ptr_array_new();

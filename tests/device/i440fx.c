@@ -83,11 +83,57 @@ static void test_pam(void)
     machine_free(m);
 }
 
+/* What stands in front of the RAM at A0000h. */
+static uint64_t window_read(Device *dev, MemAttrs attrs, uint64_t off, unsigned size)
+{
+    (void)dev, (void)attrs, (void)off, (void)size;
+    return 0x77;
+}
+static void window_write(Device *dev, MemAttrs attrs, uint64_t off, uint64_t val, unsigned size)
+{
+    (void)dev, (void)attrs, (void)off, (void)val, (void)size;
+}
+
+static void check_smram(Machine *m, unsigned reg, uint8_t all, uint8_t smm)
+{
+    set(m, SMRAM, reg);
+    for (uint32_t gpa = 0xa0000; gpa < 0xc0000; gpa += 0x1ffff) { /* the first and the last */
+        g_assert_cmphex(peek(m, gpa, false), ==, all);
+        g_assert_cmphex(peek(m, gpa, true), ==, smm);
+    }
+    g_assert_cmphex(peek(m, 0x9ffff, true), ==, 0);
+    g_assert_cmphex(peek(m, 0xc0000, true), ==, 0x11);
+}
+
+static void test_smram_seen(void)
+{
+    static const MmioOps ops = { .read = window_read, .write = window_write };
+    Machine *m = new_machine();
+    MemRegion window = {
+        .name = "window", .gpa = 0xa0000, .size = 0x20000, .prio = 1, .enabled = true, .ops = &ops
+    };
+
+    mem_region_add(m, &window);
+    mem_commit(m);
+    memset(ram_block_find(m, "pc.ram")->host + 0xa0000, 0x55, 0x20000);
+    check_smram(m, 0x02, 0x77, 0x77);
+    check_smram(m, 0x0a, 0x77, 0x55);
+    poke(m, 0xa1234, 0x99); /* to the window */
+    g_assert_cmphex(ram(m, 0xa1234), ==, 0x55);
+    mem_store(m, (MemAttrs){ .smm = true }, 0xa1234, 0x66, 1);
+    g_assert_cmphex(ram(m, 0xa1234), ==, 0x66);
+    check_smram(m, 0x4a, 0x55, 0x55);
+    g_assert_cmphex(peek(m, 0xa1234, false), ==, 0x66);
+    check_smram(m, 0x5a, 0x77, 0x55); /* locked */
+    check_smram(m, 0x4a, 0x77, 0x55);
+    mem_region_del(m, &window);
+    machine_free(m);
+}
+
 static void test_smram(void)
 {
     Machine *m = new_machine();
 
-    /* A VGA in front of the RAM: here nothing but RAM of the bare machine. */
     memset(ram_block_find(m, "pc.ram")->host + 0xa0000, 0x55, 0x20000);
     g_assert_cmphex(config_in(m, 0, 0, SMRAM, 1), ==, 0x02);
     set(m, SMRAM, 0x0a);
@@ -130,6 +176,7 @@ int main(int argc, char **argv)
     g_test_add_func("/device/i440fx/rom", test_rom);
     g_test_add_func("/device/i440fx/pam", test_pam);
     g_test_add_func("/device/i440fx/smram", test_smram);
+    g_test_add_func("/device/i440fx/smram-seen", test_smram_seen);
     g_test_add_func("/device/i440fx/load", test_load);
     return g_test_run();
 }

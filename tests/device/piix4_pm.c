@@ -5,19 +5,21 @@
 enum { PM = 0x600, SMB = 0x700, SCI = 9 };
 enum { STS = PM, EN = PM + 2, CNT = PM + 4, TMR = PM + 8 };
 
-static Machine *new_machine(void)
+static Machine *new_machine_smi(const char *smi)
 {
     Machine *m = bare_new();
 
     bare_add(m, "PCIBUS", "pci.0");
     bare_add(m, "PCIHost", "pcihost");
-    bare_add(m, "PIIX4_PM", "pm", "addr", "01.3");
+    bare_add(m, "PIIX4_PM", "pm", "addr", "01.3", "smi", smi);
     config_out(m, 1, 3, 0x40, PM, 4);
     config_out(m, 1, 3, 0x80, 1, 1);
     config_out(m, 1, 3, 0x90, SMB, 4);
     config_out(m, 1, 3, 0xd2, 9, 1);
     return m;
 }
+
+static Machine *new_machine(void) { return new_machine_smi(""); }
 
 static void button(Machine *m)
 {
@@ -147,6 +149,32 @@ static void test_soft_off(void)
     machine_free(m);
 }
 
+/* Port B2h where SMIs lead somewhere: once APMC_EN is set, and not for ACPI's commands. */
+static void test_smi(void)
+{
+    enum { LINE = 5 };
+    Machine *m = new_machine_smi("pic.5");
+
+    g_assert_cmphex(config_in(m, 1, 3, 0x5b, 1), ==, 0);
+    out8(m, 0xb2, 0x12);
+    g_assert_cmpuint(bare_rises(m, LINE), ==, 0);
+    config_out(m, 1, 3, 0x5b, 2, 1);
+    g_assert_cmpuint(bare_rises(m, LINE), ==, 0);
+    out8(m, 0xb3, 0x34);
+    g_assert_cmpuint(bare_rises(m, LINE), ==, 0);
+    out8(m, 0xb2, 0x12);
+    out8(m, 0xb2, 0x12);
+    g_assert_cmpuint(bare_rises(m, LINE), ==, 2);
+    g_assert_false(bare_irq(m, LINE));
+    g_assert_cmphex(in8(m, 0xb2), ==, 0x12);
+    out8(m, 0xb2, 0xf1);
+    out8(m, 0xb2, 0xf0);
+    g_assert_cmpuint(bare_rises(m, LINE), ==, 2);
+    machine_reset(m);
+    g_assert_cmphex(config_in(m, 1, 3, 0x5b, 1), ==, 0);
+    machine_free(m);
+}
+
 static void test_apm_and_smbus(void)
 {
     Machine *m = new_machine();
@@ -175,5 +203,6 @@ int main(int argc, char **argv)
     g_test_add_func("/device/piix4_pm/button", test_button);
     g_test_add_func("/device/piix4_pm/soft-off", test_soft_off);
     g_test_add_func("/device/piix4_pm/apm-and-smbus", test_apm_and_smbus);
+    g_test_add_func("/device/piix4_pm/smi", test_smi);
     return g_test_run();
 }
