@@ -114,9 +114,9 @@ __asm__(".pushsection .text\n"
         /* a signal is the way back, where the frame is active */
         "user_signal_entry:\n\t"
         "pushfq\n\tandl $0xfffbbbff, (%rsp)\n\tpopfq\n\t" /* AC, NT, DF */
+        "cmpl $0, user_frame+200(%rip)\n\tje 1f\n\t"
         "mov %ds, user_frame+192(%rip)\n\tmov %es, user_frame+194(%rip)\n\t"
         "mov %fs, user_frame+196(%rip)\n\tmov %gs, user_frame+198(%rip)\n\t"
-        "cmpl $0, user_frame+200(%rip)\n\tje 1f\n\t"
         "xor %eax, %eax\n\tmov %eax, %ds\n\tmov %eax, %es\n\tmov %eax, %gs\n\tmov %eax, %fs\n\t"
         "mov user_frame+176(%rip), %rax\n\twrfsbase %rax\n\t"
         "1: push %rbp\n\tcall user_signal\n\tpop %rbp\n\t"
