@@ -6,6 +6,9 @@
  * Not modelled: thermal and performance interrupts (nothing raises them),
  * arbitration on the bus; the timer counts at 1 GHz.
  *
+ * CPUs may have their registers at addresses of their own.  What lies beneath is hidden from the
+ * others, too, who see nothing there.
+ *
  * Its inputs: LINT0, to which the INT output of the 8259s leads, and LINT1.  After a reset LINT0
  * hands the 8259s through (virtual wire).
  */
@@ -57,7 +60,7 @@ typedef struct Lapic {
     Device *cpu;
     ApicBus *bus;
     Timer timer;
-    MemRegion region; /* of CPU 0's: all CPUs see their own there */
+    MemRegion region; /* of the first one at an address: all who are there answer their own CPU */
     struct LapicState {
         uint32_t apicbase;
         uint8_t id, arb_id, tpr;
@@ -73,6 +76,7 @@ typedef struct Lapic {
         int32_t sipi_vector, wait_for_sipi;
         uint32_t esr_pending; /* exact: errors that a write to ESR will show */
         uint8_t lint;         /* exact: levels of the inputs, a bit each */
+        uint8_t sipi_pending; /* exact: sipi_vector has come, and the CPU has not looked yet */
     } s;
 } Lapic;
 #define LAPIC(d) ((Lapic *)(d))
@@ -146,7 +150,7 @@ static const VmState lapic_vmstate = {
     .post_load = lapic_post_load,
 };
 static const VmField lapic_exact[] = { VM_INT(State, esr_pending), VM_INT(State, lint),
-    VM_INT(State, sipi_vector), VM_END };
+    VM_INT(State, sipi_vector), VM_INT(State, sipi_pending), VM_END };
 
 static const Prop lapic_props[] = { PROP(Lapic, index, "0"), PROP(Lapic, cpu, "cpu0"), PROP_END };
 
@@ -303,10 +307,14 @@ static void lapic_receive(Lapic *a, const ApicMessage *msg)
     case APIC_LOWEST: lapic_accept(a, msg->vector, msg->level); break;
     case APIC_SMI: lapic_pulse(a, CPU_WIRE_SMI); break;
     case APIC_NMI: lapic_pulse(a, CPU_WIRE_NMI); break;
-    case APIC_INIT: lapic_pulse(a, CPU_WIRE_INIT); break;
+    case APIC_INIT:
+        a->s.sipi_pending = 0;
+        lapic_pulse(a, CPU_WIRE_INIT);
+        break;
     case APIC_EXTINT: lapic_accept(a, msg->vector, false); break;
-    case APIC_STARTUP: /* only a CPU that waits for it takes notice */
-        a->s.sipi_vector = msg->vector;
+    case APIC_STARTUP: /* only a CPU that waits for it takes notice, and of the first one */
+        if (!a->s.sipi_pending) a->s.sipi_vector = msg->vector;
+        a->s.sipi_pending = 1;
         lapic_pulse(a, CPU_WIRE_STARTUP);
         break;
     }
@@ -520,14 +528,23 @@ static void lapic_write_reg(Lapic *a, unsigned reg, uint32_t val)
     lapic_update(a);
 }
 
-/* Each CPU sees its own; whoever is no CPU, that of the first. */
+/* Whether an APIC's registers are in memory, and at the same place as another's. */
+static bool lapic_is_mapped(const Lapic *a) { return a->s.apicbase & APIC_BASE_ENABLED; }
+static bool lapic_is_beside(const Lapic *a, const Lapic *b)
+{
+    return lapic_is_mapped(a) && ((a->s.apicbase ^ b->s.apicbase) & BASE_ADDRESS) == 0;
+}
+
+/* Each CPU sees its own, if that is here; whoever is no CPU, that of the first.  NULL: nothing is
+ * here. */
 static Lapic *lapic_of(Device *dev, MemAttrs attrs)
 {
     const ApicBus *bus = LAPIC(dev)->bus;
+    Lapic *a = LAPIC(dev);
 
     for (unsigned i = 0; i < bus->n; i++)
-        if (LAPIC(bus->apic[i])->cpu == attrs.cpu) return LAPIC(bus->apic[i]);
-    return LAPIC(dev);
+        if (LAPIC(bus->apic[i])->cpu == attrs.cpu) a = LAPIC(bus->apic[i]);
+    return lapic_is_beside(a, LAPIC(dev)) && !lapic_is_x2(a) ? a : NULL;
 }
 
 static uint64_t lapic_load(Device *dev, MemAttrs attrs, uint64_t off, unsigned size)
@@ -535,7 +552,7 @@ static uint64_t lapic_load(Device *dev, MemAttrs attrs, uint64_t off, unsigned s
     Lapic *a = lapic_of(dev, attrs);
 
     (void)size;
-    if (lapic_is_x2(a)) return UINT32_MAX;
+    if (!a) return UINT32_MAX;
     return off & 0xf ? 0 : lapic_read_reg(a, (unsigned)off >> 4);
 }
 
@@ -544,7 +561,7 @@ static void lapic_store(Device *dev, MemAttrs attrs, uint64_t off, uint64_t val,
     Lapic *a = lapic_of(dev, attrs);
 
     (void)size;
-    if (!(off & 0xf) && !lapic_is_x2(a)) lapic_write_reg(a, (unsigned)off >> 4, (uint32_t)val);
+    if (a && !(off & 0xf)) lapic_write_reg(a, (unsigned)off >> 4, (uint32_t)val);
 }
 
 static const MmioOps lapic_mmio = { .read = lapic_load, .write = lapic_store, .min = 4, .max = 4 };
@@ -619,12 +636,18 @@ static bool lapic_deadline_armed(Device *dev)
     return s->lvt[LVT_TIMER] & LVT_DEADLINE && s->timer_expiry != TIMER_NEVER;
 }
 
-static void lapic_map(Lapic *a)
+/* The first APIC at an address has the region there. */
+static void lapic_map_all(ApicBus *bus, Machine *m)
 {
-    if (a->index) return;
-    a->region.enabled = a->s.apicbase & APIC_BASE_ENABLED;
-    a->region.gpa = a->s.apicbase & BASE_ADDRESS;
-    mem_commit(a->dev.m);
+    for (unsigned i = 0; i < bus->n; i++) {
+        Lapic *a = LAPIC(bus->apic[i]);
+        unsigned first = 0;
+
+        while (first < i && !lapic_is_beside(LAPIC(bus->apic[first]), a)) first++;
+        a->region.enabled = first == i && lapic_is_mapped(a);
+        a->region.gpa = a->s.apicbase & BASE_ADDRESS;
+    }
+    mem_commit(m);
 }
 
 static uint64_t lapic_base(Device *dev) { return LAPIC(dev)->s.apicbase; }
@@ -635,6 +658,8 @@ static void lapic_clear(Lapic *a)
     State *s = &a->s, was = *s;
 
     *s = (State){ .apicbase = was.apicbase, .id = was.id, .arb_id = was.arb_id, .lint = was.lint };
+    s->sipi_vector = was.sipi_vector; /* a startup message may have come right behind INIT */
+    s->sipi_pending = was.sipi_pending;
     s->spurious_vec = SVR_RESET;
     s->dest_mode = DEST_FLAT;
     for (int n = 0; n < LVTS; n++) s->lvt[n] = LVT_MASKED;
@@ -662,7 +687,7 @@ static bool lapic_set_base(Device *dev, uint64_t val)
         timer_arm(&a->timer, TIMER_NEVER);
     }
     a->s.apicbase = ((uint32_t)val & ~(uint32_t)BASE_BOOT) | (a->s.apicbase & BASE_BOOT);
-    lapic_map(a);
+    lapic_map_all(a->bus, dev->m);
     lapic_update(a);
     return true;
 }
@@ -689,6 +714,7 @@ static int lapic_startup(Device *dev)
 {
     State *s = &LAPIC(dev)->s;
 
+    s->sipi_pending = 0;
     if (!s->wait_for_sipi) return -1;
     s->wait_for_sipi = 0;
     return s->sipi_vector & 0xff;
@@ -722,12 +748,11 @@ static bool lapic_realize(Device *dev, Error *err)
     dev->instance = (int)machine_apic_id(dev->m, a->index);
     timer_init(&a->timer, &dev->m->clock, lapic_fire, a);
     machine_set_apic(dev->m, a->index, dev, &lapic_ops);
-    if (a->index) return true;
     a->region = (MemRegion){ .name = "apic-msi",
         .gpa = APIC_BASE,
         .size = APIC_BYTES,
         .prio = 1,
-        .enabled = true,
+        .enabled = !a->index,
         .ops = &lapic_mmio,
         .dev = dev };
     mem_region_add(dev->m, &a->region);
@@ -750,6 +775,7 @@ static void lapic_reset(Device *dev)
 
     a->s.apicbase = APIC_BASE | APIC_BASE_ENABLED | (a->index ? 0 : BASE_BOOT);
     lapic_clear(a);
+    a->s.sipi_vector = a->s.sipi_pending = 0;
     a->s.id = a->s.arb_id = (uint8_t)machine_apic_id(a->dev.m, a->index);
 }
 
@@ -757,7 +783,7 @@ static void lapic_sync(Device *dev)
 {
     Lapic *a = LAPIC(dev);
 
-    lapic_map(a);
+    lapic_map_all(a->bus, dev->m);
     timer_arm(&a->timer, a->s.timer_expiry);
     lapic_update(a);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Local APIC: priorities, timer, interrupts to itself, virtual wire, errors, base. */
 #include "core/apic.h"
+#include "core/command.h"
 #include "tests/device/bare.h"
 
 enum { ID = 0x20, VERSION = 0x30, TPR = 0x80, PPR = 0xa0, EOI = 0xb0, LDR = 0xd0, DFR = 0xe0 };
@@ -25,6 +26,19 @@ static Machine *new_machine(bool on)
 
     bare_add(m, "apic", "apic0");
     if (on) put(m, SVR, 0x1ff);
+    return m;
+}
+
+/* A machine with a second CPU, whose APIC has been switched on. */
+static Machine *new_pair(MemAttrs *there)
+{
+    Machine *m = new_machine(true);
+    Error err = ERROR_INIT;
+
+    there->cpu = device_create(m, "test-probe", "cpu1", &err, NULL);
+    bare_add(m, "apic", "apic1", "index", "1", "cpu", "cpu1");
+    put(m, SVR, 0x1ff);
+    mem_store(m, *there, BASE + SVR, 0x1ff, 4);
     return m;
 }
 
@@ -204,6 +218,38 @@ static void test_nmi(void)
     machine_free(m);
 }
 
+static void press(Machine *m)
+{
+    CommandCall call = { .m = m };
+    Error err = ERROR_INIT;
+
+    SET_EACH (Command, c, commands) {
+        if (!strcmp(c->name, "nmi")) c->run(&call, &err);
+    }
+}
+
+/* The button's goes to each CPU whose LINT1 lets it through. */
+static void test_button(void)
+{
+    MemAttrs there = { 0 };
+    Machine *m = new_pair(&there);
+
+    m->config.cpus = 2;
+    for (unsigned i = 0; i < 3; i++) {
+        if (i == 1) mem_store(m, there, BASE + 0x360, 0x400, 4);
+        if (i == 2) put(m, 0x360, 0x400);
+        press(m);
+        g_assert_cmpuint(bare_probe(m, "cpu0")->rises[CPU_WIRE_NMI], ==, i == 2);
+        g_assert_cmpuint(bare_probe(m, "cpu1")->rises[CPU_WIRE_NMI], ==, i);
+    }
+    machine_free(m);
+    m = bare_new(); /* without an APIC */
+    m->config.cpus = 1;
+    press(m);
+    g_assert_cmpuint(bare_probe(m, "cpu0")->rises[CPU_WIRE_NMI], ==, 1);
+    machine_free(m);
+}
+
 static void test_errors(void)
 {
     Machine *m = new_machine(true);
@@ -261,15 +307,10 @@ static void test_logical(void)
 /* Of two that are meant, the one with the lower priority gets it. */
 static void test_lowest(void)
 {
-    Machine *m = new_machine(true);
-    Error err = ERROR_INIT;
-    Device *other = device_create(m, "test-probe", "cpu1", &err, NULL);
-    MemAttrs there = { .cpu = other };
+    MemAttrs there = { 0 };
+    Machine *m = new_pair(&there);
 
-    bare_add(m, "apic", "apic1", "index", "1", "cpu", "cpu1");
-    put(m, SVR, 0x1ff);
     put(m, LDR, 0x01000000);
-    mem_store(m, there, BASE + SVR, 0x1ff, 4);
     mem_store(m, there, BASE + LDR, 0x02000000, 4);
     for (int busy = 0; busy < 2; busy++) {
         put(m, TPR, busy ? 0 : 0x20);
@@ -300,6 +341,64 @@ static void test_base(void)
     g_assert_false(intr(m));
     pic_line(m, true); /* as if there were none */
     g_assert_true(intr(m));
+    machine_free(m);
+}
+
+/* Each CPU's registers are where it has put them. */
+static void test_bases(void)
+{
+    MemAttrs here = { 0 }, there = { 0 };
+    Machine *m = new_pair(&there);
+    const CpuApic *apic = machine_apic(m, 1), *first = machine_apic(m, 0);
+    uint64_t elsewhere = 0xfe000000;
+
+    here.cpu = device_find(m, "cpu0");
+    g_assert_cmphex(mem_load(m, there, BASE + ID, 4), ==, 0x01000000);
+    g_assert_true(apic->ops->set_base(apic->dev, elsewhere | 0x800));
+    g_assert_cmphex(mem_load(m, there, elsewhere + ID, 4), ==, 0x01000000);
+    g_assert_cmphex(mem_load(m, there, BASE + ID, 4), ==, 0xffffffff);
+    g_assert_cmphex(mem_load(m, here, elsewhere + ID, 4), ==, 0xffffffff);
+    g_assert_cmphex(mem_load(m, here, BASE + ID, 4), ==, 0);
+    mem_store(m, there, BASE + TPR, 0x30, 4); /* reaches nobody */
+    mem_store(m, there, elsewhere + TPR, 0x50, 4);
+    g_assert_cmphex(mem_load(m, here, BASE + TPR, 4), ==, 0);
+    g_assert_cmphex(mem_load(m, there, elsewhere + TPR, 4), ==, 0x50);
+    g_assert_true(first->ops->set_base(first->dev, BASE)); /* off, and the other one stays on */
+    g_assert_cmphex(mem_load(m, here, BASE + ID, 4), ==, 0xffffffff);
+    g_assert_true(apic->ops->set_base(apic->dev, BASE | 0x800));
+    g_assert_cmphex(mem_load(m, there, BASE + ID, 4), ==, 0x01000000);
+    g_assert_cmphex(mem_load(m, here, BASE + ID, 4), ==, 0xffffffff);
+    g_assert_cmphex(mem_load(m, there, elsewhere + ID, 4), ==, 0xffffffff);
+    machine_free(m);
+}
+
+/* Of two startup messages the first one says where, also if it came right behind INIT. */
+static void test_startup(void)
+{
+    enum { INIT = 0x4500, STARTUP = 0x4600 };
+    MemAttrs there = { 0 };
+    Machine *m = new_pair(&there);
+    const CpuApic *apic = machine_apic(m, 1);
+    const unsigned *rises = &bare_probe(m, "cpu1")->rises[CPU_WIRE_STARTUP];
+
+    put(m, 0x310, 0x01000000);
+    put(m, ICR, STARTUP | 0x12); /* it waits since its reset */
+    put(m, ICR, STARTUP | 0x13);
+    g_assert_cmpuint(*rises, ==, 2);
+    g_assert_cmphex((unsigned)apic->ops->startup(apic->dev), ==, 0x12);
+    g_assert_cmpint(apic->ops->startup(apic->dev), ==, -1);
+    put(m, ICR, STARTUP | 0x14); /* it runs */
+    g_assert_cmpint(apic->ops->startup(apic->dev), ==, -1);
+    put(m, ICR, INIT);
+    put(m, ICR, STARTUP | 0x15);
+    put(m, ICR, STARTUP | 0x16);
+    g_assert_true(apic->ops->init(apic->dev)); /* only now the CPU has a look */
+    g_assert_cmphex((unsigned)apic->ops->startup(apic->dev), ==, 0x15);
+    put(m, ICR, STARTUP | 0x17);
+    put(m, ICR, INIT); /* what has come before it is void */
+    put(m, ICR, STARTUP | 0x18);
+    apic->ops->init(apic->dev);
+    g_assert_cmphex((unsigned)apic->ops->startup(apic->dev), ==, 0x18);
     machine_free(m);
 }
 
@@ -449,10 +548,13 @@ int main(int argc, char **argv)
     g_test_add_func("/lapic/periodic", test_periodic);
     g_test_add_func("/lapic/virtual-wire", test_virtual_wire);
     g_test_add_func("/lapic/nmi", test_nmi);
+    g_test_add_func("/lapic/button", test_button);
     g_test_add_func("/lapic/errors", test_errors);
     g_test_add_func("/lapic/logical", test_logical);
     g_test_add_func("/lapic/lowest", test_lowest);
     g_test_add_func("/lapic/base", test_base);
+    g_test_add_func("/lapic/bases", test_bases);
+    g_test_add_func("/lapic/startup", test_startup);
     g_test_add_func("/lapic/init", test_init);
     g_test_add_func("/lapic/x2-modes", test_x2_modes);
     g_test_add_func("/lapic/x2-messages", test_x2_messages);

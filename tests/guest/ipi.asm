@@ -122,6 +122,15 @@ wait_alive:
     call send
     mov al,[AGAIN]
     call digit
+    mov al,'o'          ; INIT and startup in one breath, to one that runs
+    call step_begin
+    mov dword [APIC+0x310],2 << 24
+    mov dword [APIC+0x300],0x4500
+    mov dword [APIC+0x300],0x460a
+    mov dword [APIC+0x300],0x460a       ; once is enough
+    call delay
+    mov al,[AGAIN]
+    call digit
     mov al,10
     out 0xe9,al
     mov al,'Z'
