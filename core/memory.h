@@ -218,6 +218,11 @@ void mem_source_lost(Machine *m);
 /* An absent page has come; data NULL: what stands in its place is right.  Bytes that were written
  * there meanwhile are newer and stay.  Resumes who waited. */
 void ram_page_arrived(RamBlock *b, uint64_t page, const void *data);
+/* Whether bytes of an absent page were written meanwhile.  Where none were, what comes may be
+ * written to b->fd, and ram_page_put announces the page instead: what is written there in between
+ * is newer and in its place. */
+bool ram_page_has_newer(const RamBlock *b, uint64_t page);
+void ram_page_put(RamBlock *b, uint64_t page);
 
 /* -- ports -- */
 

@@ -2,10 +2,12 @@
 /* What all channels share: see channel.h. */
 #include "migration/channel.h"
 
-#include <stdio.h>
+#include <fcntl.h>
 #include <linux/sockios.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -52,6 +54,17 @@ void channel_close(Channel *ch)
 {
     if (ch->fd >= 0) close(ch->fd);
     ch->fd = -1;
+}
+
+void channel_set_depth(Channel *ch, int bytes)
+{
+    int domain = 0, half = bytes / 2; /* the kernel takes it twofold, for what it spends on it */
+    socklen_t len = sizeof(domain);
+
+    if (!ch->socket)
+        fcntl(ch->fd, F_SETPIPE_SZ, bytes);
+    else if (!getsockopt(ch->fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) && domain == AF_UNIX)
+        setsockopt(ch->fd, SOL_SOCKET, SO_SNDBUF, &half, sizeof(half));
 }
 
 int channel_unsent(const Channel *ch)

@@ -22,7 +22,9 @@ enum {
     READ_PIECE = 1 * MiB,
     READ_PIECE_RUNNING = 128 * KiB, /* while the guest runs: some thousands of zero pages */
     BURST_NS = 20000000,
-    BURST_RUNNING_NS = 4000000, /* while the guest runs */
+    BURST_RUNNING_NS = 4000000, /* while the guest runs ... */
+    BURST_FRESH_NS = 1000000,   /* ... and while it makes up for its pause: */
+    FRESH_NS = 20000000,        /* so long after it went on */
     SOON_NS = 300000,           /* a sender as fast as this is waited for in the midst of a burst */
 };
 
@@ -39,7 +41,7 @@ typedef struct Incoming {
     GSource *io;
     LoadRun *load; /* of a post-copy: kept to the end, so that a lost last word can be said again */
     PostcopyIn *answers;
-    uint8_t *buf;
+    int64_t ran_ns; /* host time: the guest went on here */
 } Incoming;
 
 static void incoming_disconnect(Incoming *in)
@@ -60,8 +62,6 @@ static void incoming_close(Incoming *in)
     in->answers = NULL;
     load_end(in->load);
     in->load = NULL;
-    g_free(in->buf);
-    in->buf = NULL;
 }
 
 static void incoming_destroy(void *slot) { incoming_close(slot); }
@@ -135,6 +135,7 @@ static bool incoming_run(Incoming *in)
         machine_set_run_state(m, RUN_PRELAUNCH);
     else if (runs)
         machine_start(m, NULL);
+    in->ran_ns = host_ns();
     incoming_set_status(in, late ? MIGRATION_POSTCOPY_ACTIVE : MIGRATION_COMPLETED);
     machine_notify(m, EVENT_LOADED);
     return late;
@@ -177,7 +178,8 @@ static bool incoming_wait_word(Incoming *in)
 /* The source goes once it knows; where it does not, it comes back by a recovery. */
 static gboolean incoming_linger(gint fd, GIOCondition cond, gpointer opaque)
 {
-    ssize_t n = read(fd, ((Incoming *)opaque)->buf, READ_PIECE);
+    uint8_t buf[4096];
+    ssize_t n = read(fd, buf, sizeof(buf));
 
     (void)cond;
     if (n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR))) return G_SOURCE_CONTINUE;
@@ -259,19 +261,27 @@ static bool incoming_take(Incoming *in, ssize_t n)
     if (n <= 0)
         load_eof(in->load);
     else
-        load_feed(in->load, in->buf, (size_t)n);
+        load_fed(in->load, (size_t)n);
     return incoming_parse(in);
+}
+
+/* For how long the channel is read before the CPU has a turn. */
+static int64_t incoming_burst(const Incoming *in, int64_t now)
+{
+    if (!machine_running(in->m)) return BURST_NS;
+    return now - in->ran_ns < FRESH_NS ? BURST_FRESH_NS : BURST_RUNNING_NS;
 }
 
 static gboolean incoming_readable(gint fd, GIOCondition cond, gpointer opaque)
 {
     Incoming *in = opaque;
     bool runs = machine_running(in->m), first = true;
-    int64_t until = host_ns() + (runs ? BURST_RUNNING_NS : BURST_NS);
+    int64_t now = host_ns(), until = now + incoming_burst(in, now);
 
     (void)cond;
     do {
-        ssize_t n = read(fd, in->buf, runs ? READ_PIECE_RUNNING : READ_PIECE);
+        size_t piece = runs ? READ_PIECE_RUNNING : READ_PIECE;
+        ssize_t n = read(fd, load_room(in->load, piece), piece);
 
         if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
             if (first || !incoming_soon_readable(in)) return G_SOURCE_CONTINUE;
@@ -300,7 +310,6 @@ static void incoming_begin(Incoming *in)
     in->accepted = false;
     in->contested = disks_contested(in->m);
     in->answers = postcopy_in_new(in->load, in->ch.fd, in->ch.socket);
-    in->buf = g_malloc(READ_PIECE);
     incoming_attach(in, incoming_readable);
     incoming_set_status(in, MIGRATION_ACTIVE);
 }

@@ -96,6 +96,10 @@ void load_feed(LoadRun *run, const void *buf, size_t len)
     run->st.starved = starved;
 }
 
+uint8_t *load_room(LoadRun *run, size_t len) { return stream_room(&run->st, len); }
+
+void load_fed(LoadRun *run, size_t len) { stream_filled(&run->st, len); }
+
 void load_eof(LoadRun *run) { run->st.eof = true; }
 
 static bool load_header(LoadRun *run)
@@ -439,7 +443,7 @@ static LoadStatus load_running(LoadRun *run)
     return LOAD_RUN;
 }
 
-LoadStatus load_step(LoadRun *run)
+static LoadStatus load_units(LoadRun *run)
 {
     Stream *st = &run->st;
 
@@ -460,10 +464,8 @@ LoadStatus load_step(LoadRun *run)
             load_fail(run, "a section of more than %d MiB", UNIT_MAX / MiB);
             return load_failed(run);
         }
-        stream_discard(st, st->pos);
         return LOAD_MORE;
     }
-    stream_discard(st, st->pos);
     if (run->committed) {
         if (!ram_load_missing(run)) return LOAD_DONE;
         load_fail(run, "The stream has ended, and pages are missing");
@@ -471,6 +473,15 @@ LoadStatus load_step(LoadRun *run)
     }
     if (run->vmdesc->len && !vmdesc_apply(run, run->vmdesc->str, &st->err)) return load_failed(run);
     return LOAD_DONE;
+}
+
+LoadStatus load_step(LoadRun *run)
+{
+    LoadStatus status = load_units(run);
+
+    if (status != LOAD_FAILED && !ram_load_flush(run)) status = load_failed(run);
+    if (status != LOAD_FAILED) stream_discard(&run->st, run->st.pos);
+    return status;
 }
 
 /* Old-style handlers change things at once: their old bytes are kept to undo it. */

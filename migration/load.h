@@ -9,6 +9,7 @@
 #pragma once
 
 #include "core/machine.h"
+#include "migration/page_run.h"
 #include "migration/save.h"
 #include "util/stream.h"
 
@@ -98,9 +99,11 @@ struct LoadRun {
     GHashTable *ids;      /* stream's section id -> Section, for PART and END */
     GHashTable *versions; /* stream's section id -> version */
     LoadBlock *blocks;
-    LoadBlock *last_block; /* for records that continue in it */
-    struct RamZip *unzip;  /* threads that decompress pages, once one has come */
-    bool skipping_block;   /* the last block named is one that is skipped */
+    LoadBlock *last_block;  /* for records that continue in it */
+    PageRun whole;          /* pages parsed and not yet put into ... */
+    LoadBlock *whole_block; /* ... this one's memfd */
+    struct RamZip *unzip;   /* threads that decompress pages, once one has come */
+    bool skipping_block;    /* the last block named is one that is skipped */
     LoadCopy *copies;
     LoadBytes *bytes;
     /* Where RAM stands in the stream: its section, the end of its START and of its END. */
@@ -129,6 +132,9 @@ struct LoadRun {
 LoadRun *load_begin(Machine *m);
 /* Appends bytes. */
 void load_feed(LoadRun *run, const void *buf, size_t len);
+/* Likewise without a copy: room for len bytes, of which load_fed says how many were put there. */
+uint8_t *load_room(LoadRun *run, size_t len);
+void load_fed(LoadRun *run, size_t len);
 /* Nothing more will come. */
 void load_eof(LoadRun *run);
 /* Parses what is there.  LOAD_FAILED: run->err says why; the machine is untouched. */
@@ -147,6 +153,9 @@ LoadCopy *load_copy(LoadRun *run, Section *sec);
 bool vmdesc_apply(LoadRun *run, const char *text, Error *err);
 
 /* migration/ram_load.c */
+/* Puts pages in place that are parsed, before the stream's bytes move.  Fails only where the host
+ * does. */
+bool ram_load_flush(LoadRun *run);
 void ram_load_free(LoadRun *run);
 /* Forgets that pages have come; false where there are no such pages. */
 bool ram_load_discard(LoadRun *run, const char *name, uint64_t start, uint64_t len);

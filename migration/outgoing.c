@@ -25,15 +25,17 @@
 #include "util/socket.h"
 
 enum {
-    PIECE = 256 * KiB,         /* produced at a time, at most */
-    PIECE_POSTCOPY = 32 * KiB, /* a page asked for waits for one of these at most */
-    PIECE_MIN = 4 * KiB,       /* and at least, however narrow max-bandwidth is */
-    WINDOW_MS = 100,           /* bandwidth is kept per window */
-    ENOUGH = 64 * PAGE_SIZE,   /* left after a round: it gets no less worth waiting for */
-    BURST_NS = 4000000,        /* what one turn of the main loop may take */
-    SOON_NS = 500000,          /* a reader as fast as this is waited for in its midst ... */
-    SLOW_TURNS = 10,           /* ... but one that was not, not before so many turns */
-    ANSWER_MS = 10000,         /* how long the far side may neither read nor say anything */
+    PIECE = 256 * KiB,          /* produced at a time, at most */
+    PIECE_POSTCOPY = 32 * KiB,  /* a page asked for waits for one of these at most */
+    PIECE_MIN = 4 * KiB,        /* and at least, however narrow max-bandwidth is */
+    DEPTH = 4 * MiB,            /* written ahead: what the far side takes in a slice of the guest */
+    DEPTH_POSTCOPY = 208 * KiB, /* likewise, and a page asked for waits for it */
+    WINDOW_MS = 100,            /* bandwidth is kept per window */
+    ENOUGH = 64 * PAGE_SIZE,    /* left after a round: it gets no less worth waiting for */
+    BURST_NS = 4000000,         /* what one turn of the main loop may take */
+    SOON_NS = 500000,           /* a reader as fast as this is waited for in its midst ... */
+    SLOW_TURNS = 10,            /* ... but one that was not, not before so many turns */
+    ANSWER_MS = 10000,          /* how long the far side may neither read nor say anything */
     ANSWER_TICK_MS = 100,
     STALL_MS = 1000,
     READER_MS = 1000, /* whoever reads nothing of what the guest said for so long is not there */
@@ -362,7 +364,10 @@ static bool outgoing_give_up(Outgoing *o)
         return false;
     }
     o->save->postcopy = o->want_postcopy;
-    if (o->want_postcopy) postcopy_out_package(o->save, o->back.stasis);
+    if (o->want_postcopy) {
+        channel_set_depth(&o->ch, DEPTH_POSTCOPY);
+        postcopy_out_package(o->save, o->back.stasis);
+    }
     return true;
 }
 
@@ -764,6 +769,7 @@ static gboolean outgoing_connected(gint fd, GIOCondition cond, gpointer opaque)
     o->ch.pending = false;
     source_drop(&o->io);
     o->connected_ns = o->window_start = host_ns();
+    channel_set_depth(&o->ch, DEPTH);
     o->save = save_begin(o->m, true, outgoing_answered(o));
     if (o->save->return_path) outgoing_listen(o);
     o->save->run_state = o->was_running ? RUN_RUNNING : RUN_PAUSED;

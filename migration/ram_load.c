@@ -178,6 +178,42 @@ static void ram_load_zero(LoadRun *run, Stream *st, LoadBlock *b, uint64_t off)
     b->received[off >> PAGE_BITS] = RECEIVED;
 }
 
+/* After the commit only what is in place has been received. */
+bool ram_load_flush(LoadRun *run)
+{
+    LoadBlock *b = run->whole_block;
+    uint64_t first = run->whole.off >> PAGE_BITS, n = (uint64_t)run->whole.pages;
+
+    if (!page_run_flush(&run->whole, &run->st.err)) return false;
+    for (uint64_t page = first; page < first + n; page++) {
+        b->received[page] = RECEIVED;
+        if (run->committed) ram_page_put(b->block, page);
+    }
+    return true;
+}
+
+static bool ram_load_put(LoadRun *run, LoadBlock *b, int fd, uint64_t off, const uint8_t *data)
+{
+    if (!page_run_fits(&run->whole, fd, off) && !ram_load_flush(run)) return false;
+    page_run_add(&run->whole, fd, off, data);
+    run->whole_block = b;
+    return true;
+}
+
+static bool ram_load_whole(LoadRun *run, LoadBlock *b, uint64_t off, const uint8_t *data)
+{
+    uint64_t page = off >> PAGE_BITS;
+
+    if (run->committed) {
+        if (!b->received[page] && !ram_page_has_newer(b->block, page))
+            return ram_load_put(run, b, b->block->fd, off, data);
+        ram_load_late(b, off, data);
+        return true;
+    }
+    if (b->at) b->at[page] = run->st.offset + run->st.pos;
+    return ram_load_same(run, b, page, data) || ram_load_put(run, b, b->fd, off, data);
+}
+
 static void ram_load_page(LoadRun *run, Stream *st, LoadBlock *b, uint64_t off)
 {
     if (!b) {
@@ -188,18 +224,8 @@ static void ram_load_page(LoadRun *run, Stream *st, LoadBlock *b, uint64_t off)
         st->starved = true;
         return;
     }
-    if (run->committed) {
-        ram_load_late(b, off, st->data + st->pos);
-        stream_skip(st, PAGE_SIZE);
-        return;
-    }
-    if (b->at) b->at[off >> PAGE_BITS] = st->offset + st->pos;
-    if (ram_load_same(run, b, off >> PAGE_BITS, st->data + st->pos)) {
-        stream_skip(st, PAGE_SIZE);
-        return;
-    }
-    stream_get(st, b->host + off, PAGE_SIZE);
-    b->received[off >> PAGE_BITS] = RECEIVED;
+    if (!ram_load_whole(run, b, off, st->data + st->pos)) return;
+    stream_skip(st, PAGE_SIZE);
 }
 
 /* A difference from what the page holds: of this stream, or before it. */
@@ -255,7 +281,7 @@ void ram_load_record(LoadRun *run, Stream *st, int version, bool *end)
     bool skipping = run->skipping_block;
 
     (void)version;
-    if (!stream_ok(st)) return;
+    if (!stream_ok(st) || (flags != RAM_PAGE && !ram_load_flush(run))) return;
     switch (flags) {
     case RAM_EOS: *end = ram_load_unzip(run); return;
     case RAM_MEM_SIZE: ram_load_list(run, st, off); return;

@@ -27,15 +27,26 @@ bool stream_fail(Stream *s, const char *fmt, ...)
     return false;
 }
 
-void stream_put(Stream *s, const void *buf, size_t len)
+uint8_t *stream_room(Stream *s, size_t len)
 {
-    if (!stream_ok(s) || !len) return;
     if (s->capacity - s->size < len) {
         s->capacity = MAX_OF(s->capacity * 2, s->size + len + 4096);
         s->data = g_realloc(s->data, s->capacity);
     }
-    memcpy(s->data + s->size, buf, len);
+    return s->data + s->size;
+}
+
+void stream_filled(Stream *s, size_t len)
+{
+    assert(len <= s->capacity - s->size);
     s->size += len;
+}
+
+void stream_put(Stream *s, const void *buf, size_t len)
+{
+    if (!stream_ok(s) || !len) return;
+    memcpy(stream_room(s, len), buf, len);
+    stream_filled(s, len);
 }
 
 void stream_put_u8(Stream *s, uint8_t v) { stream_put(s, &v, 1); }

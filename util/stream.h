@@ -39,6 +39,10 @@ bool stream_fail(Stream *s, const char *fmt, ...) __attribute__((format(printf, 
 
 /* Writing. */
 void stream_put(Stream *s, const void *buf, size_t len);
+/* Room for len bytes at the end, and how many of them were put there: as stream_put, for whoever
+ * has the bytes not yet.  Sticky errors hold nothing back. */
+uint8_t *stream_room(Stream *s, size_t len);
+void stream_filled(Stream *s, size_t len);
 void stream_put_u8(Stream *s, uint8_t v);
 void stream_put_be16(Stream *s, uint16_t v);
 void stream_put_be32(Stream *s, uint32_t v);
