@@ -91,14 +91,18 @@ def options(kernel, initrd, disk_path=None, nic="user,model=ne2k_pci", append=AP
     return o
 
 
-def boot(opts, timeout=240, **kw):
-    vm = VM(*opts, **kw)
+def ready(vm, timeout=240):
+    """Until the initramfs has its shell; from here on no line editing, no echo and no word of the
+    kernel's: for VM.shell."""
     vm.serial.expect("GUEST READY", timeout)
     vm.serial.expect("# ", 30)
-    # No line editing, no echo and no word of the kernel's from here on.
     vm.serial.send("stty -echo; dmesg -n 1; echo QUI''ET; while read -r l; do eval \"$l\"; done\n")
     vm.serial.expect("QUIET\r?\n", 30)
     return vm
+
+
+def boot(opts, timeout=240, **kw):
+    return ready(VM(*opts, **kw), timeout)
 
 
 def booted(tmp):

@@ -33,6 +33,18 @@ def wait(vm, pattern, timeout=120):
         time.sleep(0.1)
 
 
+def picture(vm):
+    """What the display shows: width, height, bytes of red, green and blue."""
+    path = vm.tmp + "/picture"
+    vm.hmp(f'screendump "{path}"')
+    with open(path, "rb") as f:
+        kind, size, depth, pixels = f.read().split(b"\n", 3)
+    os.unlink(path)
+    width, height = map(int, size.split())
+    assert (kind, depth, len(pixels)) == (b"P6", b"255", width * height * 3)
+    return width, height, pixels
+
+
 KEYS = {" ": "spc", "\n": "ret", "-": "minus", ".": "dot", "/": "slash", "=": "equal"}
 
 
