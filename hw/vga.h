@@ -33,7 +33,7 @@ enum {
 /* Sequencer. */
 enum { SR_RESET, SR_CLOCK, SR_MASK, SR_FONT, SR_MODE };
 enum { SR_CLOCK_8DOT = 0x01, SR_CLOCK_HALF = 0x08, SR_CLOCK_OFF = 0x20 };
-enum { SR_MODE_SEQUENTIAL = 0x04, SR_MODE_CHAIN4 = 0x08 };
+enum { SR_MODE_CHAIN4 = 0x08 };
 /* Graphics controller. */
 enum {
     GR_SET,
@@ -67,7 +67,7 @@ enum {
     CR_MODE = 0x17,
     CR_LINE_COMPARE = 0x18,
 };
-enum { MSR_COLOUR = 0x01, MSR_RAM = 0x02 };
+enum { MSR_COLOUR = 0x01 };
 /* Dispi registers and the bits of VBE_ENABLE. */
 enum {
     VBE_ID,

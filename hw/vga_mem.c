@@ -24,8 +24,10 @@ static uint32_t planes_spread(unsigned nibble)
     return v;
 }
 
-/* The part of the window that the map select field lets answer. */
-static bool window_range(const VgaState *s, uint32_t *first, uint32_t *size)
+/* The part of the window that the map select field lets answer.  The miscellaneous output's bit
+ * that lets a VGA's memory answer is not asked, as this adapter, which firmware finds by its PCI
+ * id, does not: GRUB as firmware leaves it clear and writes its menu all the same. */
+static void window_range(const VgaState *s, uint32_t *first, uint32_t *size)
 {
     static const uint32_t bases[] = { 0, 0, 0x10000, 0x18000 };
     static const uint32_t sizes[] = { 0x20000, 0x10000, 0x8000, 0x8000 };
@@ -33,14 +35,14 @@ static bool window_range(const VgaState *s, uint32_t *first, uint32_t *size)
 
     *first = bases[select];
     *size = sizes[select];
-    return vga_vbe_enabled(s) || s->msr & MSR_RAM;
 }
 
 static bool window_offset(const VgaState *s, uint32_t *off)
 {
     uint32_t first, size;
 
-    if (!window_range(s, &first, &size) || *off - first >= size) return false;
+    window_range(s, &first, &size);
+    if (*off - first >= size) return false;
     *off -= first;
     return true;
 }
@@ -50,9 +52,11 @@ static bool vbe_linear(const VgaState *s)
     return vga_vbe_enabled(s) && s->vbe_regs[VBE_BPP] != 4;
 }
 
-/* Resolves an offset in the window (already relative to its first byte); odd_even says whether
- * this kind of access is. */
-static VgaAccess access_at(const Vga *vga, uint32_t off, bool odd_even)
+/* Resolves an offset in the window (already relative to its first byte).  Whether even and odd
+ * bytes are different planes' is the graphics controller's to say, for reading and for writing;
+ * that the sequencer's bit be its complement is what software sees to, but for GRUB as firmware,
+ * which loads its font into each byte with that bit clear. */
+static VgaAccess access_at(const Vga *vga, uint32_t off)
 {
     const VgaState *s = vga->s;
     uint32_t bank = (uint32_t)s->bank_offset;
@@ -61,7 +65,7 @@ static VgaAccess access_at(const Vga *vga, uint32_t off, bool odd_even)
     if (vbe_linear(s) || s->sr[SR_MODE] & SR_MODE_CHAIN4) {
         a.at = (off + bank) & ~3u;
         a.planes = (uint8_t)(1 << (off & 3));
-    } else if (odd_even && !vga_vbe_enabled(s)) {
+    } else if (s->gr[GR_MODE] & GR_MODE_ODD_EVEN && !vga_vbe_enabled(s)) {
         a.at = (off >> 1) * 4;
         a.planes = off & 1 ? 0x0a : 0x05;
     } else {
@@ -76,10 +80,9 @@ uint8_t vga_mem_read(Vga *vga, uint32_t off)
 {
     VgaState *s = vga->s;
     bool chain4 = vbe_linear(s) || s->sr[SR_MODE] & SR_MODE_CHAIN4;
-    bool odd_even = s->gr[GR_MODE] & GR_MODE_ODD_EVEN;
 
     if (!window_offset(s, &off)) return 0xff;
-    VgaAccess a = access_at(vga, off, odd_even);
+    VgaAccess a = access_at(vga, off);
 
     if (chain4) return vga->vram->host[a.at + (off & 3)];
     s->latch = load_le32(vga->vram->host + a.at);
@@ -137,7 +140,7 @@ void vga_mem_write(Vga *vga, uint32_t off, uint8_t val)
     VgaState *s = vga->s;
 
     if (!window_offset(s, &off)) return;
-    VgaAccess a = access_at(vga, off, !(s->sr[SR_MODE] & SR_MODE_SEQUENTIAL));
+    VgaAccess a = access_at(vga, off);
     uint8_t *p = vga->vram->host + a.at;
 
     vram_written(vga, a.at);
@@ -169,23 +172,15 @@ static void window_write(Device *dev, MemAttrs attrs, uint64_t off, uint64_t val
     }
 }
 
-/* What a page of the window leads to, by the ways of reading and of writing. */
+/* What a page of the window leads to. */
 static RamBlock *window_behind(Device *dev, uint64_t off, uint64_t *first_page, uint64_t *pages)
 {
     const Vga *vga = vga_of(dev);
-    const VgaState *s = vga->s;
-    const bool ways[] = { s->gr[GR_MODE] & GR_MODE_ODD_EVEN,
-        !(s->sr[SR_MODE] & SR_MODE_SEQUENTIAL) };
     uint32_t from = (uint32_t)off & ~(uint32_t)PAGE_MASK, to = from + PAGE_MASK;
-    uint32_t low = vga->vram_mask, high = 0;
 
-    if (!window_offset(s, &from) || !window_offset(s, &to)) return NULL;
-    for (size_t i = 0; i < ARRAY_SIZE(ways); i++) {
-        low = MIN_OF(low, access_at(vga, from, ways[i]).at);
-        high = MAX_OF(high, access_at(vga, to, ways[i]).at);
-    }
-    *first_page = low >> PAGE_BITS;
-    *pages = (high >> PAGE_BITS) - *first_page + 1;
+    if (!window_offset(vga->s, &from) || !window_offset(vga->s, &to)) return NULL;
+    *first_page = access_at(vga, from).at >> PAGE_BITS;
+    *pages = (access_at(vga, to).at >> PAGE_BITS) - *first_page + 1;
     return vga->vram;
 }
 
@@ -206,8 +201,9 @@ void vga_map_window(Vga *vga)
     const VgaState *s = vga->s;
     uint32_t first, size, bank = (uint32_t)s->bank_offset & vga->vram_mask;
     MemRegion *r = &vga->linear;
-    bool enabled = window_range(s, &first, &size) && window_is_plain(s);
+    bool enabled = window_is_plain(s);
 
+    window_range(s, &first, &size);
     /* A bank that is not whole pages, or the end of vram, wants the long way. */
     if (bank & PAGE_MASK || bank + size > vga->vram->size) enabled = false;
     if (!enabled) {

@@ -147,7 +147,10 @@ uint32_t vga_colour(const VgaState *s, unsigned dac_index)
 
 unsigned vga_attr_index(const VgaState *s, unsigned attr)
 {
-    unsigned v = s->ar[attr & s->ar[AR_PLANES] & 0x0f] & 0x3f, select = s->ar[AR_COLOUR];
+    /* The planes' enable bits are graphics' here, as with this adapter elsewhere: GRUB as firmware
+     * shows text without ever setting one. */
+    unsigned planes = s->gr[GR_MISC] & 1 ? s->ar[AR_PLANES] : 0x0f;
+    unsigned v = s->ar[attr & planes & 0x0f] & 0x3f, select = s->ar[AR_COLOUR];
 
     if (s->ar[AR_MODE] & AR_MODE_P54) v = (v & 0x0f) | (select & 3) << 4;
     return v | (select & 0x0c) << 4;

@@ -388,9 +388,16 @@ static void test_odd_even(Fixture *f, gconstpointer data)
     set_index(f, 0x3ce, 6, 4);
     poke(f, 0xa0000 + 32 * 0x41 + 5, 0x5a);
     g_assert_cmphex(f->vga->vram->host[4 * (32 * 0x41 + 5) + 2], ==, 0x5a);
-    /* And no memory at all without the enable bit. */
+    /* The same without the memory's enable bit and the sequencer's bit that says so, too: firmware
+     * may never have set them. */
     out8(f, 0x3c2, 0x65);
-    g_assert_cmphex(peek(f, 0xa0000 + 32 * 0x41 + 5), ==, 0xff);
+    set_index(f, 0x3c4, 4, 0);
+    set_index(f, 0x3ce, 4, 2);
+    for (unsigned i = 0; i < 16; i++) poke(f, 0xa0000 + 32 * 0x42 + i, (uint8_t)(3 * i));
+    for (unsigned i = 0; i < 16; i++) {
+        g_assert_cmphex(f->vga->vram->host[4 * (32 * 0x42 + i) + 2], ==, 3 * i);
+        g_assert_cmphex(peek(f, 0xa0000 + 32 * 0x42 + i), ==, 3 * i);
+    }
 }
 
 static bool window_is_ram(Fixture *f, uint32_t gpa)
@@ -480,6 +487,10 @@ static void test_text(Fixture *f, gconstpointer data)
     check_size(f, 640, 400);
     g_assert_cmphex(pixel(f, 3 * 8, 32), ==, text_rgb(14));
     g_assert_cmphex(pixel(f, 3 * 8 + 1, 32), ==, text_rgb(1));
+    /* Whichever planes are enabled: firmware may show text without setting that register. */
+    set_attr(f, AR_PLANES | 0x20, 0);
+    console_refresh(f->c);
+    g_assert_cmphex(pixel(f, 3 * 8, 32), ==, text_rgb(14));
 }
 
 /* Only what changes is drawn again. */
@@ -628,6 +639,9 @@ static void test_planar(Fixture *f, gconstpointer data)
     set_attr(f, AR_PAN | 0x20, 3);
     console_refresh(f->c);
     g_assert_cmphex(pixel(f, 37 * 5 - 3, 29 * 5), ==, rgb_of(mode_12.attr[5]));
+    set_attr(f, AR_PLANES | 0x20, 0x0a);
+    console_refresh(f->c);
+    g_assert_cmphex(pixel(f, 37 * 7 - 3, 29 * 7), ==, rgb_of(mode_12.attr[2]));
     /* 320 x 200: everything twice as large. */
     set_mode(f, &mode_0d);
     memset(f->vga->vram->host, 0, f->vga->vram->size);
