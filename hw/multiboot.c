@@ -101,6 +101,9 @@ static bool mb_elf_segments(
             return error_set(err, "a segment is outside the file or memory");
         if (measure) {
             mb->base = MIN_OF(mb->base, addr);
+            /* An entry point among linked addresses is meant where these are loaded. */
+            if (load_le32(image + 24) - load_le32(ph + 8) < size)
+                mb->entry = load_le32(image + 24) - load_le32(ph + 8) + addr;
             continue;
         }
         mb_reach(mb, addr + size);
