@@ -101,7 +101,8 @@ InsnFn op_mov_sreg_rm, op_pop_sreg, op_load_far_ptr /* LES LDS LSS LFS LGS: in->
 InsnFn op_arpl, op_lar, op_lsl, op_verr, op_verw, op_lldt, op_sldt, op_ltr, op_str;
 /* cpu/system.c */
 InsnFn op_lgdt, op_lidt, op_sgdt, op_sidt, op_lmsw, op_smsw, op_clts, op_mov_r_cr, op_mov_cr_r;
-InsnFn op_mov_r_dr, op_mov_dr_r, op_invlpg, op_invd, op_wbinvd, op_hlt, op_pause, op_cli, op_sti;
+InsnFn op_mov_r_dr, op_mov_dr_r, op_invlpg, op_invd, op_wbinvd, op_hlt, op_pause, op_cli, op_sti,
+    op_monitor, op_mwait;
 InsnFn op_pushf, op_popf, op_rsm, op_in, op_out;
 /* cpu/syscall.c */
 InsnFn op_sysenter, op_sysexit, op_syscall, op_sysret, op_swapgs, op_rdtscp, op_fsgsbase,

@@ -30,6 +30,7 @@ enum {
     EDX_MAX = EDX_QEMU32 | EDX_PENTIUM3 | F(CLFLUSH),
     ECX_SSE3 = 1 << 0,
     ECX_PCLMULQDQ = 1 << 1,
+    ECX_MONITOR = 1 << 3,
     ECX_SSSE3 = 1 << 9,
     ECX_SSE41 = 1 << 19,
     ECX_SSE42 = 1 << 20,
@@ -41,7 +42,7 @@ enum {
     ECX_X2APIC = 1 << FEAT_X2APIC,
     ECX_TSC_DEADLINE = 1 << FEAT_TSC_DEADLINE,
     ECX_MAX = ECX_NEHALEM | ECX_PCLMULQDQ | ECX_MOVBE | ECX_AES | ECX_RDRAND | ECX_X2APIC |
-              ECX_TSC_DEADLINE,
+              ECX_MONITOR | ECX_TSC_DEADLINE,
     EBX7_RDSEED = 1 << 18,
     CLFLUSH_LINE = 64 / 8 << 8,
     /* What AMD's processors tell in leaf 80000001h, too. */
@@ -458,7 +459,7 @@ static void models_set_leaf1(Cpu *cpu, uint32_t hidden)
 
 void op_cpuid(Cpu *cpu, const Insn *in)
 {
-    enum { CMP_LEGACY = 1 << 1 };
+    enum { CMP_LEGACY = 1 << 1, MWAIT_WAYS = 3 }; /* ECX of MWAIT has a meaning: interrupts */
     bool several = models_threads(cpu) > 1;
     const CpuModel *m = cpu->model;
     uint32_t hidden = cpu_apic_on(cpu) ? 0 : F(APIC);
@@ -471,6 +472,7 @@ void op_cpuid(Cpu *cpu, const Insn *in)
     case 1: models_set_leaf1(cpu, hidden); break;
     case 2: models_set(cpu, 1, 0, 0, m->cache); break;
     case 4: models_set_cache(cpu, (uint32_t)cpu->s.regs[R_ECX]); break;
+    case 5: models_set(cpu, 0, 0, MWAIT_WAYS, 0); break;
     case 11: models_set_levels(cpu, (uint32_t)cpu->s.regs[R_ECX]); break;
     case 7:
         if (cpu->s.regs[R_ECX]) {

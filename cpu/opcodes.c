@@ -115,6 +115,8 @@ static const OpRow group6[8] = { PROT_SLOW("sldt", op_sldt), PROT_SLOW("str", op
         .name = text, .slow = fn, .flags = OP_SLOW | OP_MEM                                        \
     }
 static const OpRow group7_1[8] = {
+    [0] = { .name = "monitor", .slow = op_monitor, .flags = OP_SLOW | OP_NP, .need = NEED_MONITOR },
+    [1] = { .name = "mwait", .slow = op_mwait, .flags = OP_SLOW | OP_NP, .need = NEED_MONITOR },
     [2] = { .name = "clac", .slow = op_stac_clac, .flags = OP_SLOW | OP_NP, .need = NEED_SMAP },
     [3] = { .name = "stac", .slow = op_stac_clac, .flags = OP_SLOW | OP_NP, .need = NEED_SMAP },
 };

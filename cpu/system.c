@@ -303,6 +303,28 @@ void op_pause(Cpu *cpu, const Insn *in)
     cpus_yield(cpu->cpus);
 }
 
+static void system_need_monitor(Cpu *cpu, uint32_t known)
+{
+    if (cpu_cpl(cpu)) cpu_raise(cpu, EXC_UD, 0);
+    if ((uint32_t)cpu->s.regs[R_ECX] & ~known) cpu_raise(cpu, EXC_GP, 0);
+}
+
+/* Nothing is watched: MWAIT goes on at once, as it may. */
+void op_monitor(Cpu *cpu, const Insn *in)
+{
+    system_need_monitor(cpu, 0);
+    cpu_probe(cpu, cpu_seg_lin(cpu, in->seg, insn_wrap(in, cpu->s.regs[R_EAX]), 1, false), 1, false,
+        false);
+}
+
+/* With bit 0 of ECX interrupts end the wait even where they are not to be delivered. */
+void op_mwait(Cpu *cpu, const Insn *in)
+{
+    (void)in;
+    system_need_monitor(cpu, 1);
+    cpus_yield(cpu->cpus);
+}
+
 /* -- IF and the flags -- */
 
 /* CLI and STI where IOPL forbids IF: true where VIF stands for it (VME, PVI). */

@@ -355,6 +355,38 @@ static void test_smap_insns(void)
     machine_free(m);
 }
 
+static void test_monitor(void)
+{
+    enum { MONITOR = 1 << 3 };
+    Machine *m = long_machine(0);
+    Cpu *cpu = test_cpu(m);
+    FaultFrame f;
+
+    cpu->s.regs[R_EAX] = CODE;
+    g_assert_cmpint(STEP(cpu, &f, 0x0f, 0x01, 0xc8), ==, EXC_UD); /* the model has none */
+    cpu->features.ecx1 |= MONITOR;
+    g_assert_cmpint(STEP(cpu, &f, 0x0f, 0x01, 0xc8), ==, -1);
+    cpu->s.regs[R_ECX] = 1;
+    g_assert_cmpint(STEP(cpu, &f, 0x0f, 0x01, 0xc9), ==, -1); /* mwait, ended by interrupts */
+    g_assert_cmpuint(cpu->s.halted, ==, 0);
+    g_assert_cmpint(STEP(cpu, &f, 0x0f, 0x01, 0xc8), ==, EXC_GP);
+    cpu->s.regs[R_ECX] = 2;
+    g_assert_cmpint(STEP(cpu, &f, 0x0f, 0x01, 0xc9), ==, EXC_GP);
+    cpu->s.regs[R_ECX] = 0x100000000;
+    cpu->s.regs[R_EAX] = 0x800000000000;
+    g_assert_cmpint(STEP(cpu, &f, 0x0f, 0x01, 0xc8), ==, EXC_GP); /* not canonical */
+    cpu->s.regs[R_EAX] = 0x7f0000000000;
+    g_assert_cmpint(STEP(cpu, &f, 0x0f, 0x01, 0xc8), ==, EXC_PF);
+    machine_free(m);
+    m = long_machine(3);
+    cpu = test_cpu(m);
+    cpu->features.ecx1 |= MONITOR;
+    cpu->s.regs[R_EAX] = CODE;
+    g_assert_cmpint(STEP(cpu, &f, 0x0f, 0x01, 0xc8), ==, EXC_UD);
+    g_assert_cmpint(STEP(cpu, &f, 0x0f, 0x01, 0xc9), ==, EXC_UD);
+    machine_free(m);
+}
+
 /* SYSEXIT wants canonical addresses; without REX.W, into code of 32 bits, they are cut. */
 static void test_sysexit(void)
 {
@@ -395,6 +427,7 @@ int main(int argc, char **argv)
     g_test_add_func("/cpu/long/rdtscp", test_rdtscp);
     g_test_add_func("/cpu/long/bases", test_bases);
     g_test_add_func("/cpu/long/smap", test_smap_insns);
+    g_test_add_func("/cpu/long/monitor", test_monitor);
     g_test_add_func("/cpu/long/sysexit", test_sysexit);
     return g_test_run();
 }
