@@ -413,21 +413,22 @@ Block *blocks_copy(Cpu *cpu, const Block *from, int n)
     return b;
 }
 
-Block *blocks_single(Cpu *cpu)
+/* Decodes the instruction at s.eip where all of it stands in one page of RAM. */
+static enum DecodeResult single_in_page(Cpu *cpu, uint64_t lin, uint64_t limit, Insn *in)
 {
-    uint64_t lin = cpu_code_lin(cpu);
-    uint64_t limit = block_limit_room(cpu);
-    Block *b = cpu->blocks->single;
-    Insn *in = b->insns;
-    uint8_t code[INSN_MAX];
-    enum DecodeResult r = DECODE_MORE;
+    uint64_t avail = MIN_OF(PAGE_SIZE - (lin & PAGE_MASK), (uint64_t)INSN_MAX);
+    const uint8_t *host = limit ? mmu_fetch(cpu, lin) : NULL;
 
-    cpu->cur = NULL;
-    memset(b, 0, sizeof(*b));
-    b->n = b->count = 1;
-    b->mode = cpu->mode;
-    b->crossing = true;
-    cpu->blocks->source = NULL;
+    return host ? insn_decode(cpu, cpu->mode, host, (uint32_t)MIN_OF(avail, limit), in)
+                : DECODE_MORE;
+}
+
+/* Byte by byte: what lies behind the instruction's last one is not looked at. */
+static enum DecodeResult single_by_bytes(Cpu *cpu, uint64_t lin, uint64_t limit, Insn *in)
+{
+    enum DecodeResult r = DECODE_MORE;
+    uint8_t code[INSN_MAX];
+
     for (unsigned n = 0; r == DECODE_MORE; n++) {
         if (n == limit) cpu_raise(cpu, EXC_GP, 0);
         code[n] = mmu_fetch_byte(cpu, (lin + n) & cpu->eip_mask);
@@ -435,6 +436,25 @@ Block *blocks_single(Cpu *cpu)
         r = insn_decode(cpu, cpu->mode, code, n + 1, in);
         if (n + 1 == INSN_MAX && r == DECODE_MORE) r = DECODE_LONG;
     }
+    return r;
+}
+
+Block *blocks_single(Cpu *cpu)
+{
+    uint64_t lin = cpu_code_lin(cpu);
+    uint64_t limit = block_limit_room(cpu);
+    Block *b = cpu->blocks->single;
+    Insn *in = b->insns;
+    enum DecodeResult r;
+
+    cpu->cur = NULL;
+    memset(b, 0, sizeof(*b));
+    b->n = b->count = 1;
+    b->mode = cpu->mode;
+    b->crossing = true;
+    cpu->blocks->source = NULL;
+    r = single_in_page(cpu, lin, limit, in);
+    if (r == DECODE_MORE) r = single_by_bytes(cpu, lin, limit, in);
     if (r == DECODE_LONG) cpu_raise(cpu, EXC_GP, 0);
     block_fix_jump(in);
     block_finish(b, op_stop);
