@@ -64,6 +64,7 @@ static void add_demo(void)
     add("/exact/demo/repeatable", &demo, test_repeatable);
     add("/exact/demo/restored", &demo, test_guest);
     add("/exact/demo/in-place", &demo, test_in_place);
+    add("/exact/demo/digests", &demo, test_digests);
 }
 
 static void add_edges(void)
@@ -75,6 +76,7 @@ static void add_edges(void)
     edges.disk = make_qcow2("edges.qcow2", NULL, "4M");
     add("/exact/edges/restored", &edges, test_guest);
     add("/exact/edges/in-place", &edges, test_in_place);
+    add("/exact/edges/digests", &edges, test_digests);
     g_free(source);
 }
 
@@ -87,6 +89,7 @@ static void add_memtest(void)
     g_strfreev(lines);
     memtest.disk = make_qcow2("memtest.qcow2", NULL, "1M");
     add("/exact/memtest/restored", &memtest, test_guest);
+    add("/exact/memtest/digests", &memtest, test_digests);
 }
 
 int main(int argc, char **argv)

@@ -58,6 +58,7 @@ int main(int argc, char **argv)
         boot.disk = make_qcow2("boot.qcow2", NULL, "4M");
         if (!g_test_quick()) boot.span = 12 * NS_PER_S;
         g_test_add_data_func("/exact/linux/boot", &boot, test_guest);
+        g_test_add_data_func("/exact/linux/digests", &boot, test_digests);
         g_test_add_func("/exact/linux/comes-up", test_comes_up);
         g_test_add_data_func("/exact/linux/busy", &busy, test_guest);
     }
