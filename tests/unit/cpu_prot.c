@@ -51,6 +51,27 @@ static void test_segment_loads(void)
     SS_LOAD(true, DATA3, -1, 0);
 }
 
+/* A table may end in the middle of a descriptor, which is then none. */
+static void test_table_limits(void)
+{
+    Machine *m = prot_new();
+    Cpu *cpu = test_cpu(m);
+
+    prot_code(m, load_ds);
+    cpu->s.regs[R_EAX] = READONLY;
+    cpu->s.gdt.limit = READONLY + 7;
+    test_run(m, 1);
+    g_assert_cmphex(cpu->s.segs[R_DS].selector, ==, READONLY);
+    machine_free(m);
+
+    m = prot_new();
+    prot_code(m, load_ds);
+    test_cpu(m)->s.regs[R_EAX] = READONLY;
+    test_cpu(m)->s.gdt.limit = READONLY + 6;
+    prot_expect_fault(m, EXC_GP, READONLY, 0);
+    machine_free(m);
+}
+
 static void test_accessed(void)
 {
     Machine *m = prot_new();
@@ -311,6 +332,68 @@ static void test_int_inner(void)
     machine_free(m);
 }
 
+/* The inner stack's place in the TSS must be there to its last byte. */
+static void test_int_short_tss(void)
+{
+    Machine *m = prot_new();
+    Cpu *cpu = test_cpu(m);
+
+    prot_code(m, int_80);
+    put_idt(m, 0x80, 14, 3, CODE0);
+    prot_ring3(m, 0);
+    cpu->s.tr.limit = 9;
+    g_assert_cmpint(prot_run(m), ==, 0x80);
+    machine_free(m);
+
+    m = prot_new();
+    cpu = test_cpu(m);
+    prot_code(m, int_80);
+    put_idt(m, 0x80, 14, 3, CODE0);
+    put_gate(m, AT_IDT + EXC_TS * 8, 5, 0, TSS_B, 0, 0); /* by a task: there is no stack */
+    for (unsigned i = 0; i < 6; i++)
+        poke32(m, AT_TSS_B + 0x48 + 4 * i, i == R_CS ? (uint32_t)CODE0 : (uint32_t)DATA0);
+    poke32(m, AT_TSS_B + 0x20, AT_HANDLERS + EXC_TS * HANDLER_SIZE);
+    poke32(m, AT_TSS_B + 0x38, AT_STACK_B);
+    prot_ring3(m, 0);
+    cpu->s.tr.limit = 8;
+    g_assert_cmpint(prot_run(m), ==, EXC_TS);
+    g_assert_cmphex(prot_stack(m, 0), ==, TSS_A);
+    machine_free(m);
+}
+
+GUEST_CODE(iret_flags, 32, "iret; hlt");
+GUEST_CODE(popf_flags, 32, "popf; hlt");
+
+/* IF can be changed where CPL is not above IOPL, IOPL never but at CPL 0. */
+static void check_iopl(const uint8_t *code, unsigned len, bool iret, unsigned iopl)
+{
+    Machine *m = prot_new();
+    Cpu *cpu = test_cpu(m);
+    uint32_t at = AT_STACK3;
+
+    test_poke(m, AT_CODE, code, len);
+    prot_ring3(m, iopl << 12);
+    if (iret) {
+        poke32(m, at, AT_CODE + 0x10);
+        poke32(m, at + 4, CODE3);
+        at += 8;
+    }
+    poke32(m, at, 2 | FLAG_IF);
+    test_run(m, 1);
+    g_assert_cmphex(cpu->s.eip, ==, AT_CODE + (iret ? 0x10 : 1));
+    g_assert_cmphex(cpu->s.eflags & (FLAG_IF | FLAG_IOPL), ==,
+        iopl << 12 | (iopl == 3 ? (unsigned)FLAG_IF : 0));
+    machine_free(m);
+}
+
+static void test_iopl(void)
+{
+    for (unsigned iopl = 0; iopl < 4; iopl++) {
+        check_iopl(iret_flags, 2, true, iopl);
+        check_iopl(popf_flags, 2, false, iopl);
+    }
+}
+
 static void test_int_gate_16(void)
 {
     Machine *m = prot_new();
@@ -557,6 +640,7 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/cpu/prot/segment-loads", test_segment_loads);
+    g_test_add_func("/cpu/prot/table-limits", test_table_limits);
     g_test_add_func("/cpu/prot/accessed", test_accessed);
     g_test_add_func("/cpu/prot/limits", test_limits);
     g_test_add_func("/cpu/prot/jumps", test_jumps);
@@ -567,6 +651,8 @@ int main(int argc, char **argv)
     g_test_add_func("/cpu/prot/return-outer", test_return_outer);
     g_test_add_func("/cpu/prot/return-params", test_return_params);
     g_test_add_func("/cpu/prot/int", test_int_inner);
+    g_test_add_func("/cpu/prot/int-short-tss", test_int_short_tss);
+    g_test_add_func("/cpu/prot/iopl", test_iopl);
     g_test_add_func("/cpu/prot/int-16", test_int_gate_16);
     g_test_add_func("/cpu/prot/int-faults", test_int_faults);
     g_test_add_func("/cpu/prot/int-bad-stack", test_int_bad_stack);

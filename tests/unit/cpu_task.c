@@ -34,8 +34,11 @@ static void test_jump_task(void)
     prot_code(m, jump_task);
     put_task(m, AT_TSS_B, AT_HANDLERS, AT_STACK_B);
     cpu->s.regs[R_ESI] = 0x12345678;
+    cpu->s.dr[7] = 0x4ff;
+    for (unsigned i = 0; i < 4; i++) cpu->s.dr[i] = 0xfffff000;
     test_run(m, 1);
     g_assert_cmphex(cpu->s.eip, ==, AT_HANDLERS);
+    g_assert_cmphex(cpu->s.dr[7], ==, 0x4aa); /* of breakpoints the global ones are left */
     g_assert_cmphex(cpu->s.tr.selector, ==, TSS_B);
     g_assert_cmphex(cpu->s.regs[R_ESP], ==, AT_STACK_B);
     g_assert_cmphex(cpu->s.regs[R_EDI], ==, 0x1007);
@@ -134,6 +137,24 @@ static void test_task_faults(void)
     g_assert_cmphex(prot_stack(m, 1), ==, AT_DATA);
     g_assert_cmphex(test_cpu(m)->s.tr.selector, ==, TSS_B);
     g_assert_cmphex(test_cpu(m)->s.regs[R_ESP], ==, AT_STACK_B - 16);
+    machine_free(m);
+
+    m = prot_new(); /* so does an EIP beyond CS ... */
+    prot_code(m, jump_task);
+    put_task(m, AT_TSS_B, 0x10000, AT_STACK_B);
+    poke32(m, AT_TSS_B + 0x4c, CODE16);
+    g_assert_cmpint(prot_run(m), ==, EXC_GP);
+    g_assert_cmphex(prot_stack(m, 0), ==, 0);
+    g_assert_cmphex(prot_stack(m, 1), ==, 0x10000);
+    g_assert_cmphex(prot_stack(m, 2), ==, CODE16);
+    machine_free(m);
+
+    m = prot_new(); /* ... and a data segment whose RPL is too high for it */
+    prot_code(m, jump_task);
+    put_task(m, AT_TSS_B, AT_DATA, AT_STACK_B);
+    poke32(m, AT_TSS_B + 0x54, DATA0 | 3);
+    g_assert_cmpint(prot_run(m), ==, EXC_TS);
+    g_assert_cmphex(prot_stack(m, 0), ==, DATA0);
     machine_free(m);
 
     m = prot_new(); /* IRET with NT to a TSS that is not busy */
