@@ -2,7 +2,6 @@
 /* What all channels share: see channel.h. */
 #include "migration/channel.h"
 
-#include <fcntl.h>
 #include <linux/sockios.h>
 #include <stdio.h>
 #include <string.h>
@@ -61,9 +60,8 @@ void channel_set_depth(Channel *ch, int bytes)
     int domain = 0, half = bytes / 2; /* the kernel takes it twofold, for what it spends on it */
     socklen_t len = sizeof(domain);
 
-    if (!ch->socket)
-        fcntl(ch->fd, F_SETPIPE_SZ, bytes);
-    else if (!getsockopt(ch->fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) && domain == AF_UNIX)
+    if (ch->socket && !getsockopt(ch->fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) &&
+        domain == AF_UNIX)
         setsockopt(ch->fd, SOL_SOCKET, SO_SNDBUF, &half, sizeof(half));
 }
 

@@ -30,8 +30,8 @@ SET_DECLARE(channels);
 const ChannelClass *channel_find(const char *uri, const char **rest);
 /* Closes fd; the child of exec: goes on until it sees the end. */
 void channel_close(Channel *ch);
-/* About how many bytes may be written before the far side reads, where this host's kernel holds
- * them and lets itself be told. */
+/* About how many bytes may be written before a far side on this host reads; elsewhere nothing
+ * changes. */
 void channel_set_depth(Channel *ch, int bytes);
 /* Bytes written that the far side's host, or a local far side, has not taken; 0 where that is not
  * known. */

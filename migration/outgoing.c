@@ -25,17 +25,17 @@
 #include "util/socket.h"
 
 enum {
-    PIECE = 256 * KiB,          /* produced at a time, at most */
-    PIECE_POSTCOPY = 32 * KiB,  /* a page asked for waits for one of these at most */
-    PIECE_MIN = 4 * KiB,        /* and at least, however narrow max-bandwidth is */
-    DEPTH = 4 * MiB,            /* written ahead: what the far side takes in a slice of the guest */
-    DEPTH_POSTCOPY = 208 * KiB, /* likewise, and a page asked for waits for it */
-    WINDOW_MS = 100,            /* bandwidth is kept per window */
-    ENOUGH = 64 * PAGE_SIZE,    /* left after a round: it gets no less worth waiting for */
-    BURST_NS = 4000000,         /* what one turn of the main loop may take */
-    SOON_NS = 500000,           /* a reader as fast as this is waited for in its midst ... */
-    SLOW_TURNS = 10,            /* ... but one that was not, not before so many turns */
-    ANSWER_MS = 10000,          /* how long the far side may neither read nor say anything */
+    PIECE = 256 * KiB,         /* produced at a time, at most */
+    PIECE_POSTCOPY = 32 * KiB, /* a page asked for waits for one of these at most */
+    PIECE_MIN = 4 * KiB,       /* and at least, however narrow max-bandwidth is */
+    DEPTH_MIN = 208 * KiB,     /* written ahead at first, and in post-copy: a page waits for it */
+    DEPTH_MAX = 4 * MiB,       /* what the far side may take in a slice of the guest */
+    WINDOW_MS = 100,           /* bandwidth is kept per window */
+    ENOUGH = 64 * PAGE_SIZE,   /* left after a round: it gets no less worth waiting for */
+    BURST_NS = 4000000,        /* what one turn of the main loop may take */
+    SOON_NS = 500000,          /* a reader as fast as this is waited for in its midst ... */
+    SLOW_TURNS = 10,           /* ... but one that was not, not before so many turns */
+    ANSWER_MS = 10000,         /* how long the far side may neither read nor say anything */
     ANSWER_TICK_MS = 100,
     STALL_MS = 1000,
     READER_MS = 1000, /* whoever reads nothing of what the guest said for so long is not there */
@@ -51,6 +51,8 @@ struct Outgoing {
     GSource *io, *window;  /* writable; the window's end, while it is used up */
     GSource *stall;        /* looks whether the channel moves, while it is active */
     unsigned slow_turns;   /* left without waiting for the reader */
+    bool full;             /* the channel took no more in the last turn */
+    int depth;             /* bytes that it holds */
     uint64_t written;      /* bytes ... */
     uint64_t written_seen; /* ... when that was last looked at */
     bool was_running;
@@ -365,7 +367,7 @@ static bool outgoing_give_up(Outgoing *o)
     }
     o->save->postcopy = o->want_postcopy;
     if (o->want_postcopy) {
-        channel_set_depth(&o->ch, DEPTH_POSTCOPY);
+        channel_set_depth(&o->ch, DEPTH_MIN);
         postcopy_out_package(o->save, o->back.stasis);
     }
     return true;
@@ -612,6 +614,7 @@ static bool outgoing_drain(Outgoing *o)
         if (n < 0 && errno == EINTR) continue;
         if (n < 0) {
             if (errno == EAGAIN && outgoing_soon_writable(o)) continue;
+            o->full = errno == EAGAIN;
             if (errno != EAGAIN) outgoing_write_failed(o, errno);
             return false;
         }
@@ -631,6 +634,18 @@ static bool outgoing_is_told(const Outgoing *o)
     return o->status == MIGRATION_POSTCOPY_ACTIVE && poll(&p, 1, 0) > 0;
 }
 
+/* A reader that has emptied the channel in a slice of the guest would have taken more.  A slow one
+ * gets no more written ahead: the guest would stand until it had read that. */
+static void outgoing_deepen(Outgoing *o)
+{
+    if (o->full && o->status == MIGRATION_ACTIVE && o->depth < DEPTH_MAX &&
+        !channel_unsent(&o->ch)) {
+        o->depth = MIN_OF(4 * o->depth, DEPTH_MAX);
+        channel_set_depth(&o->ch, o->depth);
+    }
+    o->full = false;
+}
+
 static gboolean outgoing_pump(gint fd, GIOCondition cond, gpointer opaque)
 {
     Outgoing *o = opaque;
@@ -638,6 +653,7 @@ static gboolean outgoing_pump(gint fd, GIOCondition cond, gpointer opaque)
 
     (void)fd;
     (void)cond;
+    outgoing_deepen(o);
     do {
         if (!outgoing_drain(o)) break;
         if (o->yours) {
@@ -769,7 +785,8 @@ static gboolean outgoing_connected(gint fd, GIOCondition cond, gpointer opaque)
     o->ch.pending = false;
     source_drop(&o->io);
     o->connected_ns = o->window_start = host_ns();
-    channel_set_depth(&o->ch, DEPTH);
+    o->depth = DEPTH_MIN;
+    channel_set_depth(&o->ch, o->depth);
     o->save = save_begin(o->m, true, outgoing_answered(o));
     if (o->save->return_path) outgoing_listen(o);
     o->save->run_state = o->was_running ? RUN_RUNNING : RUN_PAUSED;
