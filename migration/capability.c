@@ -71,12 +71,13 @@ static bool capability_names(const char *list, const char *name)
     return found;
 }
 
-static bool capability_fits(Machine *m, const Capability *c, Error *err)
+/* May it be on beside those that are to be? */
+static bool capability_fits(Machine *m, const Capability *c, uint64_t bits, Error *err)
 {
     if (c->unavailable)
         return error_set(err, "Capability '%s' is not available: %s", c->name, c->unavailable);
     SET_EACH (Capability, other, capabilities) {
-        if (!(*capability_bits(m) & capability_bit(other))) continue;
+        if (!(bits & capability_bit(other))) continue;
         if (capability_names(c->excludes, other->name) ||
             capability_names(other->excludes, c->name))
             return error_set(err, "%c%s is not compatible with %s", g_ascii_toupper(*c->name),
@@ -85,18 +86,28 @@ static bool capability_fits(Machine *m, const Capability *c, Error *err)
     return !c->check || c->check(m, err);
 }
 
+bool capabilities_set(Machine *m, const CapabilityWish *wishes, size_t n, Error *err)
+{
+    uint64_t bits = *capability_bits(m);
+
+    for (size_t i = 0; i < n; i++) {
+        const Capability *c = capability_find(wishes[i].name);
+
+        if (!c) return error_set(err, "invalid parameter value: %s", wishes[i].name);
+        bits = wishes[i].on ? bits | capability_bit(c) : bits & ~capability_bit(c);
+    }
+    if (migration_under_way(m)) return error_set(err, "There's a migration process in progress");
+    SET_EACH (Capability, c, capabilities) {
+        if (!(bits & ~*capability_bits(m) & capability_bit(c))) continue;
+        if (!capability_fits(m, c, bits, err)) return false;
+    }
+    *capability_bits(m) = bits;
+    return true;
+}
+
 bool capability_set(Machine *m, const char *name, bool on, Error *err)
 {
-    const Capability *c = capability_find(name);
-
-    if (!c) return error_set(err, "invalid parameter value: %s", name);
-    if (migration_under_way(m)) return error_set(err, "There's a migration process in progress");
-    if (on && !capability_on(m, name) && !capability_fits(m, c, err)) return false;
-    if (on)
-        *capability_bits(m) |= capability_bit(c);
-    else
-        *capability_bits(m) &= ~capability_bit(c);
-    return true;
+    return capabilities_set(m, &(CapabilityWish){ name, on }, 1, err);
 }
 
 static void migrate_set_capability_run(CommandCall *call, Error *err)

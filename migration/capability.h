@@ -31,5 +31,11 @@ bool capability_on(Machine *m, const char *name);
 bool capability_received(Machine *m, const char *name, Error *err);
 /* Refused while a migration runs, where two exclude one another, or where there is no such one. */
 bool capability_set(Machine *m, const char *name, bool on, Error *err);
+/* All of these, of which the last of a name counts, or none. */
+typedef struct CapabilityWish {
+    const char *name;
+    bool on;
+} CapabilityWish;
+bool capabilities_set(Machine *m, const CapabilityWish *wishes, size_t n, Error *err);
 /* The ones that there are, in the order of lists; g_free the array.  *n: how many. */
 const Capability **capability_list(size_t *n);

@@ -11,7 +11,8 @@
  *
  * auto-converge adds QEMU's steps, for those who set them: a first percentage after two rounds
  * that left too much dirty (throttle-trigger-threshold, percent of what the round sent), more of it
- * after each two more.  Not modelled: cpu-throttle-tailslow.
+ * after each two more.  With cpu-throttle-tailslow a step goes no further than to where the guest,
+ * as it writes now, would dirty what the threshold allows: so the last steps are small ones.
  */
 #include "migration/converge.h"
 
@@ -57,17 +58,28 @@ void converge_end(Machine *m)
     m->dirty_budget = DIRTY_UNLIMITED;
 }
 
+/* The step from where the guest is slowed already and still leaves more dirty than is allowed. */
+static uint64_t converge_step(
+    const Converge *c, const MigrationParameters *p, uint64_t dirty, uint64_t allowed)
+{
+    unsigned runs = 100 - c->percent, ideal;
+
+    if (!c->percent) return p->cpu_throttle_initial;
+    if (!p->cpu_throttle_tailslow) return p->cpu_throttle_increment;
+    ideal = (unsigned)(runs * ((double)allowed / (double)dirty));
+    return MIN_OF(runs - ideal, p->cpu_throttle_increment);
+}
+
 void converge_round(Converge *c, Machine *m, const RamStats *s, uint64_t dirty)
 {
     const MigrationParameters *p = migration_parameters(m);
-    uint64_t sent = s->transferred - c->sent, next;
+    uint64_t allowed = (s->transferred - c->sent) * p->throttle_trigger_threshold / 100, next;
 
     c->sent = s->transferred;
-    if (!capability_on(m, "auto-converge") || dirty <= sent * p->throttle_trigger_threshold / 100)
-        return;
+    if (!capability_on(m, "auto-converge") || dirty <= allowed) return;
     if (++c->lags < LAGS) return;
     c->lags = 0;
-    next = c->percent ? c->percent + p->cpu_throttle_increment : p->cpu_throttle_initial;
+    next = c->percent + converge_step(c, p, dirty, allowed);
     c->percent = (unsigned)MIN_OF(next, p->max_cpu_throttle);
 }
 

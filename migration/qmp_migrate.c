@@ -198,9 +198,10 @@ static bool capability_known(const char *name)
 }
 
 /* An element of "capabilities": {"capability": name, "state": bool}. */
-static bool capability_element(const json_t *e, size_t i, Error *err)
+static bool capability_element(json_t *e, size_t i, Error *err)
 {
-    const json_t *name = json_object_get(e, "capability"), *state = json_object_get(e, "state");
+    const json_t *name = json_object_get(e, "capability"), *state = json_object_get(e, "state"), *v;
+    const char *key;
 
     if (!json_is_object(e))
         return error_set(
@@ -216,22 +217,25 @@ static bool capability_element(const json_t *e, size_t i, Error *err)
     if (!json_is_boolean(state))
         return error_set(
             err, "Invalid parameter type for 'capabilities[%zu].state', expected: boolean", i);
+    json_object_foreach (e, key, v) {
+        if (v != name && v != state)
+            return error_set(err, "Parameter 'capabilities[%zu].%s' is unexpected", i, key);
+    }
     return true;
 }
 
 static json_t *set_capabilities_run(QmpCall *call, Error *err)
 {
-    const json_t *list = json_object_get(call->args, "capabilities"), *e;
+    json_t *list = json_object_get(call->args, "capabilities"), *e;
+    g_autofree CapabilityWish *wishes = g_new(CapabilityWish, json_array_size(list));
     size_t i;
 
     json_array_foreach (list, i, e) {
         if (!capability_element(e, i, err)) return NULL;
+        wishes[i].name = json_string_value(json_object_get(e, "capability"));
+        wishes[i].on = json_is_true(json_object_get(e, "state"));
     }
-    json_array_foreach (list, i, e) {
-        if (!capability_set(call->m, json_string_value(json_object_get(e, "capability")),
-                json_is_true(json_object_get(e, "state")), err))
-            return NULL;
-    }
+    capabilities_set(call->m, wishes, json_array_size(list), err);
     return NULL;
 }
 QMP_COMMAND(set_capabilities, .name = "migrate-set-capabilities", .args = "capabilities:a",

@@ -3,6 +3,7 @@
 #include "util/options.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -166,23 +167,54 @@ bool parse_u64(const char *text, uint64_t *out, Error *err)
     return true;
 }
 
-bool parse_size(const char *text, char default_suffix, uint64_t *out, Error *err)
+/* The digits before a point, decimal or after 0x hexadecimal; NULL where there are none. */
+static const char *size_whole(const char *text, uint64_t *out)
+{
+    char *end;
+
+    while (g_ascii_isspace(*text)) text++;
+    if (*text == '-') return NULL;
+    errno = 0;
+    *out = strtoull(text, &end, !g_ascii_strncasecmp(text, "0x", 2) ? 16 : 10);
+    return end == text ? NULL : end;
+}
+
+SizeFault scan_size(const char *text, char default_suffix, uint64_t *out)
 {
     static const char suffixes[] = "BKMGTPE";
-    bool hex = !strncmp(text, "0x", 2);
-    const char *s;
-    char *end, c;
-    double v;
+    uint64_t v, unit;
+    const char *end = size_whole(text, &v), *suffix;
+    double ignored, fraction = 0;
+    bool range = end && errno == ERANGE;
+    char c;
 
-    errno = 0;
-    v = hex ? (double)strtoull(text, &end, 16) : g_ascii_strtod(text, &end);
+    if (!end) return SIZE_MALFORMED;
+    if (*end == '.') {
+        fraction = modf(g_ascii_strtod(text, NULL), &ignored);
+        while (g_ascii_isdigit(*++end)) continue;
+    }
     c = *end ? g_ascii_toupper(*end) : default_suffix;
-    s = c ? strchr(suffixes, c) : NULL;
-    if (errno || end == text || !s || !(v >= 0) || (*end && end[1]))
+    suffix = strchr(suffixes, c);
+    if (!suffix || (*end && end[1])) return SIZE_MALFORMED;
+    if (c == 'B' && fraction > 0) return SIZE_MALFORMED;
+    unit = UINT64_C(1) << (10 * (suffix - suffixes));
+    if (range || v > UINT64_MAX / unit) return SIZE_RANGE;
+    v *= unit;
+    unit = (uint64_t)(fraction * (double)unit);
+    if (v > UINT64_MAX - unit) return SIZE_RANGE;
+    *out = v + unit;
+    return SIZE_FINE;
+}
+
+bool parse_size(const char *text, char default_suffix, uint64_t *out, Error *err)
+{
+    uint64_t v = 0;
+    SizeFault fault = scan_size(text, default_suffix, &v);
+
+    if (fault == SIZE_MALFORMED)
         return error_set(err, "'%s' is not a size (a number with B, K, M, G or T behind it)", text);
-    v *= (double)(1ull << (10 * (s - suffixes)));
-    if (v >= 9.2e18) return error_set(err, "'%s' is too large", text);
-    *out = (uint64_t)v;
+    if (fault == SIZE_RANGE || v > INT64_MAX) return error_set(err, "'%s' is too large", text);
+    *out = v;
     return true;
 }
 

@@ -41,8 +41,11 @@ bool options_check_used(Options *o, const char *what, Error *err);
 /* Parsers for single values. */
 bool parse_bool(const char *text, bool *out, Error *err);
 bool parse_u64(const char *text, uint64_t *out, Error *err);
-/* default_suffix: 'B', 'K', 'M' ... what a number without a suffix counts. */
+/* default_suffix: 'B', 'K', 'M' ... what a number without a suffix counts.  Up to INT64_MAX. */
 bool parse_size(const char *text, char default_suffix, uint64_t *out, Error *err);
+/* The same of any 64 bits, for who has words of his own for what is wrong. */
+typedef enum { SIZE_FINE, SIZE_MALFORMED, SIZE_RANGE } SizeFault;
+SizeFault scan_size(const char *text, char default_suffix, uint64_t *out);
 
 /* The candidate nearest to word (edit distance at most a third of its length), or NULL. */
 const char *did_you_mean(const char *word, const char *const *candidates, size_t n);

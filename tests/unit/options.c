@@ -271,9 +271,46 @@ static void test_help(void)
     free(text);
 }
 
+/* Sizes to the last byte, where a double has not as many bits. */
+static void test_sizes(void)
+{
+    static const struct {
+        const char *text;
+        char suffix;
+        uint64_t want;
+    } good[] = {
+        { "0", 'B', 0 },
+        { "9007199254740993", 'B', 9007199254740993 },
+        { "9223372036854775807", 'B', INT64_MAX },
+        { "3", 'M', 3 * MiB },
+        { "0x10", 'K', 16 * KiB },
+        { "010", 'B', 10 },
+        { "1.5", 'M', MiB + MiB / 2 },
+        { "1.1k", 'B', 1126 },
+        { "1.", 'B', 1 },
+        { " 5b", 'M', 5 },
+        { "1E", 'B', UINT64_C(1) << 60 },
+    };
+    static const char *const bad[] = { "", "k", "-1", "1.5", "1.5B", ".5M", "1e3", "1kb", "1 ",
+        "0x", "nan", "9223372036854775808", "8E", "16E", "18446744073709551616" };
+    Error err = ERROR_INIT;
+    uint64_t v;
+
+    for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
+        g_assert_true(parse_size(good[i].text, good[i].suffix, &v, &err));
+        g_assert_cmpuint(v, ==, good[i].want);
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(bad); i++) g_assert_false(parse_size(bad[i], 'B', &v, NULL));
+    g_assert_cmpint(scan_size("18446744073709551615", 'B', &v), ==, SIZE_FINE);
+    g_assert_cmpuint(v, ==, UINT64_MAX);
+    g_assert_cmpint(scan_size("16777216T", 'B', &v), ==, SIZE_RANGE);
+    g_assert_cmpint(scan_size("16777215.5T", 'B', &v), ==, SIZE_FINE);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/options/sizes", test_sizes);
     g_test_add_func("/options/machine", test_machine);
     g_test_add_func("/options/boot", test_boot);
     g_test_add_func("/options/time", test_time);
