@@ -108,10 +108,18 @@ static bool device_register_sections(Device *dev, Error *err)
     return true;
 }
 
+static bool device_may_stay(const Device *dev, Error *err)
+{
+    if (!dev->cls->unmigratable || !dev->m->config.only_migratable) return true;
+    return error_set(
+        err, "Device %s is not migratable, but --only-migratable was specified", dev->cls->name);
+}
+
 bool device_realize(Device *dev, Error *err)
 {
     const DeviceClass *cls = dev->cls;
-    bool ok = props_apply(dev, err) && (!cls->realize || cls->realize(dev, err));
+    bool ok = device_may_stay(dev, err) && props_apply(dev, err) &&
+              (!cls->realize || cls->realize(dev, err));
 
     dev->realized = ok;
     if (!ok || !device_register_sections(dev, err)) {

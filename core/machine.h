@@ -75,6 +75,7 @@ typedef struct MachineConfig {
     bool no_defaults;
     bool firmware_on_serial;     /* -nographic: the firmware talks on the first serial port too */
     bool no_reboot, no_shutdown; /* what a guest's reset and power-off do */
+    bool only_migratable;        /* no device is made that blocks savevm and migration */
     bool stopped;         /* -S: the guest waits for `cont`, after an incoming migration too */
     GPtrArray *drives;    /* DriveConfig */
     GPtrArray *nics;      /* NicConfig */

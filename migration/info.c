@@ -121,13 +121,13 @@ static void info_migrate_run(CommandCall *call, Error *err)
     sink_printf(out,
         "globals:\n"
         "store-global-state: %s\n"
-        "only-migratable: off\n"
+        "only-migratable: %s\n"
         "send-configuration: %s\n"
         "send-section-footer: %s\n"
         "decompress-error-check: on\n"
         "clear-bitmap-shift: 18\n",
-        without->no_global_state ? "off" : "on", without->no_configuration ? "off" : "on",
-        without->no_footers ? "off" : "on");
+        without->no_global_state ? "off" : "on", call->m->config.only_migratable ? "on" : "off",
+        without->no_configuration ? "off" : "on", without->no_footers ? "off" : "on");
     if (i.status == MIGRATION_NONE) return;
     sink_printf(out, "Migration status: %s", migration_status_name(i.status));
     if (i.error) sink_printf(out, " (%s)", i.error);

@@ -111,6 +111,8 @@ static const OptionDef options_table[] = {
     FLAG("S", "do not start the CPU ('cont' in the monitor does)", config.stopped),
     TEXT("incoming", "URI", "wait for a migration on tcp:, unix:, exec:, fd:, file: or defer",
         incoming),
+    FLAG("only-migratable", "no devices that savevm and migration cannot take along",
+        config.only_migratable),
     CALL("rtc", "[base=utc|localtime|DATE][,clock=host|rt|vm]", "the real-time clock", opt_rtc),
     CALL("icount", "[shift=]N[,sleep=on|off]",
         "virtual time counts instructions, 2^N ns each: a run is repeatable", opt_icount),

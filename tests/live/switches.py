@@ -88,6 +88,8 @@ def ours():
         TAP.equal(re.findall(r"(?m)^(\S+): off", vm.hmp("info migrate")),
                   ["store-global-state", "only-migratable", "send-configuration",
                    "send-section-footer"], "info migrate lists what is off")
+    with VM(*options(["-only-migratable"])) as vm:
+        TAP.check("\nonly-migratable: on\n" in vm.hmp("info migrate"), "-only-migratable is listed")
     whole, _ = record(STASIS, TMP + "/s")
     for name, more in SWITCHES.items():
         data, digest = record(STASIS, TMP + "/s", more)

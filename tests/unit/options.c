@@ -55,9 +55,10 @@ static const char *use_get(const GPtrArray *uses, unsigned i, const char *key)
 
 static void test_machine(void)
 {
-    CommandLine cl = parsed("-M pc,acpi=off,usb=off,vmport=auto -cpu pentium3,-apic -m 64 -smp 1 "
-                            "-name guest=vm,debug-threads=on --no-reboot -no-shutdown -S "
-                            "-uuid 12345678-1234-ABCD-1234-123456789abc -accel tcg,thread=single");
+    CommandLine cl =
+        parsed("-M pc,acpi=off,usb=off,vmport=auto -cpu pentium3,-apic -m 64 -smp 1 "
+               "-name guest=vm,debug-threads=on --no-reboot -no-shutdown -S -only-migratable "
+               "-uuid 12345678-1234-ABCD-1234-123456789abc -accel tcg,thread=single");
 
     g_assert_cmpstr(cl.config.type, ==, "pc");
     g_assert_cmpstr(options_get(cl.config.type_opts, "acpi"), ==, "off");
@@ -65,7 +66,8 @@ static void test_machine(void)
     g_assert_cmpuint(cl.config.ram_size, ==, 64 * MiB);
     g_assert_cmpstr(cl.config.name, ==, "vm");
     g_assert_cmpstr(cl.config.uuid, ==, "12345678-1234-abcd-1234-123456789abc");
-    g_assert_true(cl.config.no_reboot && cl.config.no_shutdown && cl.config.stopped);
+    g_assert_true(cl.config.no_reboot && cl.config.no_shutdown && cl.config.stopped &&
+                  cl.config.only_migratable);
     command_line_free(&cl);
 
     cl = parsed("-machine isapc -m size=1G -name plain");

@@ -252,6 +252,11 @@ static void test_unmigratable(void)
     device_free(dev);
     err = (Error)ERROR_INIT;
     g_assert_true(save_allowed(m, &err));
+    m->config.only_migratable = true;
+    g_assert_null(device_create(m, "stone", "rock", &err, NULL));
+    g_assert_cmpstr(
+        err.msg, ==, "Device stone is not migratable, but --only-migratable was specified");
+    g_assert_null(device_find(m, "rock"));
     machine_free(m);
 }
 
