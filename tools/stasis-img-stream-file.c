@@ -24,21 +24,22 @@ enum {
 };
 
 /* The last thing in the stream: a mark, the length, and as many bytes of JSON. */
-static bool file_find_description(StreamFile *f)
+json_t *stream_file_description(const uint8_t *data, size_t size, size_t *at)
 {
-    const uint8_t *d = f->st.data;
-    size_t n = f->st.size, first = n > DESC_MAX ? n - DESC_MAX : 0;
+    size_t first = size > DESC_MAX ? size - DESC_MAX : 0;
 
-    for (size_t at = n; at-- > first;) {
-        if (n - at < 7 || d[at] != VMDESC || d[at + 5] != '{') continue;
-        if (load_be32(d + at + 1) != n - at - 5) continue;
-        f->desc = json_loadb((const char *)d + at + 5, n - at - 5, 0, NULL);
-        f->desc_at = at;
-        if (json_is_array(json_object_get(f->desc, "devices"))) return true;
-        json_decref(f->desc);
-        f->desc = NULL;
+    for (*at = size; (*at)-- > first;) {
+        const uint8_t *d = data + *at;
+        json_t *desc;
+
+        if (size - *at < 7 || d[0] != VMDESC || d[5] != '{') continue;
+        if (load_be32(d + 1) != size - *at - 5) continue;
+        desc = json_loadb((const char *)d + 5, size - *at - 5, 0, NULL);
+        if (json_is_array(json_object_get(desc, "devices"))) return desc;
+        json_decref(desc);
     }
-    return stream_fail(&f->st, "no description: its devices cannot be told apart");
+    *at = size;
+    return NULL;
 }
 
 static void file_configuration_subsection(StreamFile *f, json_t *into)
@@ -104,15 +105,55 @@ static json_t *file_described(StreamFile *f, const char *name, uint32_t instance
     return NULL;
 }
 
-static void file_device(StreamFile *f, const char *name, uint32_t instance, uint32_t version)
+/* Whether a section ends here: its footer, and then what can begin something. */
+static bool file_footer_at(const StreamFile *f, size_t at, uint32_t id)
+{
+    const uint8_t *d = f->st.data + at;
+    size_t left = f->st.size - at;
+
+    if (left < 6 || d[0] != FOOTER || load_be32(d + 1) != id) return false;
+    d += 5;
+    if (*d == EOF_MARK) return left == 6 || f->depth;
+    if (*d == COMMAND) return true;
+    if (*d < START || *d > FULL || left < 11) return false;
+    /* Sections behind one another have other ids, and printable names. */
+    if (load_be32(d + 1) == id || load_be32(d + 1) > UINT16_MAX) return false;
+    return *d == PART || *d == END || (d[5] && left > 11 && g_ascii_isgraph(d[6]));
+}
+
+/* Nobody says what it is made of: the bytes up to its footer. */
+static json_t *file_undescribed(StreamFile *f, const char *name, uint32_t id)
+{
+    Stream *st = &f->st;
+    size_t end = st->pos;
+    json_t *fields = NULL;
+
+    while (end < st->size && !file_footer_at(f, end, id)) end++;
+    if (end < st->size) {
+        GString *hex = g_string_sized_new(2 * (end - st->pos));
+
+        while (st->pos < end) g_string_append_printf(hex, "%02x", stream_get_u8(st));
+        fields = json_pack("{s:s}", "data", hex->str);
+        g_string_free(hex, TRUE);
+    } else {
+        stream_fail(st,
+            "no description, and no footer behind section '%s': nobody can tell where "
+            "it ends (give a stream of the same machine that has one: -l FILE)",
+            name);
+    }
+    return fields;
+}
+
+static void file_device(
+    StreamFile *f, const char *name, uint32_t id, uint32_t instance, uint32_t version)
 {
     json_t *d = file_described(f, name, instance), *fields, *o;
 
-    if (!d) {
+    if (f->desc && !d) {
         stream_fail(&f->st, "section '%s' %u is not described", name, instance);
         return;
     }
-    fields = stream_file_table(&f->st, d);
+    fields = d ? stream_file_table(&f->st, d) : file_undescribed(f, name, id);
     if (!fields) {
         error_prefix(&f->st.err, "%s: ", name);
         return;
@@ -167,11 +208,13 @@ static void file_section(StreamFile *f, uint8_t type)
     }
     if (!stream_ok(st)) return;
     if (type == FULL)
-        file_device(f, name, instance, version);
-    else if (strcmp(name, "ram"))
-        stream_fail(st, "section '%s' %u in rounds", name, id);
-    else
+        file_device(f, name, id, instance, version);
+    else if (!strcmp(name, "ram"))
         stream_file_ram(f);
+    else if (!strcmp(name, "block"))
+        stream_file_disks(f);
+    else
+        stream_fail(st, "section '%s' %u in rounds", name, id);
     if (stream_ok(st) && stream_peek(st, 0) == FOOTER) {
         stream_skip(st, 1);
         if (stream_get_be32(st) != id)
@@ -208,40 +251,45 @@ static void file_block_free(void *opaque)
     g_free(b);
 }
 
-static void file_parse(StreamFile *f)
+static void file_parse(StreamFile *f, const json_t *like)
 {
     Stream *st = &f->st;
     const char *key;
     json_t *value;
+    bool own;
 
     if (stream_get_be32(st) != MAGIC || stream_get_be32(st) != 3) {
         st->err = (Error)ERROR_INIT;
         stream_fail(st, "Not a migration stream");
         return;
     }
-    if (!file_find_description(f)) return;
+    f->desc = stream_file_description(st->data, st->size, &f->desc_at);
+    own = f->desc != NULL;
+    if (!own) f->desc = json_incref((json_t *)like);
     json_object_set_new(f->out, "version", json_integer(3));
     json_object_set_new(f->out, "machine", json_null());
     json_object_set_new(f->out, "configuration", json_object());
     json_object_set_new(f->out, "devices", json_array());
     file_sections(f, SIZE_MAX);
     if (stream_ok(st) && st->pos != f->desc_at)
-        stream_fail(
-            st, "the sections end at %zu, the description begins at %zu", st->pos, f->desc_at);
+        stream_fail(st, "the sections end at %zu, the %s %zu", st->pos,
+            own ? "description begins at" : "stream at", f->desc_at);
+    if (!own) return;
     json_object_foreach (f->desc, key, value)
         if (strcmp(key, "page_size") && strcmp(key, "devices")) json_object_set(f->out, key, value);
 }
 
-StreamFile *stream_file_parse(const uint8_t *data, size_t size, Error *err)
+StreamFile *stream_file_parse(const uint8_t *data, size_t size, const json_t *like, Error *err)
 {
     StreamFile *f = g_new0(StreamFile, 1);
 
     f->st = (Stream){ .data = (uint8_t *)data, .size = size, .eof = true };
     f->out = json_object();
     f->blocks = g_ptr_array_new_with_free_func(file_block_free);
+    f->disks = g_ptr_array_new_with_free_func(file_block_free);
     f->owned = g_ptr_array_new_with_free_func(g_free);
     f->ids = g_hash_table_new_full(NULL, NULL, NULL, g_free);
-    file_parse(f);
+    file_parse(f, like);
     if (stream_ok(&f->st)) return f;
     error_set(err, "at byte %zu: %s", f->st.pos,
         f->st.err.msg[0] ? f->st.err.msg : "the stream ends early");
@@ -255,6 +303,7 @@ void stream_file_free(StreamFile *f)
     json_decref(f->desc);
     json_decref(f->out);
     g_ptr_array_free(f->blocks, TRUE);
+    g_ptr_array_free(f->disks, TRUE);
     g_ptr_array_free(f->owned, TRUE);
     g_hash_table_destroy(f->ids);
     g_free(f);

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* RAM in a stream: records of be64 (offset | flags), as in migration/ram.h. */
+/* RAM in a stream: records of be64 (offset | flags), as in migration/ram.h; and disks, as in
+ * migration/block_migration.h. */
 #include <inttypes.h>
 #include <string.h>
 #include <zlib.h>
 
 #include "tools/stasis-img-stream.h"
+#include "util/bits.h"
 
 enum {
     RAM_ZERO = 0x02,
@@ -15,6 +17,13 @@ enum {
     RAM_XBZRLE = 0x40,
     RAM_COMPRESS = 0x100,
     RAM_FLAGS = 0xfff,
+
+    DISK_DATA = 0x01,
+    DISK_EOS = 0x02,
+    DISK_PROGRESS = 0x04,
+    DISK_ZERO = 0x08,
+    DISK_FLAGS = 0x1ff,
+    DISK_CHUNK = 1 << 20,
 };
 
 static const uint8_t zero_page[STREAM_PAGE];
@@ -38,14 +47,29 @@ GArray *stream_block_offsets(const StreamBlock *b)
     return list;
 }
 
-static StreamBlock *ram_find(const StreamFile *f, const char *name)
+StreamBlock *stream_block_find(const GPtrArray *list, const char *name)
 {
-    for (guint i = 0; i < f->blocks->len; i++) {
-        StreamBlock *b = f->blocks->pdata[i];
+    for (guint i = 0; i < list->len; i++) {
+        StreamBlock *b = list->pdata[i];
 
         if (!strcmp(b->name, name)) return b;
     }
     return NULL;
+}
+
+static StreamBlock *block_new(GPtrArray *list, const char *name)
+{
+    StreamBlock *b = g_new(StreamBlock, 1);
+
+    *b = (StreamBlock){ .name = g_strdup(name),
+        .pages = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL) };
+    g_ptr_array_add(list, b);
+    return b;
+}
+
+static void block_keep(StreamBlock *b, uint64_t off, const uint8_t *page)
+{
+    g_hash_table_insert(b->pages, g_memdup2(&off, sizeof(off)), (void *)page);
 }
 
 static void ram_list(StreamFile *f, uint64_t total)
@@ -55,27 +79,22 @@ static void ram_list(StreamFile *f, uint64_t total)
 
     while (stream_ok(st) && total) {
         uint64_t size;
-        StreamBlock *b;
 
         stream_get_str8(st, name);
         size = stream_get_be64(st);
         if (!stream_ok(st)) return;
-        if (ram_find(f, name) || size > total) {
+        if (stream_block_find(f->blocks, name) || size > total) {
             stream_fail(st, "RAM block '%s' of %" PRIu64 " bytes", name, size);
             return;
         }
         total -= size;
-        b = g_new(StreamBlock, 1);
-        *b = (StreamBlock){ .name = g_strdup(name),
-            .size = size,
-            .pages = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL) };
-        g_ptr_array_add(f->blocks, b);
+        block_new(f->blocks, name)->size = size;
     }
 }
 
 static void ram_keep(StreamFile *f, uint64_t off, const uint8_t *page)
 {
-    g_hash_table_insert(f->last->pages, g_memdup2(&off, sizeof(off)), (void *)page);
+    block_keep(f->last, off, page);
 }
 
 static uint8_t *ram_new_page(StreamFile *f, const uint8_t *from)
@@ -174,7 +193,7 @@ static void ram_page(StreamFile *f, uint64_t flags, uint64_t off)
 
     if (!(flags & RAM_CONTINUE)) {
         stream_get_str8(st, name);
-        f->last = stream_ok(st) ? ram_find(f, name) : NULL;
+        f->last = stream_ok(st) ? stream_block_find(f->blocks, name) : NULL;
     }
     if (stream_ok(st) && (!f->last || off >= f->last->size))
         stream_fail(st, "a page at 0x%" PRIx64 " of no block", off);
@@ -202,6 +221,43 @@ bool stream_file_ram(StreamFile *f)
             ram_list(f, word - flags);
         else
             ram_page(f, flags, word - flags);
+    }
+    return false;
+}
+
+/* A chunk, page by page. */
+static void disk_chunk(StreamFile *f, uint64_t off, bool zero)
+{
+    const uint8_t *data = zero_page;
+    StreamBlock *b;
+    char name[256];
+
+    stream_get_str8(&f->st, name);
+    if (!zero) data = ram_take(&f->st, DISK_CHUNK);
+    if (!stream_ok(&f->st)) return;
+    if (off > INT64_MAX - DISK_CHUNK || off % DISK_CHUNK) {
+        stream_fail(&f->st, "a chunk at 0x%" PRIx64 " of disk '%s'", off, name);
+        return;
+    }
+    b = stream_block_find(f->disks, name);
+    if (!b) b = block_new(f->disks, name);
+    b->size = MAX_OF(b->size, off + DISK_CHUNK);
+    for (unsigned at = 0; at < DISK_CHUNK; at += STREAM_PAGE)
+        block_keep(b, off + at, zero ? zero_page : data + at);
+}
+
+bool stream_file_disks(StreamFile *f)
+{
+    while (stream_ok(&f->st)) {
+        uint64_t word = stream_get_be64(&f->st), flags = word & DISK_FLAGS;
+
+        if (!stream_ok(&f->st)) break;
+        if (flags == DISK_EOS) return true;
+        if (flags == DISK_PROGRESS) continue;
+        if (flags == DISK_DATA || flags == (DISK_DATA | DISK_ZERO))
+            disk_chunk(f, word - flags, flags & DISK_ZERO);
+        else
+            stream_fail(&f->st, "Unknown block flags: 0x%" PRIx64, flags);
     }
     return false;
 }

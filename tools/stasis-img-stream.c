@@ -102,13 +102,18 @@ static void source_close(Source *s)
     if (s->data) munmap(s->data, s->size);
 }
 
-static bool source_open(Source *s, const ImgArgs *a, const char *path, const char *snapshot)
+/* The bytes, not yet taken apart. */
+static bool source_read(Source *s, const ImgArgs *a, const char *path, const char *snapshot)
+{
+    *s = (Source){ 0 };
+    return snapshot ? source_snapshot(s, a, path, snapshot) : source_plain(s, path);
+}
+
+static bool source_parse(Source *s, const char *path, const json_t *like)
 {
     Error err = ERROR_INIT;
 
-    *s = (Source){ 0 };
-    if (!(snapshot ? source_snapshot(s, a, path, snapshot) : source_plain(s, path))) return false;
-    s->file = stream_file_parse(s->data, s->size, &err);
+    s->file = stream_file_parse(s->data, s->size, like, &err);
     if (!s->file) img_fail("%s: %s", path, err.msg);
     return s->file != NULL;
 }
@@ -143,14 +148,22 @@ static json_t *dump_block(const StreamBlock *b)
     return o;
 }
 
+static json_t *dump_blocks(const GPtrArray *blocks)
+{
+    json_t *list = json_array();
+
+    for (guint i = 0; i < blocks->len; i++)
+        json_array_append_new(list, dump_block(blocks->pdata[i]));
+    return list;
+}
+
 static int stream_dump(const Source *s)
 {
-    json_t *ram = json_array();
     int ret;
 
-    for (guint i = 0; i < s->file->blocks->len; i++)
-        json_array_append_new(ram, dump_block(s->file->blocks->pdata[i]));
-    json_object_set_new(s->file->out, "ram", ram);
+    json_object_set_new(s->file->out, "ram", dump_blocks(s->file->blocks));
+    if (s->file->disks->len)
+        json_object_set_new(s->file->out, "disks", dump_blocks(s->file->disks));
     ret = json_dumpf(s->file->out, stdout, JSON_PRESERVE_ORDER | JSON_INDENT(2));
     if (ret || putchar('\n') == EOF || fflush(stdout)) return img_fail("cannot write");
     return IMG_OK;
@@ -270,16 +283,6 @@ static const uint8_t *diff_page(const StreamBlock *b, uint64_t off)
     return page ? page : zero_page;
 }
 
-static const StreamBlock *diff_block_of(const StreamFile *f, const char *name)
-{
-    for (guint i = 0; i < f->blocks->len; i++) {
-        const StreamBlock *b = f->blocks->pdata[i];
-
-        if (!strcmp(b->name, name)) return b;
-    }
-    return NULL;
-}
-
 /* Offsets that either has, in order, each once. */
 static GArray *diff_offsets(const StreamBlock *a, const StreamBlock *b)
 {
@@ -338,19 +341,19 @@ static void diff_block(json_t *list, const StreamBlock *a, const StreamBlock *b,
     g_array_free(offsets, TRUE);
 }
 
-static json_t *diff_ram(const StreamFile *a, const StreamFile *b)
+static json_t *diff_blocks(const GPtrArray *a, const GPtrArray *b)
 {
     json_t *list = json_array();
 
-    for (guint i = 0; i < a->blocks->len; i++) {
-        const StreamBlock *x = a->blocks->pdata[i], *y = diff_block_of(b, x->name);
+    for (guint i = 0; i < a->len; i++) {
+        const StreamBlock *x = a->pdata[i], *y = stream_block_find(b, x->name);
 
         diff_block(list, x, y, y ? NULL : "first");
     }
-    for (guint i = 0; i < b->blocks->len; i++) {
-        const StreamBlock *y = b->blocks->pdata[i];
+    for (guint i = 0; i < b->len; i++) {
+        const StreamBlock *y = b->pdata[i];
 
-        if (!diff_block_of(a, y->name)) diff_block(list, y, NULL, "second");
+        if (!stream_block_find(a, y->name)) diff_block(list, y, NULL, "second");
     }
     return list;
 }
@@ -377,13 +380,13 @@ static void diff_print_only(const json_t *d)
     if (only) printf(" only in the %s", only);
 }
 
-static void diff_print(const json_t *diff)
+static void diff_print_blocks(const char *what, const json_t *list)
 {
     json_t *d, *r;
     size_t i, k;
 
-    json_array_foreach (json_object_get(diff, "ram"), i, d) {
-        printf("ram %s: %" JSON_INTEGER_FORMAT " pages differ",
+    json_array_foreach (list, i, d) {
+        printf("%s %s: %" JSON_INTEGER_FORMAT " pages differ", what,
             json_string_value(json_object_get(d, "name")),
             json_integer_value(json_object_get(d, "pages")));
         diff_print_only(d);
@@ -392,6 +395,15 @@ static void diff_print(const json_t *diff)
                 json_string_value(json_array_get(r, 1)));
         putchar('\n');
     }
+}
+
+static void diff_print(const json_t *diff)
+{
+    json_t *d;
+    size_t i;
+
+    diff_print_blocks("ram", json_object_get(diff, "ram"));
+    diff_print_blocks("disk", json_object_get(diff, "disks"));
     json_array_foreach (json_object_get(diff, "devices"), i, d) {
         printf("device %s %" JSON_INTEGER_FORMAT, json_string_value(json_object_get(d, "name")),
             json_integer_value(json_object_get(d, "instance_id")));
@@ -405,7 +417,8 @@ static void diff_print(const json_t *diff)
 static int stream_diff(const ImgArgs *args, const Source *a, const Source *b)
 {
     json_t *other = json_array(), *x = json_copy(a->file->out), *y = json_copy(b->file->out);
-    json_t *ram = diff_ram(a->file, b->file);
+    json_t *ram = diff_blocks(a->file->blocks, b->file->blocks);
+    json_t *disks = diff_blocks(a->file->disks, b->file->disks);
     json_t *devices = diff_devices(json_object_get(x, "devices"), json_object_get(y, "devices"));
     json_t *all;
     bool same;
@@ -413,8 +426,10 @@ static int stream_diff(const ImgArgs *args, const Source *a, const Source *b)
     json_object_del(x, "devices");
     json_object_del(y, "devices");
     diff_objects(other, "", x, y);
-    same = !json_array_size(ram) && !json_array_size(devices) && !json_array_size(other);
-    all = json_pack("{s:o,s:o,s:o}", "ram", ram, "devices", devices, "other", other);
+    same = !json_array_size(ram) && !json_array_size(disks) && !json_array_size(devices) &&
+           !json_array_size(other);
+    all = json_pack(
+        "{s:o,s:o,s:o,s:o}", "ram", ram, "disks", disks, "devices", devices, "other", other);
     if (img_json(args)) {
         json_dumpf(all, stdout, JSON_PRESERVE_ORDER | JSON_INDENT(2));
         putchar('\n');
@@ -430,59 +445,96 @@ static int stream_diff(const ImgArgs *args, const Source *a, const Source *b)
 
 /* -- the command -- */
 
-static int stream_run_dump(const ImgArgs *a, char **files, const char *snapshot)
-{
-    Source s;
-    int ret = source_open(&s, a, files[0], snapshot) ? stream_dump(&s) : IMG_FAILED;
+typedef struct StreamArgs {
+    const char *snapshot, *second; /* -s and -S */
+    const char *like;              /* -l */
+} StreamArgs;
 
+/* The description for streams that have none: of the one that -l names, NULL without -l; false and
+ * a word where that has none either. */
+static bool stream_like(const StreamArgs *args, json_t **like)
+{
+    Source s = { 0 };
+    size_t at;
+
+    *like = NULL;
+    if (!args->like) return true;
+    if (!source_plain(&s, args->like)) return false;
+    *like = stream_file_description(s.data, s.size, &at);
+    if (!*like) img_fail("%s: it has no description", args->like);
     source_close(&s);
+    return *like != NULL;
+}
+
+static int stream_run_dump(const ImgArgs *a, char **files, const StreamArgs *args)
+{
+    Source s = { 0 };
+    json_t *like;
+    int ret = IMG_FAILED;
+
+    if (stream_like(args, &like) && source_read(&s, a, files[0], args->snapshot) &&
+        source_parse(&s, files[0], like))
+        ret = stream_dump(&s);
+    source_close(&s);
+    json_decref(like);
     return ret;
 }
 
-static int stream_run_diff(
-    const ImgArgs *a, char **files, int n, const char *snapshot, const char *second)
+/* Where one of two has no description, the other's serves: it is likely to be the same machine. */
+static int stream_run_diff(const ImgArgs *a, char **files, int n, const StreamArgs *args)
 {
-    Source x, y = { 0 };
+    Source x = { 0 }, y = { 0 };
+    json_t *like;
+    size_t at;
     int ret = FAILED;
 
-    if (source_open(&x, a, files[0], snapshot) && source_open(&y, a, files[n - 1], second))
-        ret = stream_diff(a, &x, &y);
+    if (stream_like(args, &like) && source_read(&x, a, files[0], args->snapshot) &&
+        source_read(&y, a, files[n - 1], args->second)) {
+        if (!like) like = stream_file_description(x.data, x.size, &at);
+        if (!like) like = stream_file_description(y.data, y.size, &at);
+        if (source_parse(&x, files[0], like) && source_parse(&y, files[n - 1], like))
+            ret = stream_diff(a, &x, &y);
+    }
     source_close(&x);
     source_close(&y);
+    json_decref(like);
     return ret;
 }
 
 static int stream_run(int argc, char **argv)
 {
-    ImgArgs a = { argc, argv, .shorts = "f:Uqs:S:" };
-    char *value, **files, *snapshot = NULL, *second = NULL;
+    ImgArgs a = { argc, argv, .shorts = "f:Uqs:S:l:" };
+    StreamArgs args = { 0 };
+    char *value, **files;
     bool diff;
     int c, n;
 
     while ((c = img_next(&a, &value)) != -1) {
-        if (c == 's') snapshot = value;
-        if (c == 'S') second = value;
+        if (c == 's') args.snapshot = value;
+        if (c == 'S') args.second = value;
+        if (c == 'l') args.like = value;
     }
     if (!img_operands(&a, 2, 3, &files, &n)) return a.bad;
     diff = !strcmp(files[0], "diff");
     if (!diff && strcmp(files[0], "dump"))
         return img_fail("'dump' or 'diff' expected, not '%s'", files[0]);
-    if (diff && n == 2 && !second)
+    if (diff && n == 2 && !args.second)
         return img_fail("diff compares two files, or two snapshots (-s and -S) of one");
     if (!diff && n != 2) return img_fail("dump takes one file");
-    if (diff) return stream_run_diff(&a, files + 1, n - 1, snapshot, second);
-    return stream_run_dump(&a, files + 1, snapshot);
+    if (diff) return stream_run_diff(&a, files + 1, n - 1, &args);
+    return stream_run_dump(&a, files + 1, &args);
 }
 
 static const ImgCommand stream_command = {
     .name = "stream",
-    .usage = "dump|diff [-f FMT] [-s SNAPSHOT] [-S SNAPSHOT] [-q] [-U] [--output=human|json] "
-             "FILE [FILE2]",
+    .usage = "dump|diff [-f FMT] [-s SNAPSHOT] [-S SNAPSHOT] [-l FILE] [-q] [-U] "
+             "[--output=human|json] FILE [FILE2]",
     .help =
-        "  dump  what a stream says, as JSON: configuration, RAM blocks, every device's fields\n"
+        "  dump  what a stream says, as JSON: configuration, RAM, disks, every device's fields\n"
         "  diff  pages and fields in which two differ; exit status 0: none, 1: some, 2: failed\n"
         "  -s    not a stream but the VM state of this snapshot in the image FILE\n"
-        "  -S    likewise, in FILE2; without a FILE2 in FILE\n",
+        "  -S    likewise, in FILE2; without a FILE2 in FILE\n"
+        "  -l    a stream without description is read like this one, of the same machine\n",
     .run = stream_run,
 };
 IMG_COMMAND(stream_command);

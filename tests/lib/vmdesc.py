@@ -9,7 +9,7 @@ import struct
 import sys
 import zlib
 
-PAGE = 4096
+PAGE, CHUNK = 4096, 1 << 20
 EOF, START, PART, END, FULL, SUBSECTION, VMDESC, CONFIGURATION, COMMAND, FOOTER = \
     0, 1, 2, 3, 4, 5, 6, 7, 8, 0x7e
 ZERO, MEM_SIZE, DATA, EOS, CONTINUE, XBZRLE, COMPRESS = 2, 4, 8, 0x10, 0x20, 0x40, 0x100
@@ -141,11 +141,12 @@ class Block:
 
 
 class Stream:
-    """Attributes: machine, configuration, blocks, commands, devices, extra, desc."""
+    """Attributes: machine, configuration, blocks, disks, commands, devices, raw (their bytes), extra,
+        desc."""
 
     def __init__(self, data):
         self.machine, self.configuration, self.blocks, self.commands = None, {}, {}, []
-        self.devices, self.block = [], None
+        self.devices, self.block, self.disks, self.raw = [], None, {}, {}
         self.desc, self.end = self.description(data)
         self.waiting = list(self.desc["devices"])
         self.extra = {k: v for k, v in self.desc.items() if k not in ("page_size", "devices")}
@@ -188,9 +189,9 @@ class Stream:
             elif type_ not in (PART, END):
                 raise Bad(f"section type {type_} at {r.pos}")
             if type_ != FULL:
-                if names[id_][0] != "ram":
+                if names[id_][0] not in ("ram", "block"):
                     raise Bad(f"section {names[id_][0]} in rounds")
-                self.ram(r)
+                (self.ram if names[id_][0] == "ram" else self.chunks)(r)
             if r.peek() == FOOTER:
                 if (r.int(1), r.int(4)) != (FOOTER, id_):
                     raise Bad(f"another footer behind {names[id_][0]}")
@@ -229,6 +230,7 @@ class Stream:
         fields = table(r, desc)
         if desc.get("size", r.pos - start) != r.pos - start:
             raise Bad(f"{name}: {r.pos - start} bytes, described as {desc['size']}")
+        self.raw[name, instance] = r.data[start:r.pos]
         self.devices.append({"name": name, "instance_id": instance, "version": version,
                              "fields": fields})
 
@@ -271,6 +273,24 @@ class Stream:
         else:
             raise Bad(f"RAM record {flags:#x}")
 
+    def chunks(self, r):
+        """A disk's, each of 1 MiB: sector numbers and flags."""
+        while True:
+            word = r.int(8)
+            flags, at = word & 0x1ff, word & ~0x1ff
+            if flags == 2:
+                return
+            if flags == 4:  # so many per cent
+                continue
+            if flags not in (1, 9):
+                raise Bad(f"block record {flags:#x}")
+            name = r.name()
+            data = bytes(CHUNK) if flags == 9 else r.take(CHUNK)
+            disk = self.disks.setdefault(name, Block(name, 0))
+            disk.size = max(disk.size, at + CHUNK)
+            for i in range(0, CHUNK, PAGE):
+                disk.pages[at + i] = data[i:i + PAGE]
+
     def device_fields(self, name, instance=0):
         return [d["fields"] for d in self.devices
                 if (d["name"], d["instance_id"]) == (name, instance)][0]
@@ -282,6 +302,8 @@ class Stream:
         out["devices"] = self.devices
         out.update(self.extra)
         out["ram"] = [b.summary() for b in self.blocks.values()]
+        if self.disks:
+            out["disks"] = [b.summary() for b in self.disks.values()]
         return out
 
 

@@ -6,6 +6,7 @@ told as such; damage is refused."""
 import json
 import os
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -133,12 +134,104 @@ def differences():
     TAP.equal((r.returncode, r.stdout), (1, ""), "-q says it by the status alone")
 
 
+def disks():
+    """Block migration: the disks' chunks are in the stream."""
+    for name, emulator in (("ours", STASIS), ("QEMU's", QEMU)):
+        if not emulator:
+            continue
+        raw = TMP + "/b.raw"
+        write(raw, random.Random(7).randbytes(5 << 18).ljust(3 << 20, b"\0"))
+        drive = ["-drive", f"file={raw},format=raw,if=ide,id=hd"]
+        paths = [TMP + "/b1", TMP + "/b2"]
+        for path in paths:
+            accel = ["-accel", "tcg"] if emulator == QEMU else []
+            with VM(*OPTIONS, *drive, *accel, "-S", emulator=emulator) as vm:
+                vm.hmp("migrate_set_capability zero-blocks on")
+                vm.hmp(f'migrate -b "exec:cat > {path}"')
+                assert vm.wait_migration()[0] == "completed"
+            if path == paths[0]:
+                d = agree(f"{name}, with a disk", read(path), path)
+                TAP.equal([(x["size"], x["pages"], x["zero"]) for x in d["disks"]],
+                          [(3 << 20, 768, 448)], f"{name}: the disk's pages")
+            with open(raw, "r+b") as f:
+                f.seek(2 << 20)
+                f.write(b"x")
+        r = stream("diff", *paths)
+        TAP.check(r.returncode == 1 and re.search(
+            r"(?m)^disk \S+: 1 pages differ 0x200000-0x200fff$", r.stdout),
+            f"{name}: one byte of a disk, one page", r.stdout + r.stderr)
+    data = read(TMP + "/b1")
+    at = data.rindex(b"\x02block") if b"\x02block" in data else data.index(b"\x05block") + 14
+    write(TMP + "/bad", data[:at + 6] + b"\x1f" + data[at + 7:])
+    r = stream("dump", TMP + "/bad")
+    TAP.check(r.returncode == 1 and r.stderr.count("\n") == 1, "a damaged chunk", r.stderr)
+
+
+def undescribed():
+    """Without description a device is bytes up to its footer, or as another stream says."""
+    for name, emulator in (("ours", STASIS), ("QEMU's", QEMU)):
+        if not emulator:
+            continue
+        accel = ["-accel", "tcg"] if emulator == QEMU else []
+        machine = ["-M", OPTIONS[1] + ",suppress-vmdesc=on", *OPTIONS[2:]]
+        for path, more in (("/whole", OPTIONS), ("/plain", machine),
+                           ("/bare", machine + ["-global", "migration.send-section-footer=off"])):
+            with VM(*more, *accel, "-S", emulator=emulator) as vm:
+                migrate(vm, TMP + path)
+        whole, plain, bare = (TMP + p for p in ("/whole", "/plain", "/bare"))
+        described = json.loads(stream("dump", whole).stdout)
+        r = stream("dump", plain)
+        if TAP.check(r.returncode == 0, f"{name}: dump without description", r.stderr):
+            got = json.loads(r.stdout)["devices"]
+            TAP.equal([(d["name"], d["instance_id"], d["version"]) for d in got],
+                      [(d["name"], d["instance_id"], d["version"]) for d in described["devices"]],
+                      f"{name}: the devices are told apart")
+            data = read(plain)
+            TAP.check(all(set(d["fields"]) == {"data"} and bytes.fromhex(d["fields"]["data"]) in data
+                          for d in got), f"{name}: they are bytes of the stream")
+            lengths = [len(vmdesc_bytes(read(whole), d)) for d in described["devices"]]
+            TAP.equal([len(d["fields"]["data"]) // 2 for d in got], lengths,
+                      f"{name}: so many as the description has")
+        for path in (plain, bare):
+            r = stream("dump", "-l", whole, path)
+            TAP.check(r.returncode == 0 and same_devices(json.loads(r.stdout), described),
+                      f"{name}: read like another stream, {path[len(TMP):]}", r.stderr)
+            for pair in ((path, whole), (whole, path)):
+                r = stream("diff", *pair)
+                TAP.check(r.returncode in (0, 1) and '"data"' not in r.stdout and
+                          " only in the" not in r.stdout.replace("stasis: ", ""),
+                          f"{name}: beside one that has a description", r.stdout + r.stderr)
+        r = stream("dump", bare)
+        TAP.check(r.returncode == 1 and r.stderr.count("\n") == 1 and
+                  "no description, and no footer behind section" in r.stderr,
+                  f"{name}: neither description nor footers", r.stderr)
+        r = stream("dump", "-l", plain, bare)
+        TAP.check(r.returncode == 1 and "it has no description" in r.stderr,
+                  f"{name}: -l wants one that has", r.stderr)
+
+
+def vmdesc_bytes(data, device):
+    """A section's bytes, by the other reader."""
+    s = vmdesc.Stream(data)
+    return s.raw[(device["name"], device["instance_id"])]
+
+
+def same_devices(got, want):
+    """All fields but those that time changes."""
+    def shape(v):
+        if isinstance(v, dict):
+            return {k: shape(x) for k, x in v.items()}
+        return [shape(x) for x in v] if isinstance(v, list) else type(v) is not str
+    return [(d["name"], shape(d["fields"])) for d in got["devices"]] == \
+        [(d["name"], shape(d["fields"])) for d in want["devices"]]
+
+
 def damage():
     """Never a crash, and no success on what is not a stream."""
     base = read(TMP + "/one")
     rng = random.Random(1)
     head = base.index(b"\x04", base.rindex(b"pc.rom"))
-    for name, data in {"empty": b"", "junk": b"junk" * 100, "no description": base[:-1],
+    for name, data in {"empty": b"", "junk": b"junk" * 100, "half a description": base[:-1],
                        "cut": base[:len(base) // 2]}.items():
         write(TMP + "/bad", data)
         r = stream("dump", TMP + "/bad")
@@ -158,5 +251,5 @@ def damage():
     TAP.equal(died, [], "damaged streams: read, or refused with a word")
 
 
-TAP.run(streams, snapshots, differences, damage)
+TAP.run(streams, snapshots, differences, disks, undescribed, damage)
 TAP.finish()
