@@ -144,6 +144,8 @@ void ram_give_back(RamBlock *b, uint64_t first_page, uint64_t pages);
 void ram_watch(RamBlock *b, uint64_t first_page, uint64_t pages, enum Watch client);
 /* Ends watching: clears the client's bits everywhere. */
 void ram_unwatch(RamBlock *b, enum Watch client);
+/* As if one page had been written to, for this client alone. */
+void ram_unwatch_page(RamBlock *b, uint64_t page, enum Watch client);
 static inline bool ram_is_clean(const RamBlock *b, uint64_t page, enum Watch client)
 {
     return (b->watch[page] & client) != 0;

@@ -177,6 +177,12 @@ void ram_unwatch(RamBlock *b, enum Watch client)
     for (uint64_t i = 0; i < b->size >> PAGE_BITS; i++) b->watch[i] &= (uint8_t)~client;
 }
 
+void ram_unwatch_page(RamBlock *b, uint64_t page, enum Watch client)
+{
+    assert(page < b->size >> PAGE_BITS);
+    b->watch[page] &= (uint8_t)~client;
+}
+
 uint64_t ram_next_dirty(const RamBlock *b, uint64_t from, enum Watch client)
 {
     uint64_t n = b->size >> PAGE_BITS, all = client * 0x0101010101010101ull, word;

@@ -43,6 +43,10 @@ void ram_save_restart(SaveRun *run);
 void ram_save_received(RamBlock *b, const uint8_t *bits);
 /* Such pages are waiting to be sent. */
 bool ram_save_urgent(const SaveRun *run);
+/* Before the first page of a save of a stopped guest: where each page goes is noted ... */
+void ram_save_note(SaveRun *run);
+/* ... and told for a block, as LoadBlock.at has it; g_free it.  Once. */
+uint64_t *ram_save_noted(SaveRun *run, const RamBlock *b);
 const RamStats *ram_save_stats(const SaveRun *run);
 /* Bytes of pages that are dirty now. */
 uint64_t ram_save_remaining(const SaveRun *run);

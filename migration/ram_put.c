@@ -54,6 +54,7 @@ static void ram_put_zero(RamPut *p, Stream *st, RamBlock *b, uint64_t page)
     uint8_t *sent = p->cache ? xbzrle_cache_find(p->cache, b, page, p->stats->rounds) : NULL;
 
     if (sent) memset(sent, 0, PAGE_SIZE);
+    if (p->at) p->at[page] = LOAD_FILL;
     ram_put_head(p, st, b, page, RAM_ZERO);
     stream_put_u8(st, 0);
     p->stats->duplicate++;
@@ -63,6 +64,7 @@ static void ram_put_whole(
     RamPut *p, Stream *st, RamBlock *b, uint64_t page, const uint8_t data[PAGE_SIZE])
 {
     ram_put_head(p, st, b, page, RAM_PAGE);
+    if (p->at) p->at[page] = st->offset + st->size;
     stream_put(st, data, PAGE_SIZE);
     p->stats->normal++;
 }

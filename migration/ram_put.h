@@ -14,6 +14,7 @@ typedef struct RamPut {
     RamZip *zip;        /* where compress is on */
     bool wait;          /* for its threads */
     unsigned zipped;    /* pages since ram_put_flush's caller set it to 0 */
+    uint64_t *at;       /* where pages of the current block go is noted here, or NULL */
     bool last;          /* the guest stands: what is sent now is sent for good */
 } RamPut;
 

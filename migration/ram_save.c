@@ -20,6 +20,7 @@ struct RamSave {
     uint64_t page;
     bool jumped;       /* there because of a request: pages before it may not have gone */
     uint64_t data_end; /* up to which page of its block there are no holes, and never will be */
+    uint64_t **at;     /* ram_save_note: of each block */
     RamPut put;
     RamStats stats;
     GQueue requests;     /* RamRequest */
@@ -81,6 +82,7 @@ static void ram_sweep_block(SaveRun *run, Stream *st, size_t max)
     size_t end = max > SIZE_MAX - st->size ? SIZE_MAX : st->size + max;
     uint64_t hole_end = 0;
 
+    r->put.at = r->at ? r->at[r->block] : NULL;
     while (r->page < pages && st->size < end && r->put.zipped < zip_max) {
         if (run->live) r->page = ram_next_dirty(b, r->page, WATCH_MIGRATION);
         if (r->page >= pages) break;
@@ -237,10 +239,33 @@ static void ram_cleanup(SaveRun *run)
     if (!r) return;
     for (guint i = 0; i < r->blocks->len; i++) ram_unwatch(r->blocks->pdata[i], WATCH_MIGRATION);
     ram_put_end(&r->put);
+    for (guint i = 0; r->at && i < r->blocks->len; i++) g_free(r->at[i]);
+    g_free(r->at);
     g_queue_clear_full(&r->requests, g_free);
     g_ptr_array_free(r->blocks, TRUE);
     g_free(r);
     run->ram = NULL;
+}
+
+void ram_save_note(SaveRun *run)
+{
+    RamSave *r = run->ram;
+
+    assert(!run->live);
+    r->at = g_new(uint64_t *, r->blocks->len);
+    for (guint i = 0; i < r->blocks->len; i++) {
+        const RamBlock *b = r->blocks->pdata[i];
+
+        r->at[i] = g_new(uint64_t, b->size >> PAGE_BITS);
+    }
+}
+
+uint64_t *ram_save_noted(SaveRun *run, const RamBlock *b)
+{
+    guint i;
+
+    if (!g_ptr_array_find(run->ram->blocks, b, &i)) return NULL;
+    return g_steal_pointer(&run->ram->at[i]);
 }
 
 const RamStats *ram_save_stats(const SaveRun *run) { return &run->ram->stats; }

@@ -106,6 +106,7 @@ SaveRun *save_begin(Machine *m, bool live, bool return_path)
         save_footer(run, s->id);
     }
     run->state = SAVE_ITERATE;
+    run->rounds_from = run->st.offset + run->st.size;
     return run;
 }
 
@@ -181,8 +182,10 @@ static bool save_complete_iterables(SaveRun *run, size_t max)
 bool save_complete(SaveRun *run, size_t max)
 {
     if (run->state == SAVE_ITERATE) run->state = SAVE_COMPLETE_RAM;
-    if (run->state == SAVE_COMPLETE_RAM && save_complete_iterables(run, max))
+    if (run->state == SAVE_COMPLETE_RAM && save_complete_iterables(run, max)) {
         run->state = SAVE_DEVICES;
+        run->rounds_to = run->st.offset + run->st.size;
+    }
     if (run->state != SAVE_DEVICES) return run->state == SAVE_DONE;
     save_devices(run);
     save_description(run);

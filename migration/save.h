@@ -63,6 +63,8 @@ struct SaveRun {
     bool postcopy;      /* the guest has left */
     bool return_path;   /* the far side answers */
     RunState run_state; /* what globalstate will say */
+    /* Where the sections that are sent in rounds begin to be, and where they have ended. */
+    uint64_t rounds_from, rounds_to;
 };
 
 /* live: the guest goes on running while save_iterate is called.  return_path: the far side can

@@ -29,7 +29,7 @@ typedef struct SnapshotJob {
     SaveRun *save;
     LoadRun *load;
     LoadStatus parsed;
-    const SnapshotIndex *index; /* of the snapshot, where it was loaded before */
+    SnapshotIndex *index; /* of the snapshot, where it was saved or loaded before */
     BlockReq req;
     uint64_t off; /* in the VM state */
     Stream out;   /* saves: the piece that is being written */
@@ -156,10 +156,13 @@ static void save_create_entries(SnapshotJob *j)
             error_prefix(&j->err,
                 "Error while creating snapshot on '%s': ", block_dev_id(j->disks.disk[i].bd));
     }
-    if (error_is_set(&j->err))
+    if (error_is_set(&j->err)) {
         save_undo(j);
-    else
+    } else {
         snapshot_disks_delete(&j->disks, j->name, &j->info, &j->err);
+        j->info.vm_state_size = size;
+        snapshot_index_saved(j->save, &j->info);
+    }
     snapshot_job_end(j);
 }
 
@@ -269,6 +272,7 @@ void snapshot_save(Machine *m, const char *name, const SnapshotChoice *choice,
     snapshot_job_stop_guest(j, RUN_SAVE_VM);
     save_fill_info(j);
     j->save = save_begin(m, false, false);
+    snapshot_index_saving(j->save);
     j->save->run_state = j->was_running ? RUN_RUNNING : RUN_PAUSED;
     j->total = save_pending(j->save);
     save_produce(j);

@@ -8,13 +8,17 @@
 #include "migration/snapshot_set.h"
 #include "migration/switches.h"
 
-enum { FEW = 4 }; /* one page in so many is worth a read of its own */
+enum {
+    FEW = 4,  /* one page in so many is worth a read of its own */
+    MOST = 4, /* indexes: each takes 8 bytes for a page */
+};
 
 typedef struct IndexBlock {
     RamBlock *block;
     char *idstr;
     uint64_t size;
-    uint64_t *at; /* LoadBlock.at */
+    uint64_t *at;  /* LoadBlock.at */
+    uint64_t *far; /* a bit for each page: the base may have another */
 } IndexBlock;
 
 struct SnapshotIndex {
@@ -22,49 +26,117 @@ struct SnapshotIndex {
     SnapshotInfo info;
     uint64_t head, tail; /* bytes of VM state before the first and from behind the last of RAM */
     uint32_t ram_id;
-    GArray *blocks; /* IndexBlock; NULL: there is no index */
+    GArray *blocks; /* IndexBlock */
 };
 
-static void index_drop(SnapshotIndex *x)
+/* Of a machine; its slot. */
+typedef struct IndexList {
+    GPtrArray *all;      /* SnapshotIndex, the last one kept first */
+    SnapshotIndex *base; /* NULL: a save that has not become a snapshot */
+} IndexList;
+
+static void index_free(void *opaque)
 {
-    if (!x->blocks) return;
+    SnapshotIndex *x = opaque;
+
     for (guint i = 0; i < x->blocks->len; i++) {
         IndexBlock *b = &g_array_index(x->blocks, IndexBlock, i);
 
         g_free(b->idstr);
         g_free(b->at);
+        g_free(b->far);
     }
     g_array_free(x->blocks, TRUE);
-    x->blocks = NULL;
+    g_free(x);
 }
 
-static void index_destroy(void *slot) { index_drop(slot); }
-
-static SnapshotIndex *index_of(Machine *m)
+static void index_destroy(void *slot)
 {
-    SnapshotIndex *x = machine_slot(m, "snapshot-index", sizeof(SnapshotIndex), index_destroy);
+    IndexList *l = slot;
+
+    if (l->all) g_ptr_array_free(l->all, TRUE);
+}
+
+static IndexList *index_list(Machine *m)
+{
+    IndexList *l = machine_slot(m, "snapshot-index", sizeof(IndexList), index_destroy);
+
+    if (!l->all) l->all = g_ptr_array_new_with_free_func(index_free);
+    return l;
+}
+
+void snapshot_index_drop(Machine *m)
+{
+    IndexList *l = index_list(m);
+
+    g_ptr_array_set_size(l->all, 0);
+    l->base = NULL;
+}
+
+static SnapshotIndex *index_new(Machine *m, const SnapshotInfo *info)
+{
+    SnapshotIndex *x = g_new0(SnapshotIndex, 1);
 
     x->m = m;
+    x->info = *info;
+    x->blocks = g_array_new(FALSE, FALSE, sizeof(IndexBlock));
     return x;
+}
+
+/* Steals at. */
+static void index_add_block(SnapshotIndex *x, RamBlock *b, uint64_t *at)
+{
+    IndexBlock ib = { b, g_strdup(b->idstr), b->size, at,
+        g_new0(uint64_t, (b->size >> PAGE_BITS) / 64 + 1) };
+
+    g_array_append_val(x->blocks, ib);
+}
+
+static void index_add(SnapshotIndex *x)
+{
+    IndexList *l = index_list(x->m);
+
+    g_ptr_array_insert(l->all, 0, x);
+    if (l->all->len > MOST) g_ptr_array_set_size(l->all, MOST);
+    l->base = x;
+}
+
+static void index_watch_all(Machine *m)
+{
+    for (RamBlock *b = ram_block_first(m); b; b = b->next)
+        ram_watch(b, 0, b->size >> PAGE_BITS, WATCH_SNAPSHOT);
 }
 
 void snapshot_index_keep(LoadRun *run, const SnapshotInfo *info)
 {
-    SnapshotIndex *x = index_of(run->m);
+    SnapshotIndex *x;
 
-    index_drop(x);
+    snapshot_index_drop(run->m);
     if (!run->index.on || !run->index.tail) return;
-    x->info = *info;
+    x = index_new(run->m, info);
     x->head = run->index.head;
     x->tail = run->index.tail;
     x->ram_id = run->index.id;
-    x->blocks = g_array_new(FALSE, FALSE, sizeof(IndexBlock));
-    for (LoadBlock *b = run->blocks; b; b = b->next) {
-        IndexBlock ib = { b->block, g_strdup(b->block->idstr), b->block->size, b->at };
+    for (LoadBlock *b = run->blocks; b; b = b->next)
+        index_add_block(x, b->block, g_steal_pointer(&b->at));
+    index_watch_all(run->m);
+    index_add(x);
+}
 
-        b->at = NULL;
-        g_array_append_val(x->blocks, ib);
-        ram_watch(b->block, 0, b->block->size >> PAGE_BITS, WATCH_SNAPSHOT);
+static bool index_is_far(const IndexBlock *ib, uint64_t page)
+{
+    return ib->far[page / 64] >> page % 64 & 1;
+}
+
+/* What is dirty now, no index of before can count on. */
+static void index_fold(SnapshotIndex *x)
+{
+    for (guint i = 0; i < x->blocks->len; i++) {
+        const IndexBlock *ib = &g_array_index(x->blocks, IndexBlock, i);
+        uint64_t n = ib->size >> PAGE_BITS;
+
+        for (uint64_t p = 0; (p = ram_next_dirty(ib->block, p, WATCH_SNAPSHOT)) < n; p++)
+            ib->far[p / 64] |= UINT64_C(1) << p % 64;
     }
 }
 
@@ -83,21 +155,77 @@ static bool index_fits(const SnapshotIndex *x)
     return true;
 }
 
-void snapshot_index_drop(Machine *m) { index_drop(index_of(m)); }
+void snapshot_index_saving(SaveRun *run)
+{
+    IndexList *l = index_list(run->m);
+
+    ram_save_note(run);
+    for (guint i = l->all->len; i-- > 0;) {
+        if (index_fits(l->all->pdata[i]))
+            index_fold(l->all->pdata[i]);
+        else
+            g_ptr_array_remove_index(l->all, i);
+    }
+    l->base = NULL;
+    index_watch_all(run->m);
+}
+
+void snapshot_index_saved(SaveRun *run, const SnapshotInfo *info)
+{
+    SnapshotIndex *x = index_new(run->m, info);
+
+    x->head = run->rounds_from;
+    x->tail = run->rounds_to;
+    for (Section *s = run->m->sections; s; s = s->next)
+        if (s->iterable == &ram_ops) x->ram_id = s->id;
+    for (RamBlock *b = ram_block_first(run->m); b; b = b->next)
+        index_add_block(x, b, ram_save_noted(run, b));
+    index_add(x);
+}
 
 SnapshotIndex *snapshot_index_find(Machine *m, const SnapshotInfo *info)
 {
-    SnapshotIndex *x = index_of(m);
+    const GPtrArray *all = index_list(m)->all;
 
-    if (!x->blocks || !snapshot_same_set(&x->info, info)) return NULL;
-    return x->info.vm_state_size == info->vm_state_size && index_fits(x) ? x : NULL;
+    for (guint i = 0; i < all->len; i++) {
+        SnapshotIndex *x = all->pdata[i];
+
+        if (snapshot_same_set(&x->info, info) && x->info.vm_state_size == info->vm_state_size)
+            return index_fits(x) ? x : NULL;
+    }
+    return NULL;
 }
 
-GArray *snapshot_index_changed(const SnapshotIndex *x)
+/* What x may differ in from the base, it may from RAM; and so may the others from x. */
+static void index_make_base(IndexList *l, SnapshotIndex *x)
+{
+    for (guint i = 0; i < x->blocks->len; i++) {
+        const IndexBlock *ib = &g_array_index(x->blocks, IndexBlock, i);
+        uint64_t n = ib->size >> PAGE_BITS;
+
+        for (guint k = 0; k < l->all->len; k++) {
+            const SnapshotIndex *other = l->all->pdata[k];
+
+            for (guint j = 0; other != x && j < other->blocks->len; j++) {
+                const IndexBlock *ob = &g_array_index(other->blocks, IndexBlock, j);
+
+                for (uint64_t w = 0; ob->block == ib->block && w <= n / 64; w++)
+                    ob->far[w] |= ib->far[w];
+            }
+        }
+        for (uint64_t p = 0; p < n; p++)
+            if (index_is_far(ib, p)) ram_unwatch_page(ib->block, p, WATCH_SNAPSHOT);
+        memset(ib->far, 0, (n / 64 + 1) * sizeof(*ib->far));
+    }
+    l->base = x;
+}
+
+GArray *snapshot_index_changed(SnapshotIndex *x)
 {
     GArray *pages = g_array_new(FALSE, TRUE, sizeof(LoadPage));
     uint64_t all = 0;
 
+    if (index_list(x->m)->base != x) index_make_base(index_list(x->m), x);
     for (guint i = 0; i < x->blocks->len; i++) {
         const IndexBlock *ib = &g_array_index(x->blocks, IndexBlock, i);
         uint64_t n = ib->size >> PAGE_BITS;
