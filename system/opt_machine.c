@@ -478,6 +478,13 @@ bool opt_vga(CommandLine *cl, const char *option, const char *arg, Error *err)
     return true;
 }
 
+bool opt_no_hpet(CommandLine *cl, const char *option, const char *arg, Error *err)
+{
+    (void)option, (void)arg, (void)err;
+    cl->config.hpet = false;
+    return true;
+}
+
 bool opt_no_acpi(CommandLine *cl, const char *option, const char *arg, Error *err)
 {
     (void)option, (void)arg, (void)err;

@@ -119,6 +119,7 @@ static const OptionDef options_table[] = {
     FLAG("no-reboot", "end instead of rebooting", config.no_reboot),
     FLAG("no-shutdown", "stop instead of ending when the guest powers off", config.no_shutdown),
     CALL("no-acpi", NULL, "no ACPI", opt_no_acpi),
+    CALL("no-hpet", NULL, "no event timers (HPET)", opt_no_hpet),
     TEXT("pidfile", "FILE", "write the process id to FILE", pidfile),
     FLAG("daemonize", "go to the background once everything is set up", daemonize),
     CALL("d", "ITEM[,...]", "what to log ('-d help' lists it)", opt_log),
@@ -232,7 +233,7 @@ static void options_init(CommandLine *cl)
     c->boot_menu_timeout_ms = -1;
     c->rtc_base = INT64_MIN;
     c->type_opts = options_new();
-    c->acpi = c->smm = true;
+    c->acpi = c->hpet = c->smm = true;
     c->drives = g_ptr_array_new();
     c->nics = g_ptr_array_new();
     c->serials = g_ptr_array_new();

@@ -44,7 +44,7 @@ typedef bool OptionSet(CommandLine *cl, const char *option, const char *arg, Err
 
 /* -- opt_machine.c: the machine and how it runs -- */
 OptionSet opt_machine, opt_cpu, opt_memory, opt_smp, opt_accel, opt_boot, opt_rtc, opt_icount,
-    opt_global, opt_name, opt_uuid, opt_device, opt_vga, opt_no_acpi;
+    opt_global, opt_name, opt_uuid, opt_device, opt_vga, opt_no_acpi, opt_no_hpet;
 /* -- opt_backend.c: what it is connected to -- */
 OptionSet opt_disk, opt_cdrom, opt_floppy, opt_drive, opt_netdev, opt_nic, opt_chardev, opt_line,
     opt_mon, opt_object, opt_smbios, opt_display, opt_log;

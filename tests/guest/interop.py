@@ -24,7 +24,7 @@ def start(options, *more, qemu=False):
     """The options without -loadvm, with more."""
     o = list(options[:options.index("-loadvm")])
     if qemu:
-        o[o.index("-M") + 1] = "pc-i440fx-7.2,usb=off,hpet=off,vmport=off"
+        o[o.index("-M") + 1] = "pc-i440fx-7.2,usb=off,vmport=off"
         return VM(*o, *more, emulator=QEMU)
     return VM(*o, *more)
 

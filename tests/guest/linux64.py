@@ -57,7 +57,7 @@ def snapshot(vm, cpu):
 def hop(vm, cpu, disk, qemu):
     """Moves the guest to QEMU or back from it; answers the new VM."""
     uri = f"unix:{TMP}/hop{qemu:d}"
-    machine = "pc-i440fx-7.2,usb=off,hpet=off,vmport=off" if qemu else "pc"
+    machine = "pc-i440fx-7.2,usb=off,vmport=off" if qemu else "pc"
     dst = VM(*options(machine, cpu, disk), *(["-accel", "tcg"] if qemu else []), "-incoming", uri,
              emulator=QEMU if qemu else None, tag="qemu" if qemu else "stasis")
     vm.hmp("migrate_set_parameter max-bandwidth 1G")

@@ -122,7 +122,7 @@ def alive(vm, n, clock):
 def linux(rtc, trips, slack):
     copy, options = linux686.booted(TMP)
     kernel = options[options.index("-kernel"):options.index("-append") + 2]
-    options = ["-M", "pc-i440fx-7.2,hpet=off,usb=off,vmport=off", "-m", "64", *kernel,
+    options = ["-M", "pc-i440fx-7.2,usb=off,vmport=off", "-m", "64", *kernel,
                "-cpu", "pentium3",
                "-drive", f"file={copy},format=qcow2,if=ide,index=0,id=hd0",
                "-nic", "user,model=ne2k_pci", "-rtc", rtc]

@@ -31,7 +31,7 @@ def titles(legacy):
 
 
 def machine(disk, log, *more, cpu="qemu64", qemu=False, serial=False):
-    board = "pc-i440fx-7.2,usb=off,hpet=off,vmport=off" if qemu else "pc"
+    board = "pc-i440fx-7.2,usb=off,vmport=off" if qemu else "pc"
     return VM("-M", board, "-cpu", cpu, "-m", "8", "-nic", "none", "-vga", "std", "-parallel", "none",
               "-no-reboot", "-no-shutdown", "-rtc", "base=2020-01-01,clock=vm", "-drive",
               f"file={disk},format={'qcow2' if serial else 'raw'},if=ide", "-debugcon",

@@ -125,7 +125,7 @@ def hop(what, disk, args, cpus, steps, stations):
     vm = VM(*args, "-loadvm", "busy")
     for n, qemu in enumerate(stations):
         uri = f"unix:{TMP}/hop{n}"
-        there = [a.replace("pc", "pc-i440fx-7.2,usb=off,hpet=off,vmport=off") if a == "pc"
+        there = [a.replace("pc", "pc-i440fx-7.2,usb=off,vmport=off") if a == "pc"
                  else a for a in args] if qemu else args
         new = VM(*there, "-incoming", uri, emulator="qemu-system-x86_64" if qemu else None)
         vm.hmp("migrate_set_parameter downtime-limit 2000")

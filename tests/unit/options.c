@@ -76,8 +76,14 @@ static void test_machine(void)
     g_assert_cmpstr(cl.config.name, ==, "plain");
     command_line_free(&cl);
 
-    cl = parsed("-M pc,hpet=on");
+    cl = parsed("-M pc");
     g_assert_true(cl.config.hpet);
+    command_line_free(&cl);
+    cl = parsed("-M pc,hpet=off");
+    g_assert_false(cl.config.hpet);
+    command_line_free(&cl);
+    cl = parsed("-no-hpet");
+    g_assert_false(cl.config.hpet);
     command_line_free(&cl);
     refused("-M pc,usb=on", "-M pc,usb=on: usb=on: USB is not modelled; use usb=off");
 }
