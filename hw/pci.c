@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The PCI bus: devices' configuration space, base address registers and interrupt lines.
- * Source: PCI Local Bus Specification 2.1, chapters 3.7 and 6.  Not modelled: bridges, MSI, parity.
+ * Source: PCI Local Bus Specification 2.1, chapters 3.7 and 6.  Not modelled: bridges, parity.
  *
  * What a BAR maps is a function of configuration space: pci_map_bars compares it with what is
  * mapped.  Lines of devices are counted by the bus (irq_count) and wired to the interrupt router.
@@ -12,6 +12,7 @@
 #include <stdio.h>
 
 #include "core/machine.h"
+#include "hw/msix.h"
 #include "hw/pci_bus.h"
 
 enum { PCI_COMMAND_INTX_OFF = 0x400, PCI_COMMAND_SERR = 0x100, PCI_STATUS_INTX = 0x08 };
@@ -355,6 +356,7 @@ uint32_t pci_config_read(PciDev *pd, unsigned off, unsigned len)
 void pci_config_write(PciDev *pd, unsigned off, uint32_t val, unsigned len)
 {
     uint8_t *config = pci_config(pd);
+    bool masked = msix_masked(pd);
 
     for (unsigned i = 0; i < len; i++, val >>= 8) {
         unsigned at = (off + i) % PCI_CONFIG;
@@ -367,5 +369,6 @@ void pci_config_write(PciDev *pd, unsigned off, uint32_t val, unsigned len)
         touches(off, len, PCI_ROM_ADDRESS, 4))
         pci_map_bars(pd);
     if (touches(off, len, PCI_COMMAND, 2)) pci_bus_update(pd->bus);
+    if (pd->msix.vectors && touches(off, len, pd->msix.cap, 4)) msix_config_written(pd, masked);
     if (pd->config_written) pd->config_written(pd, off, len);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * PCI devices.  Source: PCI Local Bus Specification 2.1.  Not modelled: MSI, bridges, parity.
+ * PCI devices.  Source: PCI Local Bus Specification 2.1.  Not modelled: bridges, parity; MSI-X is
+ * in msix.h.
  *
  * A PCI device's struct starts with a PciDev, and its state `s` starts with a PciState, which goes
  * over the wire as the nested table pci_device_vmstate.  Its DeviceClass has .bus = "pci".
@@ -56,6 +57,14 @@ typedef struct PciBar {
     const char *name;
 } PciBar;
 
+/* What a device has of MSI-X: see msix.h. */
+typedef struct PciMsix {
+    unsigned vectors; /* 0: nothing */
+    int bar;
+    uint8_t cap;
+    size_t offset;
+} PciMsix;
+
 struct PciDev {
     Device dev;
     uint16_t addr; /* property "addr": slot * 8 + function as text "0x02.0"; 0xffff: next free */
@@ -67,6 +76,7 @@ struct PciDev {
     void (*config_reading)(PciDev *pd, unsigned off, unsigned len);
     /* Called after configuration bytes were written (NULL: nothing to do). */
     void (*config_written)(PciDev *pd, unsigned off, unsigned len);
+    PciMsix msix;
     Device *bus; /* the PCIBUS device */
 };
 

@@ -2,8 +2,7 @@
 /*
  * Virtio devices on the PCI bus: transport and split rings, for the files virtio_*.c.
  * Source: Virtual I/O Device (VIRTIO) 1.1, OASIS; legacy interface included (a transitional
- * device).  Not modelled: MSI-X (interrupts are INTx, as with another emulator's vectors=0), packed
- * rings, the platform's IOMMU.
+ * device).  Not modelled: packed rings, the platform's IOMMU.
  *
  * virtio_pci.c   registers: legacy ports (BAR 0), modern structures (BAR 4), capabilities
  * virtio_ring.c  rings in guest memory: taking chains, giving them back, who is told
@@ -16,9 +15,10 @@
  */
 #pragma once
 
-#include "hw/pci.h"
+#include "hw/msix.h"
 
-enum { VIRTIO_QUEUES = 3, VIRTIO_CONFIG = 64, VIRTIO_SEGS = 1024 };
+enum { VIRTIO_QUEUES = 3, VIRTIO_CONFIG = 64, VIRTIO_SEGS = 1024, VIRTIO_NO_VECTOR = 0xffff };
+enum { VIRTIO_CAP_FIRST = 0x40 }; /* where a modern device has its first capability */
 
 /* Device status. */
 enum {
@@ -44,6 +44,7 @@ typedef struct VirtioQueue {    /* guest state */
     uint16_t set_num;           /* what the driver wrote through the modern interface ... */
     uint32_t set_desc[2], set_avail[2], set_used[2]; /* ... low and high halves */
     bool enabled;
+    uint16_t vector; /* of MSI-X, or VIRTIO_NO_VECTOR */
 } VirtioQueue;
 
 /* Starts the `s` of each virtio device. */
@@ -52,12 +53,14 @@ typedef struct VirtioState {
     uint64_t features; /* that the driver has accepted */
     uint32_t dfselect, gfselect, gfeatures[2];
     uint16_t queue_sel;
+    uint16_t vector; /* of changes of the configuration */
     uint8_t status, isr;
     bool broken;        /* the driver made no sense: nothing moves before a reset */
     uint8_t kicked;     /* exact */
     uint8_t generation; /* exact: of the configuration, changes whenever that does */
     VirtioQueue queues[VIRTIO_QUEUES];
     uint8_t config[VIRTIO_CONFIG]; /* as the driver reads it */
+    MsixState msix;
 } VirtioState;
 #define VIRTIO_EXACT(S) VM_INT(S, v.kicked), VM_INT(S, v.generation)
 
@@ -70,6 +73,7 @@ typedef struct VirtioClass {
     unsigned queues;
     uint16_t num[VIRTIO_QUEUES]; /* most entries, and how many there are at first */
     unsigned config_len;
+    unsigned vectors;  /* of MSI-X, where the user says nothing */
     uint64_t features; /* offered besides VIRTIO_COMMON */
     /* Works off a queue that was kicked; clears its bit in `kicked` once nothing waits. */
     void (*kick)(VirtioPci *v, unsigned q);
@@ -88,16 +92,18 @@ struct VirtioPci {
     const VirtioClass *cls;
     Timer work;                /* looks at kicked queues after a load, or once a page has come */
     bool no_legacy, no_modern; /* properties disable-legacy, disable-modern */
-    uint32_t vectors;          /* property: 0 is all there is */
+    uint32_t vectors;          /* property; VIRTIO_VECTORS_DEFAULT: the class's */
     uint64_t masked;           /* features of the class that this one does not offer */
 };
+#define VIRTIO_VECTORS_DEFAULT UINT32_MAX
 #define VIRTIO_PCI(d) ((VirtioPci *)(d))
 static inline VirtioState *virtio_state(VirtioPci *v) { return device_state(&v->pci.dev); }
 
 /* The properties that every class lists: T's first member is `VirtioPci v`. */
 #define VIRTIO_PROPS(T)                                                                            \
     PROP_AS(T, v.pci.addr_text, "addr", ""), PROP_AS(T, v.no_legacy, "disable-legacy", "off"),     \
-        PROP_AS(T, v.no_modern, "disable-modern", "off"), PROP_AS(T, v.vectors, "vectors", "0")
+        PROP_AS(T, v.no_modern, "disable-modern", "off"),                                          \
+        PROP_AS(T, v.vectors, "vectors", "4294967295")
 
 /* For DeviceClass: realize (cls is kept), power_on, reset, sync. */
 bool virtio_realize(VirtioPci *v, const VirtioClass *cls, Error *err);
@@ -112,6 +118,8 @@ static inline bool virtio_has(VirtioPci *v, uint64_t feature)
 }
 /* The driver has said that it is ready, and may be served. */
 bool virtio_ready(VirtioPci *v);
+/* Interrupts the driver: by the vector, where it uses MSI-X. */
+void virtio_interrupt(VirtioPci *v, uint8_t isr, uint16_t vector);
 /* The configuration has changed: the driver is told. */
 void virtio_config_changed(VirtioPci *v);
 

@@ -88,6 +88,7 @@ static const VirtioClass blk_class = { .device = 2,
     .pci_class = 0x0100,
     .legacy_id = 0x1001,
     .queues = 1,
+    .vectors = 2,
     .num = { 256 },
     .config_len = C_BYTES,
     .features = F_SEG_MAX | F_GEOMETRY | F_RO | F_BLK_SIZE | F_FLUSH | F_TOPOLOGY | F_CONFIG_WCE |

@@ -59,6 +59,7 @@ static const VirtioClass net_class = { .device = 1,
     .pci_class = 0x0200,
     .legacy_id = 0x1000,
     .queues = 3,
+    .vectors = 4,
     .num = { 256, 256, 64 },
     .config_len = C_BYTES,
     .features = F_OFFLOADS_CTRL | F_MAC | F_MERGED | F_STATUS | F_CTRL | F_CTRL_RX | F_CTRL_VLAN |

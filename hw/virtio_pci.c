@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Virtio over PCI: a transitional device's registers.  Source: VIRTIO 1.1, chapters 4.1 and 2.4.
- * BAR 0 has the legacy ports, BAR 4 the modern structures, a page each.
+ * BAR 0 has the legacy ports, BAR 1 the vectors of MSI-X, BAR 4 the modern structures, a page each.
  */
 #include <string.h>
 
@@ -9,9 +9,9 @@
 #include "hw/virtio.h"
 
 enum { VIRTIO_VENDOR = 0x1af4, VIRTIO_MODERN_ID = 0x1040 };
-enum { BAR_LEGACY = 0, BAR_MODERN = 4, MODERN_SIZE = 0x4000 };
+enum { BAR_LEGACY = 0, BAR_MSIX = 1, BAR_MODERN = 4, MODERN_SIZE = 0x4000 };
 enum { PART_COMMON = 0, PART_ISR = 0x1000, PART_DEVICE = 0x2000, PART_NOTIFY = 0x3000 };
-enum { NOTIFY_STEP = 4, NO_VECTOR = 0xffff };
+enum { NOTIFY_STEP = 4 };
 
 enum LegacyReg {
     LEGACY_OFFERED = 0,
@@ -22,7 +22,10 @@ enum LegacyReg {
     LEGACY_NOTIFY = 16,
     LEGACY_STATUS = 18,
     LEGACY_ISR = 19,
-    LEGACY_CONFIG = 20,
+    LEGACY_CONFIG = 20, /* with MSI-X enabled the two vectors stand here, and it behind them */
+    LEGACY_VECTOR = 20,
+    LEGACY_QUEUE_VECTOR = 22,
+    LEGACY_CONFIG_MSIX = 24,
 };
 enum CommonReg {
     COMMON_DFSELECT = 0x00,
@@ -47,7 +50,7 @@ enum CommonReg {
 /* Capabilities in configuration space: where they stand, and the one behind which reads and writes
  * reach the BARs. */
 enum { CAP_VENDOR = 0x09, CAP_WINDOW = 0x84, CAP_BAR = 4, CAP_OFFSET = 8, CAP_LENGTH = 12 };
-enum { WINDOW_DATA = CAP_WINDOW + 16 };
+enum { WINDOW_DATA = CAP_WINDOW + 16, CAP_MSIX = CAP_WINDOW + 20, CAP_MSIX_ALONE = 0x40 };
 
 /* -- queues and status -- */
 
@@ -72,6 +75,7 @@ static void queue_reset(VirtioPci *v, unsigned n)
 
     memset(q, 0, sizeof(*q));
     q->num = v->cls->num[n];
+    q->vector = VIRTIO_NO_VECTOR;
     virtio_state(v)->kicked &= (uint8_t) ~(1u << n);
 }
 
@@ -85,6 +89,8 @@ static void virtio_reset_state(VirtioPci *v)
     s->queue_sel = 0;
     s->status = s->isr = 0;
     s->broken = false;
+    s->vector = VIRTIO_NO_VECTOR;
+    for (unsigned n = 0; n < v->pci.msix.vectors; n++) msix_forget(&v->pci, n);
     for (unsigned n = 0; n < v->cls->queues; n++) queue_reset(v, n);
     if (v->cls->reset) v->cls->reset(v);
 }
@@ -157,14 +163,39 @@ static uint8_t virtio_take_isr(VirtioPci *v)
     return isr;
 }
 
+void virtio_interrupt(VirtioPci *v, uint8_t isr, uint16_t vector)
+{
+    virtio_state(v)->isr |= isr;
+    if (msix_enabled(&v->pci))
+        msix_notify(&v->pci, vector);
+    else
+        pci_set_irq(&v->pci, true);
+}
+
 void virtio_config_changed(VirtioPci *v)
 {
     VirtioState *s = virtio_state(v);
 
     s->generation++;
-    if (!(s->status & VIRTIO_DRIVER_OK)) return;
-    s->isr |= 3;
-    pci_set_irq(&v->pci, true);
+    if (s->status & VIRTIO_DRIVER_OK) virtio_interrupt(v, 3, s->vector);
+}
+
+static bool vector_used(VirtioPci *v, uint16_t vector)
+{
+    const VirtioState *s = virtio_state(v);
+    bool used = s->vector == vector;
+
+    for (unsigned n = 0; n < v->cls->queues; n++) used |= s->queues[n].vector == vector;
+    return used;
+}
+
+/* A vector that there is not becomes none, by which the driver sees that it cannot have it. */
+static void vector_set(VirtioPci *v, uint16_t *at, uint32_t val)
+{
+    uint16_t old = *at;
+
+    *at = val < v->pci.msix.vectors ? (uint16_t)val : VIRTIO_NO_VECTOR;
+    if (!vector_used(v, old)) msix_forget(&v->pci, old);
 }
 
 /* -- the device's own configuration -- */
@@ -188,13 +219,18 @@ static void config_write(VirtioPci *v, uint32_t off, uint32_t val, unsigned size
 
 /* -- legacy ports -- */
 
+static uint32_t legacy_config_at(VirtioPci *v)
+{
+    return msix_enabled(&v->pci) ? LEGACY_CONFIG_MSIX : LEGACY_CONFIG;
+}
+
 static uint32_t legacy_read(Device *dev, uint32_t reg, unsigned size)
 {
     VirtioPci *v = VIRTIO_PCI(dev);
     VirtioState *s = virtio_state(v);
     const VirtioQueue *q = queue_selected(v);
 
-    if (reg >= LEGACY_CONFIG) return config_read(v, reg - LEGACY_CONFIG, size);
+    if (reg >= legacy_config_at(v)) return config_read(v, reg - legacy_config_at(v), size);
     switch (reg) {
     case LEGACY_OFFERED: return (uint32_t)virtio_offered(v);
     case LEGACY_FEATURES: return (uint32_t)s->features;
@@ -203,6 +239,8 @@ static uint32_t legacy_read(Device *dev, uint32_t reg, unsigned size)
     case LEGACY_SELECT: return s->queue_sel;
     case LEGACY_STATUS: return s->status;
     case LEGACY_ISR: return virtio_take_isr(v);
+    case LEGACY_VECTOR: return s->vector;
+    case LEGACY_QUEUE_VECTOR: return q ? q->vector : VIRTIO_NO_VECTOR;
     default: return 0;
     }
 }
@@ -224,9 +262,10 @@ static void legacy_write(Device *dev, uint32_t reg, uint32_t val, unsigned size)
 {
     VirtioPci *v = VIRTIO_PCI(dev);
     VirtioState *s = virtio_state(v);
+    VirtioQueue *q = queue_selected(v);
 
-    if (reg >= LEGACY_CONFIG) {
-        config_write(v, reg - LEGACY_CONFIG, val, size);
+    if (reg >= legacy_config_at(v)) {
+        config_write(v, reg - legacy_config_at(v), val, size);
         return;
     }
     switch (reg) {
@@ -241,6 +280,10 @@ static void legacy_write(Device *dev, uint32_t reg, uint32_t val, unsigned size)
             s->status = (uint8_t)val;
         else
             virtio_drop(v);
+        break;
+    case LEGACY_VECTOR: vector_set(v, &s->vector, val & 0xffff); break;
+    case LEGACY_QUEUE_VECTOR:
+        if (q) vector_set(v, &q->vector, val & 0xffff);
         break;
     default: break;
     }
@@ -270,7 +313,7 @@ static uint32_t common_queue_read(VirtioPci *v, uint32_t reg)
     if (addr) return *addr;
     switch (reg) {
     case COMMON_NUM: return q->num;
-    case COMMON_QUEUE_VECTOR: return NO_VECTOR;
+    case COMMON_QUEUE_VECTOR: return q->vector;
     case COMMON_ENABLE: return q->enabled;
     case COMMON_NOTIFY_OFF: return s->queue_sel;
     default: return 0;
@@ -286,7 +329,7 @@ static uint32_t common_read(VirtioPci *v, uint32_t reg)
     case COMMON_DF: return s->dfselect < 2 ? (uint32_t)(virtio_offered(v) >> 32 * s->dfselect) : 0;
     case COMMON_GFSELECT: return s->gfselect;
     case COMMON_GF: return s->gfselect < 2 ? s->gfeatures[s->gfselect] : 0;
-    case COMMON_VECTOR: return NO_VECTOR;
+    case COMMON_VECTOR: return s->vector;
     case COMMON_QUEUES: return v->cls->queues;
     case COMMON_STATUS: return s->status;
     case COMMON_GENERATION: return s->generation;
@@ -321,6 +364,7 @@ static void common_queue_write(VirtioPci *v, uint32_t reg, uint32_t val)
     case COMMON_NUM:
         if (val && val <= v->cls->num[s->queue_sel]) q->set_num = (uint16_t)(q->num = val);
         break;
+    case COMMON_QUEUE_VECTOR: vector_set(v, &q->vector, val); break;
     case COMMON_ENABLE:
         if (val == 1) queue_enable(v, q);
         break;
@@ -345,6 +389,7 @@ static void common_write(VirtioPci *v, uint32_t reg, uint32_t val)
         s->gfeatures[s->gfselect] = val;
         virtio_set_features(v, (uint64_t)s->gfeatures[1] << 32 | s->gfeatures[0]);
         break;
+    case COMMON_VECTOR: vector_set(v, &s->vector, val & 0xffff); break;
     case COMMON_STATUS: virtio_set_status(v, (uint8_t)val); break;
     case COMMON_SELECT: s->queue_sel = (uint16_t)val; break;
     default: common_queue_write(v, reg, val);
@@ -454,18 +499,25 @@ static void virtio_config_written(PciDev *pd, unsigned off, unsigned len)
 
 /* -- life -- */
 
+static bool virtio_init_msix(VirtioPci *v, Error *err)
+{
+    if (v->vectors == VIRTIO_VECTORS_DEFAULT) v->vectors = v->cls->vectors;
+    return msix_init(&v->pci, BAR_MSIX, "virtio-pci-msix", v->vectors, offsetof(VirtioState, msix),
+        v->no_modern ? CAP_MSIX_ALONE : CAP_MSIX, err);
+}
+
 bool virtio_realize(VirtioPci *v, const VirtioClass *cls, Error *err)
 {
     PciDev *pd = &v->pci;
-    uint32_t ports = 4;
+    uint32_t ports = 4, config_at;
 
     v->cls = cls;
     if (v->no_legacy && v->no_modern)
         return error_set(err, "device cannot work as neither modern nor legacy mode is enabled");
-    if (v->vectors) return error_set(err, "MSI-X is not modelled: use vectors=0");
-    if (!pci_attach(pd, err)) return false;
+    if (!pci_attach(pd, err) || !virtio_init_msix(v, err)) return false;
     timer_init(&v->work, &pd->dev.m->clock, virtio_work, v);
-    while (ports < LEGACY_CONFIG + cls->config_len) ports *= 2;
+    config_at = v->vectors ? LEGACY_CONFIG_MSIX : LEGACY_CONFIG;
+    while (ports < config_at + cls->config_len) ports *= 2;
     if (!v->no_legacy) pci_bar_io(pd, BAR_LEGACY, "virtio-pci", ports, &legacy_io, 0);
     if (v->no_modern) return true;
     pd->bars[BAR_MODERN].prefetchable = true;
@@ -487,12 +539,14 @@ void virtio_power_on(VirtioPci *v)
     store_le16(config + PCI_SUBSYSTEM_VENDOR_ID, VIRTIO_VENDOR);
     store_le16(config + PCI_SUBSYSTEM_ID, v->no_legacy ? 0x1100 : v->cls->device);
     if (!v->no_modern) virtio_add_caps(v);
+    msix_power_on(&v->pci);
 }
 
 void virtio_reset(VirtioPci *v)
 {
     pci_reset(&v->pci);
     if (!v->no_modern) memset(pci_config(&v->pci) + CAP_WINDOW + CAP_BAR, 0, 16);
+    msix_reset(&v->pci);
     virtio_reset_state(v);
 }
 

@@ -232,8 +232,7 @@ void virtio_publish(VirtioPci *v, unsigned qn, unsigned n)
     q->last_avail = (uint16_t)(q->last_avail + n);
     ring_store16(v, q->used + 2, now);
     if (!ring_must_tell(v, q, before, now)) return;
-    s->isr |= 1;
-    pci_set_irq(&v->pci, true);
+    virtio_interrupt(v, 1, q->vector);
 }
 
 bool virtio_idle(VirtioPci *v, unsigned qn)

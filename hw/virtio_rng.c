@@ -25,6 +25,7 @@ static const VirtioClass rng_class = { .device = 4,
     .pci_class = 0x00ff,
     .legacy_id = 0x1005,
     .queues = 1,
+    .vectors = 2,
     .num = { 8 },
     .kick = rng_kick };
 static const VirtioWire rng_wire = { .cls = &rng_class };

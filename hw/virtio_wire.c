@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The field "virtio" of the sections of virtio devices, as another emulator's version 7.2 has it:
- * PCI part, registers, configuration, queues, the device's own bytes, then what it calls
+ * PCI part, vectors, registers, configuration, queues, the device's own bytes, then what it calls
  * subsections.  Their arrays have a place for each of the 1024 queues that its devices may have.
  */
 #include <string.h>
@@ -27,6 +27,8 @@ static void put_zeroes(Stream *st, size_t n)
 
 static void save_queues(Stream *st, const VirtioWire *wire, const VirtioState *v)
 {
+    bool vectors = msix_vectors(v->pci.config);
+
     stream_put_be32(st, wire->cls->queues);
     for (unsigned i = 0; i < wire->cls->queues; i++) {
         const VirtioQueue *q = &v->queues[i];
@@ -34,6 +36,7 @@ static void save_queues(Stream *st, const VirtioWire *wire, const VirtioState *v
         stream_put_be32(st, q->num);
         stream_put_be64(st, q->desc);
         stream_put_be16(st, q->last_avail);
+        if (vectors) stream_put_be16(st, q->vector);
     }
 }
 
@@ -63,7 +66,7 @@ static void save_modern(Stream *st, const VirtioWire *wire, const VirtioState *v
 }
 
 /* The device works in modern mode, too: it has the capabilities that say so. */
-static bool is_modern(const VirtioState *v) { return v->pci.config[PCI_CAPABILITY_LIST] != 0; }
+static bool is_modern(const VirtioState *v) { return v->pci.config[VIRTIO_CAP_FIRST] == 0x09; }
 
 static void save_rings(Stream *st, const VirtioWire *wire, const VirtioState *v)
 {
@@ -99,8 +102,11 @@ void virtio_wire_save(Stream *st, const VirtioWire *wire, const void *s)
 {
     const VirtioState *v = s;
     uint16_t command = load_le16(v->pci.config + PCI_COMMAND);
+    unsigned vectors = msix_vectors(v->pci.config);
 
     vmstate_save(st, &pci_device_vmstate, (void *)&v->pci);
+    msix_save(st, &v->msix, vectors);
+    if (vectors) stream_put_be16(st, v->vector);
     stream_put_u8(st, v->status);
     stream_put_u8(st, v->isr);
     stream_put_be16(st, v->queue_sel);
@@ -144,8 +150,19 @@ static bool next_mark(Stream *st, const char *prefix, char name[256])
     return true;
 }
 
+/* No vector beyond those that there are. */
+static uint16_t load_vector(Stream *st, unsigned vectors)
+{
+    uint16_t vector = stream_get_be16(st);
+
+    if (vector >= vectors && vector != VIRTIO_NO_VECTOR && stream_ok(st))
+        stream_fail(st, "there is no vector %u", vector);
+    return vector;
+}
+
 static void load_queues(Stream *st, const VirtioWire *wire, VirtioState *v)
 {
+    unsigned vectors = msix_vectors(v->pci.config);
     uint32_t n = stream_get_be32(st);
 
     if (n != wire->cls->queues && stream_ok(st))
@@ -156,6 +173,7 @@ static void load_queues(Stream *st, const VirtioWire *wire, VirtioState *v)
         q->num = stream_get_be32(st);
         q->desc = stream_get_be64(st);
         q->last_avail = stream_get_be16(st);
+        if (vectors) q->vector = load_vector(st, vectors);
         if (stream_ok(st) && (q->num > wire->cls->num[i] || (q->num & (q->num - 1))))
             stream_fail(st, "queue %u has %u entries", i, q->num);
         if (q->desc) virtio_legacy_ring(q); /* until a subsection says otherwise */
@@ -220,9 +238,17 @@ static void load_subsection(Stream *st, const VirtioWire *wire, VirtioState *v, 
 void virtio_wire_load(Stream *st, const VirtioWire *wire, void *s)
 {
     VirtioState *v = s;
+    unsigned vectors = msix_vectors(v->pci.config);
     char name[256];
 
     if (!vmstate_load(st, &pci_device_vmstate, &v->pci, pci_device_vmstate.version)) return;
+    if (msix_vectors(v->pci.config) != vectors) {
+        stream_fail(
+            st, "the device has %u vectors, and not %u", vectors, msix_vectors(v->pci.config));
+        return;
+    }
+    msix_load(st, &v->msix, vectors);
+    if (vectors) v->vector = load_vector(st, vectors);
     v->status = stream_get_u8(st);
     v->isr = stream_get_u8(st);
     v->queue_sel = stream_get_be16(st);
