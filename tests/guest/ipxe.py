@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # TEST-TIMEOUT: 200
 """iPXE as a kernel: by itself it gets an address by DHCP; a script as its initial RAM disk fetches
-over HTTP and says the address, with each kind of network card."""
+over HTTP and says the address, with each kind of network card; another boots Linux over HTTP."""
 import http.server
 import os
 import sys
@@ -10,12 +10,14 @@ import threading
 
 sys.path[:0] = [os.environ["SRCDIR"] + "/tests", os.environ["SRCDIR"] + "/tests/lib"]
 import guests
+import linux686
 import screen
 from guest_vm import VM
 from tap import Tap
 
 TAP = Tap()
 TMP = os.environ["TMPDIR"]
+LONG = "TEST_LONG" in os.environ
 SCRIPT = """#!ipxe
 dhcp
 echo ADDRESS ${net0/ip} BY ${net0/chip}
@@ -24,12 +26,25 @@ shell
 """
 
 
+BOOT = """#!ipxe
+dhcp
+kernel http://10.0.2.2:%d/vmlinuz initrd=initrd %s
+initrd http://10.0.2.2:%d/initrd
+boot
+"""
+FILES = {}  # path -> file
+
+
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
+        body = bytes(100000)
+        if self.path in FILES:
+            with open(FILES[self.path], "rb") as f:
+                body = f.read()
         self.send_response(200)
-        self.send_header("Content-Length", "100000")
+        self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(bytes(100000))
+        self.wfile.write(body)
 
     def log_message(self, *_):
         pass
@@ -47,11 +62,29 @@ def alone():
         TAP.check("rtl8029" in shown, "an address by DHCP", shown)
 
 
-def script():
+def serve():
+    """Answers the port."""
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
+    return server.server_address[1]
+
+
+def linux():
+    FILES["/vmlinuz"], FILES["/initrd"] = linux686.files(TMP, modules=())
+    port = serve()
+    with open(TMP + "/boot", "w", encoding="ascii") as f:
+        f.write(BOOT % (port, linux686.APPEND, port))
+    for model in ["e1000"] + ["virtio-net-pci", "rtl8139", "ne2k_pci"] * LONG:
+        with start("-initrd", TMP + "/boot", nic="user,model=" + model) as vm:
+            linux686.ready(vm)
+            text = vm.shell("cat /proc/cmdline")
+            TAP.check(text.startswith("initrd=initrd console=ttyS0"),
+                      model + ": Linux comes over HTTP", text)
+
+
+def script():
     with open(TMP + "/script", "w", encoding="ascii") as f:
-        f.write(SCRIPT % server.server_address[1])
+        f.write(SCRIPT % serve())
     for model in "rtl8139", "e1000", "virtio-net-pci":
         with start("-initrd", TMP + "/script", nic="user,model=" + model) as vm:
             shown = screen.wait(vm, r"FETCHED\n.*iPXE>").string
@@ -65,7 +98,7 @@ def script():
 
 
 try:
-    TAP.run(alone, script)
+    TAP.run(alone, script, linux)
 except guests.Unavailable as e:
     TAP.skip("iPXE", str(e))
 TAP.finish()

@@ -21,9 +21,10 @@ LONG = "TEST_LONG" in os.environ
 TESTS = r"Test #(\d+)"
 
 
-def start(*args, **kw):
-    binary = guests.package("memtest86+") + "/boot/memtest86+ia32.bin"
-    return VM("-M", "pc", "-m", "8", "-nodefaults", "-vga", "std", "-kernel", binary, *args, **kw)
+def start(*args, kind="ia32", **kw):
+    binary = f"{guests.package('memtest86+')}/boot/memtest86+{kind}.bin"
+    return VM("-M", "pc", "-cpu", "qemu64" if kind == "x64" else "pentium3", "-m", "8",
+              "-nodefaults", "-vga", "std", "-kernel", binary, *args, **kw)
 
 
 def begin(vm):
@@ -71,15 +72,29 @@ def runs():
     dst.kill()
 
 
-def whole_pass():
-    with start() as vm:
-        begin(vm)
-        shown = screen.wait(vm, r"Pass: +1.*to remove this banner", 1500).string
-        TAP.check(re.search(r"Errors: 0\b", shown), "a whole pass finds nothing", shown)
+def whole_passes():
+    for kind in "ia32", "x64":
+        for cpus in 1, 4:
+            with start("-smp", str(cpus), kind=kind) as vm:
+                begin(vm)
+                shown = screen.wait(vm, r"Pass: +1.*to remove this banner", 1500).string
+                TAP.check(re.search(r"Errors: 0\b", shown) and f"{cpus} Threads" in shown,
+                          f"{kind}, {cpus} CPUs: a whole pass finds nothing", shown)
+
+
+def x64():
+    """In 64-bit mode: one CPU; four of them test at once, and take turns where a test is one's."""
+    for cpus in 1, 4:
+        with start("-smp", str(cpus), kind="x64") as vm:
+            begin(vm)
+            shown = reach(vm, 6)
+            TAP.check(f"{cpus} Cores {cpus} Threads" in shown and
+                      ("SMP: 4T" if cpus == 4 else "SMP: Disabled") in shown,
+                      f"x64: {cpus} CPUs test", shown)
+            TAP.check(re.search(r"Errors: 0\b", shown), f"x64: {cpus} CPUs find nothing", shown)
 
 
 def four_cpus():
-    """All of them test at once, and take turns where a test is one CPU's."""
     with start("-smp", "4") as vm:
         begin(vm)
         shown = reach(vm, 6)
@@ -96,7 +111,7 @@ def tortured():
 
 
 try:
-    TAP.run(runs, four_cpus, *[whole_pass, tortured] * LONG)
+    TAP.run(runs, x64, *[four_cpus, whole_passes, tortured] * LONG)
 except guests.Unavailable as e:
     TAP.skip("memtest86+", str(e))
 TAP.finish()

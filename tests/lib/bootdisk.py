@@ -20,6 +20,7 @@ def tree(folder, files):
         os.makedirs(os.path.dirname(path), exist_ok=True)
         with open(path, "wb") as f:
             f.write(what.encode() if isinstance(what, str) else what)
+        os.chmod(path, 0o755)
     return folder
 
 
