@@ -351,6 +351,53 @@ static void test_resume_flag(void)
     machine_free(m);
 }
 
+/* Stores of the x87 whose page is missing leave it as it was: nothing is popped or flagged. */
+static void test_x87_stores(void)
+{
+    static const uint8_t modrm[][2] = { { 0xd9, 0x11 }, { 0xd9, 0x19 }, { 0xdd, 0x19 },
+        { 0xdb, 0x39 }, { 0xdf, 0x31 }, { 0xdf, 0x39 }, { 0xdb, 0x11 } };
+    Machine *m = paging_machine(0);
+    Cpu *cpu = test_cpu(m);
+
+    set_pte(m, PAGE, FRAME);
+    for (unsigned used = 0; used < 2; used++) {
+        for (unsigned i = 0; i < ARRAY_SIZE(modrm); i++) {
+            FaultFrame f;
+
+            cpu->s.regs[R_ECX] = PAGE;
+            cpu->s.fpuc = 0x37f;
+            cpu->s.fpus = 0;
+            cpu->s.fpstt = 3;
+            cpu->s.fptags = used ? 0xff : 0;
+            cpu->s.fpregs[3] = (FpReg){ 0xfffffffffffffff1, 0x7ffe };
+            g_assert_cmpint(step(cpu, modrm[i], 2, CODE, &f), ==, EXC_PF);
+            g_assert_cmphex(cpu->s.fpus, ==, 0);
+            g_assert_cmphex(cpu->s.fpstt, ==, 3);
+            g_assert_cmphex(cpu->s.fptags, ==, used ? 0xff : 0);
+        }
+    }
+    machine_free(m);
+}
+
+/* MOVS reads before it looks at where to: the source's page is the one that is told of. */
+static void test_movs_order(void)
+{
+    Machine *m = paging_machine(0);
+    Cpu *cpu = test_cpu(m);
+    FaultFrame f;
+
+    set_pte(m, PAGE, FRAME);
+    cpu->s.regs[R_ESI] = PAGE;
+    cpu->s.regs[R_EDI] = PAGE - 8;
+    cpu->s.segs[R_ES].limit = 0xff;
+    cpu_update_mode(cpu);
+    g_assert_cmpint(STEP(cpu, &f, 0xa5), ==, EXC_PF);
+    g_assert_cmphex(f.cr2, ==, PAGE);
+    cpu->s.regs[R_ESI] = PAGE - 16;
+    g_assert_cmpint(STEP(cpu, &f, 0xa5), ==, EXC_GP);
+    machine_free(m);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -365,5 +412,7 @@ int main(int argc, char **argv)
     g_test_add_func("/paging/watch", test_watch);
     g_test_add_func("/paging/absent", test_absent);
     g_test_add_func("/paging/resume-flag", test_resume_flag);
+    g_test_add_func("/paging/x87-stores", test_x87_stores);
+    g_test_add_func("/paging/movs-order", test_movs_order);
     return g_test_run();
 }

@@ -141,10 +141,17 @@ GUEST_CODE(jump_null, 32, "ljmp $0, $0x3000; hlt");
 GUEST_CODE(jump_limit, 32, "ljmp $0x78, $0x12345; hlt");
 GUEST_CODE(call_gate, 32, "push $0x11; push $0x22; lcall $0x48, $0; hlt");
 
+GUEST_CODE(jump_rpl, 32, "ljmp $0x0b, $0x4000; hlt");
+
 static void test_jumps(void)
 {
     Machine *m = prot_new();
 
+    prot_code(m, jump_rpl); /* a selector that asks for less than it is given */
+    prot_expect_fault(m, EXC_GP, CODE0, 0);
+    machine_free(m);
+
+    m = prot_new();
     prot_code(m, jump_conforming);
     prot_ring3(m, 0);
     test_run(m, 1);

@@ -25,6 +25,7 @@ GUEST_CODE(call_task, 32, "lcall $0x30, $0; nop; hlt");
 GUEST_CODE(call_taskgate, 32, "lcall $0x88, $0; nop; hlt");
 GUEST_CODE(jump_task16, 32, "ljmp $0x38, $0; nop; hlt");
 GUEST_CODE(iret_hlt, 32, "iret; hlt");
+GUEST_CODE(ud2_hlt, 32, "ud2; hlt");
 
 static void test_jump_task(void)
 {
@@ -140,11 +141,12 @@ static void test_task_faults(void)
     machine_free(m);
 
     m = prot_new(); /* so does an EIP beyond CS ... */
-    prot_code(m, jump_task);
+    prot_code(m, ud2_hlt);
     put_task(m, AT_TSS_B, 0x10000, AT_STACK_B);
     poke32(m, AT_TSS_B + 0x4c, CODE16);
+    put_gate(m, AT_IDT + EXC_UD * 8, 5, 0, TSS_B, 0, 0);
     g_assert_cmpint(prot_run(m), ==, EXC_GP);
-    g_assert_cmphex(prot_stack(m, 0), ==, 0);
+    g_assert_cmphex(prot_stack(m, 0), ==, 1); /* still of the exception's making */
     g_assert_cmphex(prot_stack(m, 1), ==, 0x10000);
     g_assert_cmphex(prot_stack(m, 2), ==, CODE16);
     machine_free(m);
@@ -337,6 +339,40 @@ static void test_single_step(void)
     machine_free(m);
 }
 
+GUEST_CODE(int_nop, 32, "int $0x80; nop; hlt");
+
+/* A software interrupt is stepped over: its handler is not trapped. */
+static void test_step_over_int(void)
+{
+    Machine *m = prot_new();
+
+    prot_code(m, int_nop);
+    cpu_set_eflags(test_cpu(m), FLAG_TF, FLAG_TF);
+    g_assert_cmpint(prot_run(m), ==, 0x80);
+    g_assert_cmphex(prot_stack(m, 0), ==, AT_CODE + 2);
+    g_assert_true(prot_stack(m, 2) & FLAG_TF);
+    machine_free(m);
+}
+
+/* RF that IRET loads is in force, and in the frame of the trap that comes before it is used up. */
+static void test_step_keeps_rf(void)
+{
+    Machine *m = prot_new();
+    Cpu *cpu = test_cpu(m);
+    uint32_t at = AT_STACK0 - 12;
+
+    prot_code(m, iret_hlt);
+    poke32(m, at, AT_CODE + 8);
+    poke32(m, at + 4, CODE0);
+    poke32(m, at + 8, 2 | FLAG_RF);
+    cpu->s.regs[R_ESP] = at;
+    cpu_set_eflags(cpu, FLAG_TF, FLAG_TF);
+    g_assert_cmpint(prot_run(m), ==, EXC_DB);
+    g_assert_cmphex(prot_stack(m, 0), ==, AT_CODE + 8);
+    g_assert_true(prot_stack(m, 2) & FLAG_RF);
+    machine_free(m);
+}
+
 static void set_breakpoint(Cpu *cpu, uint32_t addr, uint32_t kind, uint32_t len)
 {
     cpu->s.dr[0] = addr;
@@ -457,6 +493,8 @@ int main(int argc, char **argv)
     g_test_add_func("/cpu/v86/flags", test_v86_flags);
     g_test_add_func("/cpu/v86/segments", test_v86_segments);
     g_test_add_func("/cpu/debug/step", test_single_step);
+    g_test_add_func("/cpu/debug/step-over-int", test_step_over_int);
+    g_test_add_func("/cpu/debug/step-keeps-rf", test_step_keeps_rf);
     g_test_add_func("/cpu/debug/code", test_code_breakpoint);
     g_test_add_func("/cpu/debug/data", test_data_breakpoint);
     g_test_add_func("/cpu/debug/io", test_io_breakpoint);
