@@ -155,7 +155,9 @@ uint64_t sse_mask_lin(Cpu *cpu, const Insn *in, unsigned size)
 
     if (in->adsize == 2) off = (uint16_t)off;
     if (in->adsize == 4) off = (uint32_t)off;
-    return cpu_seg_lin(cpu, in->seg, off, size, true);
+    /* bytes, which are aligned wherever they are */
+    cpu_seg_lin(cpu, in->seg, off + size - 1, 1, true);
+    return cpu_seg_lin(cpu, in->seg, off, 1, true);
 }
 
 void sse_mask_store(Cpu *cpu, uint64_t lin, const uint8_t *v, const uint8_t *mask, unsigned size)

@@ -988,6 +988,22 @@ bits 64
     DONE
 .to: dd .low
     dw CODE32
+TEST ; level 3 keeps the bases of FS and GS, whose selectors are null
+    mov dword [0x90100],0x12345678
+    xor eax,eax
+    mov fs,ax
+    mov gs,ax
+    mov ecx,0xc0000100
+    mov eax,0x90100
+    xor edx,edx
+    wrmsr
+    inc ecx
+    wrmsr
+    USER .user,USER64
+.user:
+    mov eax,[fs:0]
+    mov ecx,[gs:0]
+    DONE
 
 align 8
 tests:
