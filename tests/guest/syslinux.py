@@ -75,7 +75,8 @@ def floppy():
     memtest = guests.package("memtest86+") + "/boot/memtest86+ia32.bin"
     multiboot = guests.package("multiboot") + "/usr/lib/multiboot/examples/kernel"
     files = {"syslinux.cfg": FLOPPY, "memtest": content(memtest),
-             "kernel": bootdisk.without_mode(content(multiboot)), "module": b"m" * 5000, **modules("mboot.c32", "libcom32.c32")}
+             "kernel": bootdisk.without_mode(content(multiboot)), "module": b"m" * 5000,
+             **modules("mboot.c32", "libcom32.c32")}
     image = fat(TMP + "/floppy", 1440, files, "-f", "1440")
     with start("-fda", image) as vm:
         vm.serial.expect("boot: ", 60)
