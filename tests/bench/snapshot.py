@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 # TEST-TIMEOUT: 900
-"""Time of savevm and loadvm and growth of the image, with a booted Linux: Stasis against QEMU."""
+"""Time of savevm, of loadvm right after it, and growth of the image, with a booted Linux: Stasis
+against QEMU.  A loadvm of all is in migration.py."""
 import os
 import shutil
 import subprocess
