@@ -15,7 +15,6 @@
 
 enum {
     ARENA_BYTES = 64 * MiB,
-    GRANULE_BITS = 7,
     HITS_MAX = 64,   /* killing writes until a page is run uncached ... */
     COOL_RUNS = 4096 /* ... and for how many instructions */
 };
@@ -128,11 +127,26 @@ static CodePage *page_get(Cpu *cpu, const uint8_t *host)
     return p;
 }
 
-static uint32_t page_granules(uint32_t first, uint32_t last)
+/* The bits of bytes first to last of a page that lie in word w of its map. */
+static uint64_t page_bits(unsigned w, uint32_t first, uint32_t last)
 {
-    uint32_t from = first >> GRANULE_BITS, to = last >> GRANULE_BITS;
+    uint64_t bits = UINT64_MAX;
 
-    return (UINT32_MAX >> (31 - to)) & (UINT32_MAX << from);
+    if (w == first / 64) bits &= UINT64_MAX << first % 64;
+    if (w == last / 64) bits &= UINT64_MAX >> (63 - last % 64);
+    return bits;
+}
+
+static void page_mark(CodePage *p, uint32_t first, uint32_t last)
+{
+    for (unsigned w = first / 64; w <= last / 64; w++) p->code[w] |= page_bits(w, first, last);
+}
+
+static bool page_has_code(const CodePage *p, uint32_t first, uint32_t last)
+{
+    for (unsigned w = first / 64; w <= last / 64; w++)
+        if (p->code[w] & page_bits(w, first, last)) return true;
+    return false;
 }
 
 /* The bytes of a block that lie in its k-th page. */
@@ -150,7 +164,7 @@ static void page_add(Cpu *cpu, Block *b, int k)
     uint32_t first, last;
 
     block_extent(b, k, &first, &last);
-    p->granules |= page_granules(first, last);
+    page_mark(p, first, last);
     b->page_next[k] = p->blocks;
     p->blocks = b;
     if (!(p->ram->watch[p->page] & WATCH_CODE)) ram_watch(p->ram, p->page, 1, WATCH_CODE);
@@ -204,10 +218,10 @@ static void page_update(Cpu *cpu, CodePage *p)
 {
     uint32_t first, last;
 
-    p->granules = 0;
+    memset(p->code, 0, sizeof(p->code));
     for (Block *b = p->blocks; b; b = b->page_next[block_page_index(b, p)]) {
         block_extent(b, block_page_index(b, p), &first, &last);
-        p->granules |= page_granules(first, last);
+        page_mark(p, first, last);
     }
     if (!p->blocks) page_unwatch(cpu, p->ram, p->page);
 }
@@ -222,7 +236,7 @@ void blocks_code_written(Cpu *cpu, RamBlock *ram, uint64_t off, uint64_t len)
         page_unwatch(cpu, ram, off >> PAGE_BITS);
         return;
     }
-    if (!(p->granules & page_granules(from, to))) return;
+    if (!page_has_code(p, from, to)) return;
     for (Block *b = p->blocks, *next; b; b = next) {
         uint32_t first, last;
         int k = block_page_index(b, p);
@@ -233,8 +247,8 @@ void blocks_code_written(Cpu *cpu, RamBlock *ram, uint64_t off, uint64_t len)
         block_kill(cpu, b);
         hit = true;
     }
-    if (!hit && p->blocks) return;
-    if (++p->hits >= HITS_MAX) {
+    /* Without a hit, the map has a block that was killed by its other page. */
+    if (hit && ++p->hits >= HITS_MAX) {
         p->hits = 0;
         p->cool = COOL_RUNS;
         while (p->blocks) block_kill(cpu, p->blocks);

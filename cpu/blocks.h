@@ -49,10 +49,10 @@ typedef struct CodePage CodePage;
 struct CodePage {
     uint8_t *host;
     RamBlock *ram;
-    uint64_t page;     /* of ram */
-    uint32_t granules; /* of 128 bytes, with code */
-    uint32_t hits;     /* writes that killed blocks */
-    uint32_t cool;     /* lookups during which it is run uncached */
+    uint64_t page;                 /* of ram */
+    uint64_t code[PAGE_SIZE / 64]; /* a bit for each byte that blocks have, and maybe more */
+    uint32_t hits;                 /* writes that killed blocks */
+    uint32_t cool;                 /* lookups during which it is run uncached */
     Block *blocks;
     CodePage *next;
 };

@@ -283,6 +283,29 @@ static void test_smc_crossing(void)
     machine_free(m);
 }
 
+/* A page with thousands of blocks of one instruction, and a byte of data among them: each write to
+ * that is cheap.  Where it is not, this takes minutes. */
+static void test_data_beside(void)
+{
+    enum { BLOCKS = 0xc00, ROUNDS = 4000000 };
+    Machine *m = test_machine();
+    Cpu *cpu = test_cpu(m);
+
+    test_real(cpu, 0x200);
+    cpu->s.segs[R_DS].selector = cpu->s.segs[R_CS].selector;
+    cpu->s.segs[R_DS].base = cpu->s.segs[R_CS].base;
+    memset(test_ram(m) + 0x2000, 0x07, BLOCKS);     /* pop es */
+    PUT(m, 0x2000 + BLOCKS, 0xfe, 0x06, 0x10, 0x0c, /* inc byte [0c10h] */
+        0x66, 0x49, 0x75, 0xf8, 0xeb, 0xfe);        /* dec ecx; jnz; jmp $ */
+    cpu->s.eip = 0;
+    cpu->s.regs[R_ECX] = ROUNDS;
+    test_run(m, BLOCKS + 3 * ROUNDS);
+    g_assert_cmpuint(cpu->s.regs[R_ECX], ==, 0);
+    g_assert_cmpuint(test_ram(m)[0x2c10], ==, ROUNDS % 256);
+    g_assert_cmphex(cpu->s.eip, ==, BLOCKS + 8);
+    machine_free(m);
+}
+
 /* -- comparisons and their jumps, which are run as one -- */
 
 static uint32_t edge(void)
@@ -613,6 +636,7 @@ int main(int argc, char **argv)
     g_test_add_func("/blocks/smc-loop", test_smc_loop);
     g_test_add_func("/blocks/smc-dma", test_smc_dma);
     g_test_add_func("/blocks/smc-crossing", test_smc_crossing);
+    g_test_add_func("/blocks/data-beside", test_data_beside);
     g_test_add_func("/blocks/strings", test_strings);
     g_test_add_func("/blocks/remapped", test_remapped);
     g_test_add_func("/blocks/pairs", test_pairs);
