@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* TEST-TIMEOUT: 300 */
+/* TEST-TIMEOUT: 900 */
 /*
  * Streams made to hurt.  A machine's own stream is taken apart into its sections, these are changed
  * in what they say and in how they are put together, and a machine loads the result.  Whatever
