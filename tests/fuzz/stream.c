@@ -392,11 +392,12 @@ static void case_structured(void *opaque, unsigned number, GRand *r)
 {
     Fuzz *f = opaque;
     GPtrArray *parts = g_ptr_array_copy(f->parts, part_dup, NULL);
-    char *text = fuzz_below(r, 8) ? g_strdup(f->vmdesc) : mutate_text(r, f->vmdesc);
+    bool said = !fuzz_below(r, 8); /* the description is changed, and perhaps nothing else */
+    char *text = said ? mutate_text(r, f->vmdesc) : g_strdup(f->vmdesc);
     Stream st;
 
     g_ptr_array_set_free_func(parts, part_free);
-    for (unsigned n = fuzz_below(r, 4); n; n--) mutate_once(f, r, parts);
+    for (unsigned n = !said + fuzz_below(r, 3); n; n--) mutate_once(f, r, parts);
     put_stream(&st, f, parts, text);
     if (!fuzz_below(r, 16)) st.size = fuzz_below(r, st.size);
     if (!fuzz_below(r, 16)) fuzz_poke(r, st.data, MIN_OF(st.size, 60ul));
