@@ -654,6 +654,7 @@ static bool excused_fault(const User *u, const Form *f, const UserState *h, cons
     if (!u->amd && other) return true; /* seen on AMD's alone */
     if (other && (h->o.vector == EXC_AC || g->o.vector == EXC_AC)) return true;
     if (h->o.vector == EXC_PF && h->cr2 >= 0x7fffffff0000) return true;
+    if (f->op > 0xff && h->o.vector == EXC_GP && g->o.vector == EXC_SS) return true;
     if (g->o.vector == EXC_PF && (uint32_t)(g->cr2 + 0x1000) < 0x2000) return true;
     if (f->op == 0xcf && g->seg[R_CS] == USER_CS64 && !(h->error & g->error)) return true;
     return other && has_parts(f) && (pages || stack || !is_far(f));
