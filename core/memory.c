@@ -24,7 +24,7 @@ void memory_free(Memory *mem)
         mem->waiters = w->next;
         g_free(w);
     }
-    for (int i = 0; i < 2; i++) g_free(mem->view[i].ranges);
+    for (int i = 0; i < VIEW_COUNT; i++) g_free(mem->view[i].ranges);
     memory_free_ports(mem);
     g_free(mem);
 }
@@ -105,21 +105,22 @@ static int compare_u64(gconstpointer a, gconstpointer b)
     return x < y ? -1 : x > y;
 }
 
-static bool region_seen(const MemRegion *r, bool smm)
+static bool region_seen(const MemRegion *r, enum MemView view)
 {
-    return r->enabled && (smm || !r->smm_only);
+    if (r->code_only && view != VIEW_SMM_CODE) return false;
+    return r->enabled && (view != VIEW_ALL || !r->smm_only);
 }
 
 /* Who answers at gpa: the regions are sorted by priority. */
-static MemRegion *region_at(Memory *mem, bool smm, uint64_t gpa)
+static MemRegion *region_at(Memory *mem, enum MemView view, uint64_t gpa)
 {
     for (MemRegion *r = mem->regions; r; r = r->next)
-        if (region_seen(r, smm) && gpa >= r->gpa && gpa - r->gpa < r->size) return r;
+        if (region_seen(r, view) && gpa >= r->gpa && gpa - r->gpa < r->size) return r;
     return NULL;
 }
 
 /* Cuts the address space at every region's ends; between two cuts one region answers. */
-static FlatView flatten(Memory *mem, bool smm)
+static FlatView flatten(Memory *mem, enum MemView as)
 {
     GArray *cuts = g_array_new(FALSE, FALSE, sizeof(uint64_t));
     GArray *out = g_array_new(FALSE, FALSE, sizeof(FlatRange));
@@ -128,14 +129,14 @@ static FlatView flatten(Memory *mem, bool smm)
     for (MemRegion *r = mem->regions; r; r = r->next) {
         uint64_t end = r->gpa + r->size;
 
-        if (!region_seen(r, smm)) continue;
+        if (!region_seen(r, as)) continue;
         g_array_append_val(cuts, r->gpa);
         g_array_append_val(cuts, end);
     }
     g_array_sort(cuts, compare_u64);
     for (guint i = 0; i + 1 < cuts->len; i++) {
         uint64_t a = g_array_index(cuts, uint64_t, i), b = g_array_index(cuts, uint64_t, i + 1);
-        MemRegion *r = a < b ? region_at(mem, smm, a) : NULL;
+        MemRegion *r = a < b ? region_at(mem, as, a) : NULL;
         FlatRange *last = out->len ? &g_array_index(out, FlatRange, out->len - 1) : NULL;
         FlatRange add;
 
@@ -164,9 +165,12 @@ void mem_commit(Machine *m)
         unsorted = r->next;
         regions_insert(mem, r);
     }
-    for (int smm = 0; smm < 2; smm++) {
-        g_free(mem->view[smm].ranges);
-        mem->view[smm] = flatten(mem, smm);
+    mem->code_differs = false;
+    for (MemRegion *r = mem->regions; r; r = r->next)
+        mem->code_differs |= r->enabled && r->code_only;
+    for (int view = VIEW_ALL; view < VIEW_COUNT; view++) {
+        g_free(mem->view[view].ranges);
+        mem->view[view] = flatten(mem, view);
     }
     for (MemListener *l = mem->listeners; l; l = l->next)
         if (l->map_changed) l->map_changed(l->opaque);
@@ -174,13 +178,18 @@ void mem_commit(Machine *m)
 
 const FlatRange *mem_ranges(Machine *m, bool smm, size_t *n)
 {
-    *n = m->mem->view[smm].n;
-    return m->mem->view[smm].ranges;
+    const FlatView *v = &m->mem->view[smm ? VIEW_SMM : VIEW_ALL];
+
+    *n = v->n;
+    return v->ranges;
 }
+
+bool mem_code_differs(Machine *m) { return m->mem->code_differs; }
 
 const FlatRange *mem_find(Machine *m, MemAttrs attrs, uint64_t gpa)
 {
-    const FlatView *v = &m->mem->view[attrs.smm];
+    enum MemView view = !attrs.smm ? VIEW_ALL : attrs.code ? VIEW_SMM_CODE : VIEW_SMM;
+    const FlatView *v = &m->mem->view[view];
     size_t low = 0, high = v->n;
 
     while (low < high) {

@@ -3,9 +3,9 @@
  * Guest memory: RAM blocks, the physical map, ports, and who wants to know of writes.
  *
  * RAM blocks live in one memfd each; a block's host address never changes.  The physical map is a
- * list of regions with priorities, flattened into sorted ranges (once as CPUs see it, once as CPUs
- * in SMM do).  CPUs cache host addresses in their TLBs and are told by a MemListener when to drop
- * them; devices reach RAM by mem_read/mem_write only.
+ * list of regions with priorities, flattened into sorted ranges (once as CPUs see it, twice as CPUs
+ * in SMM do: for data and for code).  CPUs cache host addresses in their TLBs and are told by a
+ * MemListener when to drop them; devices reach RAM by mem_read/mem_write only.
  *
  * Watches: one byte per page and block, a bit per client.  A set bit means "tell me of the next
  * write" (the page is *clean* for that client); the write slow path clears it.  A page whose byte
@@ -29,6 +29,7 @@ enum { PAGE_BITS = 12, PAGE_SIZE = 1 << PAGE_BITS, PAGE_MASK = PAGE_SIZE - 1 };
 typedef struct MemAttrs {
     Device *cpu; /* the CPU, or NULL for a device's DMA */
     bool smm;
+    bool code; /* fetches it; makes a difference in SMM alone */
 } MemAttrs;
 
 enum Watch {
@@ -71,8 +72,9 @@ struct MemRegion {
     uint64_t gpa, size; /* page-aligned */
     int prio;           /* the higher one covers the lower one */
     bool enabled;
-    bool smm_only; /* seen by CPUs in SMM alone */
-    RamBlock *ram; /* RAM or ROM: reads (and writes unless readonly) go to ram + ram_off ... */
+    bool smm_only;  /* seen by CPUs in SMM alone */
+    bool code_only; /* ... and by these where they fetch code */
+    RamBlock *ram;  /* RAM or ROM: reads (and writes unless readonly) go to ram + ram_off ... */
     uint64_t ram_off;
     bool readonly;      /* writes are dropped */
     const MmioOps *ops; /* ... or registers */
@@ -173,6 +175,8 @@ void mem_commit(Machine *m);
 const MemRegion *mem_region_next(Machine *m, const MemRegion *r);
 /* The flattened map, sorted by gpa, for lookups of CPUs and `info mtree -f`. */
 const FlatRange *mem_ranges(Machine *m, bool smm, size_t *n);
+/* CPUs in SMM see another map where they fetch code. */
+bool mem_code_differs(Machine *m);
 /* The range holding gpa, or NULL where nothing answers. */
 const FlatRange *mem_find(Machine *m, MemAttrs attrs, uint64_t gpa);
 void mem_listener_add(Machine *m, MemListener *l);

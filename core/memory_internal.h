@@ -30,10 +30,14 @@ struct PageWaiter { /* a device (or a CPU) that met an absent page, or whoever e
     PageWaiter *next;
 };
 
+/* Who sees the map: everyone, CPUs in SMM, and these where they fetch code. */
+enum MemView { VIEW_ALL, VIEW_SMM, VIEW_SMM_CODE, VIEW_COUNT };
+
 struct Memory {
     RamBlock *blocks;
     MemRegion *regions; /* sorted by priority, the highest first */
-    FlatView view[2];   /* [1]: in SMM */
+    FlatView view[VIEW_COUNT];
+    bool code_differs; /* between the last two of them */
     MemListener *listeners;
     PageSource source;
     PageWaiter *waiters;

@@ -39,10 +39,13 @@ static void mmu_resume(Device *dev)
 
 /* Looks a page up in the physical map; false where no RAM answers.  Waits where the registers that
  * answer reach an absent page. */
-static bool mmu_map(Cpu *cpu, uint64_t gpa, TlbPhys *t)
+static bool mmu_map(Cpu *cpu, uint64_t gpa, bool code, TlbPhys *t)
 {
-    const FlatRange *r = mem_find(cpu->dev.m, mmu_attrs(cpu), gpa);
+    MemAttrs attrs = mmu_attrs(cpu);
+    const FlatRange *r;
 
+    attrs.code = code;
+    r = mem_find(cpu->dev.m, attrs, gpa);
     if (!r) return false;
     if (!r->region->ram) {
         if (!mmio_probe(&cpu->dev, r, gpa, mmu_resume)) cpu_blocked(cpu);
@@ -55,14 +58,14 @@ static bool mmu_map(Cpu *cpu, uint64_t gpa, TlbPhys *t)
 }
 
 /* Where a physical address leads; waits for an absent page. */
-static MmuPage mmu_physical(Cpu *cpu, uint64_t gpa)
+static MmuPage mmu_physical(Cpu *cpu, uint64_t gpa, bool code)
 {
     TlbPhys *t = &cpu->tlb->phys[(gpa >> PAGE_BITS ^ gpa >> 21) % TLB_PHYS];
-    uint64_t key = (gpa & ~(uint64_t)PAGE_MASK) | (cpu->s.hflags & HF_SMM ? 1 : 0);
+    uint64_t key = (gpa & ~(uint64_t)PAGE_MASK) | (cpu->s.hflags & HF_SMM ? 1 + code : 0);
     MmuPage p = { .gpa = gpa };
 
     if (UNLIKELY(t->key != key)) {
-        if (!mmu_map(cpu, gpa, t)) return p;
+        if (!mmu_map(cpu, gpa, code, t)) return p;
         t->key = key;
     }
     p.block = t->block;
@@ -115,7 +118,7 @@ uint64_t mmu_phys_load(Cpu *cpu, uint64_t gpa, unsigned size)
 
     gpa &= mmu_a20(cpu);
     if (!cpu->fault_frame) return mmu_peek_entry(cpu, gpa, size);
-    p = mmu_physical(cpu, gpa);
+    p = mmu_physical(cpu, gpa, false);
     if (!p.block) return mem_load(cpu->dev.m, mmu_attrs(cpu), p.gpa, size);
     at = p.block->host + p.off;
     return size == 4 ? *(const Mem32 *)at : *(const Mem64 *)at;
@@ -170,7 +173,7 @@ static MmuPage mmu_page(Cpu *cpu, uint64_t lin, enum MmuKind kind, enum MmuWho w
     mmu_check_canonical(cpu, lin);
     code = mmu_walk(cpu, lin, kind, who, true, &w);
     if (code >= 0) cpu_page_fault(cpu, lin, (uint32_t)code);
-    p = mmu_physical(cpu, (w.gpa & mmu_a20(cpu)) | off);
+    p = mmu_physical(cpu, (w.gpa & mmu_a20(cpu)) | off, kind == MMU_FETCH);
     if (!p.block || ((cpu->debug & DEBUG_DATA) && cpu_debug_page(cpu, lin))) return p;
     host = p.block->host + (p.off - off);
     reads = kind != MMU_FETCH || !mmu_fetch_differs(cpu) ? MMU_READ : MMU_FETCH;

@@ -36,7 +36,7 @@ typedef struct TlbWatched {
 
 /* Where a physical page of RAM or ROM stands, by the map as it is. */
 typedef struct TlbPhys {
-    uint64_t key; /* its address, and a low bit under SMM; TLB_NO_PAGE: none */
+    uint64_t key; /* its address, and a low bit under SMM, of data or code; TLB_NO_PAGE: none */
     RamBlock *block;
     uint64_t off;
     bool readonly;

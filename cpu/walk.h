@@ -34,8 +34,9 @@ static inline bool mmu_nx(const Cpu *cpu)
     return (cpu->s.efer & EFER_NXE) && (cpu->s.cr[4] & CR4_PAE);
 }
 /* A page may be readable and not executable: under NX, and by the supervisor under SMEP; or the
- * other way round under SMAP. */
+ * other way round under SMAP; or be two pages in system management mode. */
 static inline bool mmu_fetch_differs(const Cpu *cpu)
 {
-    return mmu_nx(cpu) || (cpu->s.cr[4] & (CR4_SMEP | CR4_SMAP));
+    return mmu_nx(cpu) || (cpu->s.cr[4] & (CR4_SMEP | CR4_SMAP)) ||
+           (cpu->s.hflags & HF_SMM && mem_code_differs(cpu->dev.m));
 }

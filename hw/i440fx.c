@@ -100,11 +100,13 @@ static const MmioOps i440fx_bios_ops = { .write = i440fx_bios_write };
 static bool i440fx_map_smram(I440fx *f)
 {
     uint8_t smram = pci_config(&f->pci)[REG_SMRAM];
-    bool enabled = smram & SMRAM_ENABLE && !(smram & SMRAM_CLOSED), smm = !(smram & SMRAM_OPEN);
-    bool changed = f->smram.enabled != enabled || f->smram.smm_only != smm;
+    bool enabled = smram & SMRAM_ENABLE, smm = !(smram & SMRAM_OPEN), code = smram & SMRAM_CLOSED;
+    bool changed =
+        f->smram.enabled != enabled || f->smram.smm_only != smm || f->smram.code_only != code;
 
     f->smram.enabled = enabled;
     f->smram.smm_only = smm;
+    f->smram.code_only = code;
     return changed;
 }
 

@@ -124,6 +124,9 @@ static void test_smram_seen(void)
     g_assert_cmphex(ram(m, 0xa1234), ==, 0x66);
     check_smram(m, 0x4a, 0x55, 0x55);
     g_assert_cmphex(peek(m, 0xa1234, false), ==, 0x66);
+    check_smram(m, 0x2a, 0x77, 0x77); /* closed to data, not to code */
+    g_assert_cmphex(mem_load(m, (MemAttrs){ .smm = true, .code = true }, 0xa0000, 1), ==, 0x55);
+    g_assert_cmphex(mem_load(m, (MemAttrs){ .code = true }, 0xa0000, 1), ==, 0x77);
     check_smram(m, 0x5a, 0x77, 0x55); /* locked */
     check_smram(m, 0x4a, 0x77, 0x55);
     mem_region_del(m, &window);

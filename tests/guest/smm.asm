@@ -1,7 +1,8 @@
 ; SPDX-License-Identifier: MIT
 ; System management mode: entry, what is saved, RSM, what is blocked meanwhile, who sees SMRAM.  Each
 ; test prints its number and what it has seen; SMIs and NMIs print "s" and "n" in their order.
-; smm.expect is what QEMU prints, but for the restart of HLT, which is the manual's.  With LEGACY
+; smm.expect is what QEMU prints, but for the restart of HLT, which is the manual's, and for SMRAM
+; that is closed to data, which is the host bridge's data sheet's.  With LEGACY
 ; defined the save area has its 32-bit form (smm_legacy.expect), and there is no long mode.
 ; The firmware has set SMBASE to A0000h and has let port B2h raise SMIs.
 %include "boot.inc"
@@ -202,6 +203,10 @@ after_ud:
     out 0x92,al
     SHOW [0x100500]
     SMI 10
+
+    TEST ; the display behind SMRAM, and the handler's code still in it
+    SMI 12
+    SMI 2
 
 %ifndef LEGACY
     TEST ; from 64-bit code
@@ -449,6 +454,7 @@ handler:
 actions:
     dw AT(h_done), AT(h_show), AT(h_smram), AT(h_change), AT(h_base), AT(h_done), AT(h_latch)
     dw AT(h_iret), AT(h_halt), AT(h_no_halt), AT(h_a20), AT(h_wait)
+    dw AT(h_closed)
 
 h_show:
     call hex16          ; registers as they are at first
@@ -578,6 +584,23 @@ h_no_halt:
 
 h_a20:
     a32 mov eax,[0x100500]
+    call hex16
+    jmp h_done
+
+h_closed:
+    mov eax,0x80000070
+    mov dx,0xcf8
+    out dx,eax
+    mov dx,0xcfe
+    mov al,0x2a         ; D_CLS
+    out dx,al
+    a32 mov eax,[SEEN]
+    call hex16
+    a32 mov dword [SEEN],0
+    mov dx,0xcfe
+    mov al,0x0a
+    out dx,al
+    a32 mov eax,[SEEN]
     call hex16
     jmp h_done
 

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # TEST-TIMEOUT: 240
 """System management mode by a guest of our own, with both forms of the save area; what it has seen is
-compared with smm.expect and smm_legacy.expect, which QEMU agrees with but for the restart of HLT.  A
+compared with smm.expect and smm_legacy.expect, which QEMU agrees with but for two tests.  A
 machine that is saved and loaded all the time ends as any other; one that waits in its handler is
 saved, loaded, and goes to QEMU and back.  The firmware's own handler is at work with -M smm=on."""
 import os
