@@ -72,6 +72,35 @@ static void test_table_limits(void)
     machine_free(m);
 }
 
+GUEST_CODE(rep_movsb, 32, "rep movsb; hlt");
+GUEST_CODE(rep_stosb, 32, "rep stosb; hlt");
+GUEST_CODE(rep_scasb, 32, "repne scasb; hlt");
+
+/* A repeated string instruction goes as far as its segment and no further. */
+static void check_string_end(const uint8_t *code, int seg)
+{
+    Machine *m = prot_new();
+    Cpu *cpu = test_cpu(m);
+
+    test_poke(m, AT_CODE, code, 3);
+    cpu->s.regs[R_EAX] = 0x55;
+    cpu->s.regs[R_ECX] = 64;
+    cpu->s.regs[R_ESI] = cpu->s.regs[R_EDI] = AT_DATA;
+    cpu->s.segs[seg].limit = AT_DATA + 23;
+    device_sync(&cpu->dev);
+    prot_expect_fault(m, EXC_GP, 0, 0);
+    g_assert_cmpuint(cpu->s.regs[R_ECX], ==, 40);
+    machine_free(m);
+}
+
+static void test_string_ends(void)
+{
+    check_string_end(rep_movsb, R_DS);
+    check_string_end(rep_movsb, R_ES);
+    check_string_end(rep_stosb, R_ES);
+    check_string_end(rep_scasb, R_ES);
+}
+
 static void test_accessed(void)
 {
     Machine *m = prot_new();
@@ -648,6 +677,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/cpu/prot/segment-loads", test_segment_loads);
     g_test_add_func("/cpu/prot/table-limits", test_table_limits);
+    g_test_add_func("/cpu/prot/string-ends", test_string_ends);
     g_test_add_func("/cpu/prot/accessed", test_accessed);
     g_test_add_func("/cpu/prot/limits", test_limits);
     g_test_add_func("/cpu/prot/jumps", test_jumps);
