@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 # TEST-TIMEOUT: 300
-"""Debian's installer from the network boot images: by PXE to its menu, which takes keys; in the long
-form to its first question, in text, which is answered, in graphics, and by the graphical one."""
+"""Debian's installer from the network boot images: by PXE to its menu, which takes keys; in the
+long form to its first question, in text, which is answered, in graphics, and by the graphical
+one."""
 import os
 import sys
 import time
@@ -106,7 +107,7 @@ def wait_colours(vm, test, timeout=900):
 def graphics():
     """The display's driver sets a mode; the picture is a grey box on blue, one line of it red."""
     def drawn(_, height, share):
-        return (height > 400 and share.get(BLUE, 0) > .3 and share.get(GREY, 0) > .1 and
+        return (height > 400 and share.get(BLUE, 0) > .03 and share.get(GREY, 0) > .5 and
                 .0005 < share.get(RED, 0) < .05)
 
     with start("amd64", "text", "") as vm:
