@@ -596,6 +596,8 @@ h_closed:
     out dx,al
     a32 mov eax,[SEEN]
     call hex16
+    a32 mov eax,[0xa8000]   ; from the page that is being run
+    call hex16
     a32 mov dword [SEEN],0
     mov dx,0xcfe
     mov al,0x0a
