@@ -177,5 +177,5 @@ def initramfs(path, modules_dir, modules=(), setup=b"", arch="i386", extra=None)
         files["setup"] = setup
     files.update(extra or {})
     with open(path, "wb") as f:
-        f.write(gzip.compress(cpio(files), 6))
+        f.write(gzip.compress(cpio(files), 6, mtime=0))
     return path
