@@ -187,9 +187,24 @@ static const SectionOps user_section_ops = {
 
 /* -- the port -- */
 
+/* Says where somebody is: an answer of ARP, or a neighbour advertisement. */
+static bool user_is_address(const uint8_t *frame, size_t len)
+{
+    enum { ARP = 0x0806, IPV6 = 0x86dd, ICMPV6 = 58, ADVERTISEMENT = 136 };
+
+    if (len < 55) return len >= 14 && load_be16(frame + 12) == ARP;
+    return load_be16(frame + 12) == ARP ||
+           (load_be16(frame + 12) == IPV6 && frame[20] == ICMPV6 && frame[54] == ADVERTISEMENT);
+}
+
+/* What waited for the guest's address goes out when libslirp is called the next time, and is
+ * dropped after a second. */
 static void user_receive(void *opaque, const uint8_t *frame, size_t len)
 {
-    slirp_input(((UserNet *)opaque)->slirp, frame, (int)len);
+    UserNet *u = opaque;
+
+    slirp_input(u->slirp, frame, (int)len);
+    if (user_is_address(frame, len)) user_poll_soon(u->poll);
 }
 
 static void user_info(void *opaque, GString *out)

@@ -24,6 +24,8 @@ typedef struct UserNet {
 /* user_poll.c */
 UserPoll *user_poll_new(UserNet *u);
 void user_poll_free(UserPoll *poll);
+/* libslirp is called in the next turn of the loop, whether or not a descriptor is ready. */
+void user_poll_soon(UserPoll *poll);
 
 /* user_fwd.c: one hostfwd= or guestfwd= rule. */
 bool user_hostfwd(UserNet *u, const char *rule, Error *err);

@@ -20,6 +20,7 @@ struct UserPoll {
     GArray *registered; /* UserFd */
     GArray *wanted;     /* UserFd without tags: what libslirp asked for, by its index */
     gint64 due_us;      /* when libslirp wants to be called anyway; -1: never */
+    bool soon;          /* in the next turn of the loop */
 };
 
 static GIOCondition user_poll_to_glib(int events)
@@ -108,7 +109,8 @@ static gboolean user_poll_prepare(GSource *source, gint *timeout)
         *timeout = -1;
         poll->due_us = -1;
     }
-    return FALSE;
+    if (poll->soon) *timeout = 0;
+    return poll->soon;
 }
 
 static gboolean user_poll_check(GSource *source)
@@ -142,6 +144,7 @@ static gboolean user_poll_dispatch(GSource *source, GSourceFunc func, gpointer d
     (void)func;
     (void)data;
     poll->due_us = -1;
+    poll->soon = false;
     slirp_pollfds_poll(poll->u->slirp, 0, user_poll_result, poll);
     return G_SOURCE_CONTINUE;
 }
@@ -173,6 +176,8 @@ UserPoll *user_poll_new(UserNet *u)
     g_source_attach(&poll->source, u->m->ctx);
     return poll;
 }
+
+void user_poll_soon(UserPoll *poll) { poll->soon = true; }
 
 void user_poll_free(UserPoll *poll)
 {

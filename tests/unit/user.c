@@ -30,6 +30,7 @@ typedef struct Guest {
     uint8_t dhcp[1600]; /* the last answer of the DHCP server, as a frame */
     uint16_t syn_port;  /* of the last TCP SYN towards 10.0.2.15: where it went ... */
     uint32_t syn_from;  /* ... and from whom */
+    unsigned echoes;    /* answers to pings */
 } Guest;
 
 static void guest_answer_arp(Guest *g, const uint8_t *frame)
@@ -58,6 +59,8 @@ static void guest_receive(void *opaque, const uint8_t *frame, size_t len)
     } else if (frame[23] == 6 && (frame[47] & 0x12) == 0x02) {
         g->syn_port = load_be16(frame + 36);
         g->syn_from = load_be32(frame + 26);
+    } else if (frame[23] == 1 && frame[34] == 0) {
+        g->echoes++;
     }
 }
 
@@ -290,11 +293,38 @@ static void test_bad_state(void)
     stream_free(&whole);
 }
 
+/* The first ping of a guest that nobody knows yet: its answer waits for the guest's address, and
+ * goes out as soon as that has come. */
+static void test_unknown(void)
+{
+    uint8_t f[14 + 20 + 8] = { 0 }, *ip = f + 14, *icmp = ip + 20;
+    Guest g;
+
+    guest_init(&g, "user,id=n");
+    memset(f, 0xff, 6);
+    memcpy(f + 6, g.mac, 6);
+    store_be16(f + 12, 0x0800);
+    ip[0] = 0x45;
+    store_be16(ip + 2, 28);
+    ip[8] = 64;
+    ip[9] = 1;
+    store_be32(ip + 12, 0x0a00020f);
+    store_be32(ip + 16, 0x0a000202);
+    store_be16(ip + 10, ip_checksum(ip, 20));
+    icmp[0] = 8;
+    store_be16(icmp + 2, ip_checksum(icmp, 8));
+    net_send(g.port, f, sizeof(f));
+    for (int i = 0; i < 10; i++) g_main_context_iteration(g.m->ctx, FALSE);
+    g_assert_cmpuint(g.echoes, ==, 1);
+    machine_free(g.m);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/user/dhcp", test_dhcp);
     g_test_add_func("/user/addresses", test_addresses);
+    g_test_add_func("/user/unknown", test_unknown);
     g_test_add_func("/user/hostfwd", test_hostfwd);
     g_test_add_func("/user/state", test_state);
     g_test_add_func("/user/bad-state", test_bad_state);
