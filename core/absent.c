@@ -186,16 +186,3 @@ void ram_page_arrived(RamBlock *b, uint64_t page, const void *data)
     if (bits) g_hash_table_remove(b->newer, &page);
     absent_tell(absent_take(b->m->mem, b, page, NULL), true);
 }
-
-bool ram_page_has_newer(const RamBlock *b, uint64_t page)
-{
-    return b->newer && g_hash_table_contains(b->newer, &page);
-}
-
-void ram_page_put(RamBlock *b, uint64_t page)
-{
-    b->watch[page] &= (uint8_t)~WATCH_ABSENT;
-    ram_written(b, page << PAGE_BITS, PAGE_SIZE);
-    if (b->newer) g_hash_table_remove(b->newer, &page);
-    absent_tell(absent_take(b->m->mem, b, page, NULL), true);
-}

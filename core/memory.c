@@ -5,14 +5,18 @@
 #include <assert.h>
 #include <glib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "core/memory_internal.h"
 #include "util/bits.h"
 
 Memory *memory_new(Machine *m)
 {
+    Memory *mem = g_new0(Memory, 1);
+
     (void)m;
-    return g_new0(Memory, 1);
+    mem->pagemap = -1;
+    return mem;
 }
 
 void memory_free(Memory *mem)
@@ -26,6 +30,7 @@ void memory_free(Memory *mem)
     }
     for (int i = 0; i < VIEW_COUNT; i++) g_free(mem->view[i].ranges);
     memory_free_ports(mem);
+    if (mem->pagemap >= 0) close(mem->pagemap);
     g_free(mem);
 }
 

@@ -2,10 +2,11 @@
 /*
  * Guest memory: RAM blocks, the physical map, ports, and who wants to know of writes.
  *
- * RAM blocks live in one memfd each; a block's host address never changes.  The physical map is a
- * list of regions with priorities, flattened into sorted ranges (once as CPUs see it, twice as CPUs
- * in SMM do: for data and for code).  CPUs cache host addresses in their TLBs and are told by a
- * MemListener when to drop them; devices reach RAM by mem_read/mem_write only.
+ * RAM blocks live in anonymous memory, in huge pages where the host has them, and a block's host
+ * address never changes.  The physical map is a list of regions with priorities, flattened into
+ * sorted ranges (once as CPUs see it, twice as CPUs in SMM do: for data and for code).  CPUs cache
+ * host addresses in their TLBs and are told by a MemListener when to drop them; devices reach RAM
+ * by mem_read/mem_write only.
  *
  * Watches: one byte per page and block, a bit per client.  A set bit means "tell me of the next
  * write" (the page is *clean* for that client); the write slow path clears it.  A page whose byte
@@ -45,7 +46,6 @@ struct RamBlock {
     char idstr[256]; /* name on the wire: "pc.ram", "0000:00:02.0/vga.vram" */
     uint8_t *host;
     uint64_t size;     /* bytes, a multiple of PAGE_SIZE */
-    int fd;            /* the memfd, or -1 */
     uint8_t *watch;    /* a byte of Watch bits per page */
     uint32_t watching; /* clients that armed anything since their last ram_unwatch */
     GHashTable
@@ -155,11 +155,12 @@ static inline bool ram_is_clean(const RamBlock *b, uint64_t page, enum Watch cli
 /* The first page >= from whose bit of client is clear (that is: dirty), or b->size >> PAGE_BITS. */
 uint64_t ram_next_dirty(const RamBlock *b, uint64_t from, enum Watch client);
 
-/* Puts a shadow (below) in the place of a block's content, at the block's host address; takes fd
- * and the mapping. */
-bool ram_block_adopt(RamBlock *b, int fd, uint8_t *host, Error *err);
-/* A new memfd of the block's size and its mapping, for a load in the background. */
-bool ram_block_shadow(const RamBlock *b, int *fd, uint8_t **host, Error *err);
+/* Puts a shadow (below) in the place of a block's content, at the block's host address; takes the
+ * mapping. */
+bool ram_block_adopt(RamBlock *b, uint8_t *host, Error *err);
+/* A new mapping of the block's size, for a load in the background; the caller's, b->size bytes to
+ * unmap.  dense: most of it will be written to. */
+uint8_t *ram_block_shadow(const RamBlock *b, bool dense, Error *err);
 
 /* -- the physical map -- */
 
@@ -224,11 +225,6 @@ void mem_source_lost(Machine *m);
 /* An absent page has come; data NULL: what stands in its place is right.  Bytes that were written
  * there meanwhile are newer and stay.  Resumes who waited. */
 void ram_page_arrived(RamBlock *b, uint64_t page, const void *data);
-/* Whether bytes of an absent page were written meanwhile.  Where none were, what comes may be
- * written to b->fd, and ram_page_put announces the page instead: what is written there in between
- * is newer and in its place. */
-bool ram_page_has_newer(const RamBlock *b, uint64_t page);
-void ram_page_put(RamBlock *b, uint64_t page);
 
 /* -- ports -- */
 

@@ -43,6 +43,7 @@ struct Memory {
     PageWaiter *waiters;
     PortRange *ports;
     PortRange **port_map; /* 65536 entries: who answers; derived from ports */
+    int pagemap;          /* of this process, or -1: ram_is_hole */
 };
 
 void memory_free_ports(Memory *mem);

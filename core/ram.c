@@ -11,23 +11,25 @@
 #include "core/memory_internal.h"
 #include "util/bits.h"
 
-static int ram_memfd(const char *name, uint64_t size, Error *err)
+enum { HUGE = 2 * MiB, KINDS = 512 };
+
+/* Address space whose pages the host gives as they are written to; it starts where a huge page of
+ * the host would. */
+static uint8_t *ram_map(uint64_t size, Error *err)
 {
-    int fd = memfd_create(name, MFD_CLOEXEC);
+    size_t room = size + HUGE, head, tail;
+    uint8_t *p = mmap(
+        NULL, room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
-    if (fd >= 0 && !ftruncate(fd, (off_t)size)) return fd;
-    error_errno(err, errno, "cannot get %" G_GUINT64_FORMAT " MiB for '%s'", size / MiB, name);
-    if (fd >= 0) close(fd);
-    return -1;
-}
-
-static uint8_t *ram_map(int fd, uint64_t size, void *at, Error *err)
-{
-    void *p = mmap(at, size, PROT_READ | PROT_WRITE, MAP_SHARED | (at ? MAP_FIXED : 0), fd, 0);
-
-    if (p != MAP_FAILED) return p;
-    error_errno(err, errno, "cannot map %" G_GUINT64_FORMAT " MiB of guest RAM", size / MiB);
-    return NULL;
+    if (p == MAP_FAILED) {
+        error_errno(err, errno, "cannot get %" G_GUINT64_FORMAT " MiB of guest RAM", size / MiB);
+        return NULL;
+    }
+    head = -(uintptr_t)p & (HUGE - 1);
+    tail = room - head - size;
+    if (head) munmap(p, head);
+    if (tail) munmap(p + head + size, tail);
+    return p + head;
 }
 
 RamBlock *ram_block_new(Machine *m, const char *idstr, uint64_t size, Error *err)
@@ -38,10 +40,8 @@ RamBlock *ram_block_new(Machine *m, const char *idstr, uint64_t size, Error *err
     strcpy(b->idstr, idstr);
     b->m = m;
     b->size = align_up(size, PAGE_SIZE);
-    b->fd = ram_memfd(idstr, b->size, err);
-    if (b->fd >= 0) b->host = ram_map(b->fd, b->size, NULL, err);
+    b->host = ram_block_shadow(b, true, err);
     if (!b->host) {
-        if (b->fd >= 0) close(b->fd);
         g_free(b);
         return NULL;
     }
@@ -59,7 +59,6 @@ void ram_block_free(RamBlock *b)
         break;
     }
     munmap(b->host, b->size);
-    close(b->fd);
     if (b->newer) g_hash_table_destroy(b->newer);
     g_free(b->watch);
     g_free(b);
@@ -74,23 +73,20 @@ RamBlock *ram_block_find(Machine *m, const char *idstr)
     return NULL;
 }
 
-bool ram_block_shadow(const RamBlock *b, int *fd, uint8_t **host, Error *err)
+uint8_t *ram_block_shadow(const RamBlock *b, bool dense, Error *err)
 {
-    *fd = ram_memfd(b->idstr, b->size, err);
-    if (*fd < 0) return false;
-    *host = ram_map(*fd, b->size, NULL, err);
-    if (*host) return true;
-    close(*fd);
-    return false;
+    uint8_t *host = ram_map(b->size, err);
+
+    if (host && dense) madvise(host, b->size, MADV_HUGEPAGE);
+    return host;
 }
 
-bool ram_block_adopt(RamBlock *b, int fd, uint8_t *host, Error *err)
+bool ram_block_adopt(RamBlock *b, uint8_t *host, Error *err)
 {
     /* Moving the mapping keeps its page tables: no page is faulted in again. */
     if (mremap(host, b->size, b->size, MREMAP_MAYMOVE | MREMAP_FIXED, b->host) == MAP_FAILED)
         return error_errno(err, errno, "cannot put the new RAM in place");
-    close(b->fd);
-    b->fd = fd;
+    madvise(b->host, b->size, MADV_HUGEPAGE);
     ram_written(b, 0, b->size);
     return true;
 }
@@ -140,25 +136,47 @@ uint64_t ram_count_dirty(const RamBlock *b, enum Watch client, uint64_t enough)
     return dirty;
 }
 
+/* Whether pages have a host page, in memory or in its swap space: bits 62 and 63 of a 64-bit word
+ * for each (Linux, admin-guide/mm/pagemap).  0: the host does not say. */
+static uint64_t ram_read_kinds(const RamBlock *b, uint64_t page, uint64_t n, uint64_t *kinds)
+{
+    uint64_t at = ((uint64_t)b->host >> PAGE_BITS) + page;
+    Memory *mem = b->m->mem;
+    ssize_t got;
+
+    if (mem->pagemap < 0) mem->pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+    got = pread(mem->pagemap, kinds, n * sizeof(*kinds), (off_t)(at * sizeof(*kinds)));
+    return got < 0 ? 0 : (uint64_t)got / sizeof(*kinds);
+}
+
 bool ram_is_hole(const RamBlock *b, uint64_t page, uint64_t *end)
 {
-    off_t from = (off_t)(page << PAGE_BITS), to = lseek(b->fd, from, SEEK_DATA);
-    bool hole = to != from;
+    uint64_t pages = b->size >> PAGE_BITS, kinds[KINDS], first = 0, want = 8;
 
-    if (!hole) to = lseek(b->fd, from, SEEK_HOLE);
-    *end = to < 0 ? b->size >> PAGE_BITS : (uint64_t)to >> PAGE_BITS;
-    return hole;
+    for (*end = page; *end < pages;) {
+        uint64_t n = ram_read_kinds(b, *end, MIN_OF(want, pages - *end), kinds);
+
+        if (!n) {
+            *end = pages;
+            return false;
+        }
+        if (*end == page) first = kinds[0] >> 62;
+        for (uint64_t i = 0; i < n; i++, ++*end)
+            if (!first != !(kinds[i] >> 62)) return !first;
+        want = MIN_OF(2 * want, (uint64_t)KINDS);
+    }
+    return !first;
 }
 
 void ram_give_back(RamBlock *b, uint64_t first_page, uint64_t pages)
 {
-    off_t from = (off_t)(first_page << PAGE_BITS), len = (off_t)(pages << PAGE_BITS);
+    uint8_t *from = b->host + (first_page << PAGE_BITS);
 
     assert(first_page + pages <= b->size >> PAGE_BITS);
     for (uint64_t i = 0; i < pages; i++)
         b->watch[first_page + i] &= (uint8_t) ~(WATCH_VGA | WATCH_SNAPSHOT);
-    if (!fallocate(b->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, from, len)) return;
-    memset(b->host + from, 0, (size_t)len); /* a host that takes none back */
+    if (!madvise(from, pages << PAGE_BITS, MADV_DONTNEED)) return;
+    memset(from, 0, pages << PAGE_BITS); /* a host that takes none back */
 }
 
 void ram_watch(RamBlock *b, uint64_t first_page, uint64_t pages, enum Watch client)

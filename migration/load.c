@@ -479,7 +479,6 @@ LoadStatus load_step(LoadRun *run)
 {
     LoadStatus status = load_units(run);
 
-    if (status != LOAD_FAILED && !ram_load_flush(run)) status = load_failed(run);
     if (status != LOAD_FAILED) stream_discard(&run->st, run->st.pos);
     return status;
 }

@@ -9,7 +9,6 @@
 #pragma once
 
 #include "core/machine.h"
-#include "migration/page_run.h"
 #include "migration/save.h"
 #include "util/stream.h"
 
@@ -38,8 +37,7 @@ typedef struct LoadPage {
 typedef struct LoadBlock LoadBlock;
 struct LoadBlock {
     RamBlock *block;
-    int fd;                        /* the memfd that replaces the block's */
-    uint8_t *host;                 /* NULL once it has replaced it */
+    uint8_t *host;                 /* what replaces its memory; NULL once it has */
     uint8_t *received;             /* a byte per page, 0: it has not come */
     uint8_t *requested;            /* of a running post-copy, likewise */
     bool discarded;                /* what has not been received need not be zeroes */
@@ -99,11 +97,9 @@ struct LoadRun {
     GHashTable *ids;      /* stream's section id -> Section, for PART and END */
     GHashTable *versions; /* stream's section id -> version */
     LoadBlock *blocks;
-    LoadBlock *last_block;  /* for records that continue in it */
-    PageRun whole;          /* pages parsed and not yet put into ... */
-    LoadBlock *whole_block; /* ... this one's memfd */
-    struct RamZip *unzip;   /* threads that decompress pages, once one has come */
-    bool skipping_block;    /* the last block named is one that is skipped */
+    LoadBlock *last_block; /* for records that continue in it */
+    struct RamZip *unzip;  /* threads that decompress pages, once one has come */
+    bool skipping_block;   /* the last block named is one that is skipped */
     LoadCopy *copies;
     LoadBytes *bytes;
     /* Where RAM stands in the stream: its section, the end of its START and of its END. */
@@ -153,9 +149,6 @@ LoadCopy *load_copy(LoadRun *run, Section *sec);
 bool vmdesc_apply(LoadRun *run, const char *text, Error *err);
 
 /* migration/ram_load.c */
-/* Puts pages in place that are parsed, before the stream's bytes move.  Fails only where the host
- * does. */
-bool ram_load_flush(LoadRun *run);
 void ram_load_free(LoadRun *run);
 /* Forgets that pages have come; false where there are no such pages. */
 bool ram_load_discard(LoadRun *run, const char *name, uint64_t start, uint64_t len);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Reading RAM, into memfds that replace the blocks' own when the load commits, or where little in
- * them differs from what is there, are copied from. */
+/* Reading RAM, into shadows that replace the blocks' own memory when the load commits, or where
+ * little in them differs from what is there, are copied from. */
 #include <inttypes.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -32,8 +32,8 @@ static bool ram_load_add(LoadRun *run, RamBlock *block)
     if (b) return true;
     b = g_new0(LoadBlock, 1);
     b->block = block;
-    b->fd = -1;
-    if (!run->again && !ram_block_shadow(block, &b->fd, &b->host, &run->st.err)) {
+    if (!run->again) b->host = ram_block_shadow(block, !run->compare, &run->st.err);
+    if (!run->again && !b->host) {
         g_free(b);
         return false;
     }
@@ -178,42 +178,6 @@ static void ram_load_zero(LoadRun *run, Stream *st, LoadBlock *b, uint64_t off)
     b->received[off >> PAGE_BITS] = RECEIVED;
 }
 
-/* After the commit only what is in place has been received. */
-bool ram_load_flush(LoadRun *run)
-{
-    LoadBlock *b = run->whole_block;
-    uint64_t first = run->whole.off >> PAGE_BITS, n = (uint64_t)run->whole.pages;
-
-    if (!page_run_flush(&run->whole, &run->st.err)) return false;
-    for (uint64_t page = first; page < first + n; page++) {
-        b->received[page] = RECEIVED;
-        if (run->committed) ram_page_put(b->block, page);
-    }
-    return true;
-}
-
-static bool ram_load_put(LoadRun *run, LoadBlock *b, int fd, uint64_t off, const uint8_t *data)
-{
-    if (!page_run_fits(&run->whole, fd, off) && !ram_load_flush(run)) return false;
-    page_run_add(&run->whole, fd, off, data);
-    run->whole_block = b;
-    return true;
-}
-
-static bool ram_load_whole(LoadRun *run, LoadBlock *b, uint64_t off, const uint8_t *data)
-{
-    uint64_t page = off >> PAGE_BITS;
-
-    if (run->committed) {
-        if (!b->received[page] && !ram_page_has_newer(b->block, page))
-            return ram_load_put(run, b, b->block->fd, off, data);
-        ram_load_late(b, off, data);
-        return true;
-    }
-    if (b->at) b->at[page] = run->st.offset + run->st.pos;
-    return ram_load_same(run, b, page, data) || ram_load_put(run, b, b->fd, off, data);
-}
-
 static void ram_load_page(LoadRun *run, Stream *st, LoadBlock *b, uint64_t off)
 {
     if (!b) {
@@ -224,8 +188,18 @@ static void ram_load_page(LoadRun *run, Stream *st, LoadBlock *b, uint64_t off)
         st->starved = true;
         return;
     }
-    if (!ram_load_whole(run, b, off, st->data + st->pos)) return;
-    stream_skip(st, PAGE_SIZE);
+    if (run->committed) {
+        ram_load_late(b, off, st->data + st->pos);
+        stream_skip(st, PAGE_SIZE);
+        return;
+    }
+    if (b->at) b->at[off >> PAGE_BITS] = st->offset + st->pos;
+    if (ram_load_same(run, b, off >> PAGE_BITS, st->data + st->pos)) {
+        stream_skip(st, PAGE_SIZE);
+        return;
+    }
+    stream_get(st, b->host + off, PAGE_SIZE);
+    b->received[off >> PAGE_BITS] = RECEIVED;
 }
 
 /* A difference from what the page holds: of this stream, or before it. */
@@ -281,7 +255,7 @@ void ram_load_record(LoadRun *run, Stream *st, int version, bool *end)
     bool skipping = run->skipping_block;
 
     (void)version;
-    if (!stream_ok(st) || (flags != RAM_PAGE && !ram_load_flush(run))) return;
+    if (!stream_ok(st)) return;
     switch (flags) {
     case RAM_EOS: *end = ram_load_unzip(run); return;
     case RAM_MEM_SIZE: ram_load_list(run, st, off); return;
@@ -402,7 +376,7 @@ bool ram_load_commit(LoadRun *run, Error *err)
         if (!b->few) ram_load_fill(run, b);
     for (LoadBlock *b = run->blocks; b; b = b->next) {
         if (b->few) continue;
-        if (!ram_block_adopt(b->block, b->fd, b->host, err)) return false;
+        if (!ram_block_adopt(b->block, b->host, err)) return false;
         b->host = NULL;
     }
     for (LoadBlock *b = run->blocks; b; b = b->next)
@@ -467,10 +441,7 @@ void ram_load_free(LoadRun *run)
         LoadBlock *b = run->blocks;
 
         run->blocks = b->next;
-        if (b->host) {
-            munmap(b->host, b->block->size);
-            close(b->fd);
-        }
+        if (b->host) munmap(b->host, b->block->size);
         g_free(b->received);
         g_free(b->requested);
         g_free(b->at);

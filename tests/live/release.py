@@ -27,9 +27,10 @@ def start(rom, *more, emulator=None):
 
 
 def mib(vm):
-    """Of guest RAM that the process has."""
-    with open(f"/proc/{vm.proc.pid}/status") as f:
-        return int(re.search(r"RssShmem:\s+(\d+) kB", f.read()).group(1)) / 1024
+    """Of guest RAM that the process has: of mappings that are as large as one of its blocks."""
+    with open(f"/proc/{vm.proc.pid}/smaps") as f:
+        maps = re.findall(r"^Size:\s+(\d+) kB.*?^Rss:\s+(\d+) kB", f.read(), re.M | re.S)
+    return sum(int(rss) for size, rss in maps if int(size) in (16 << 10, 32 << 10)) / 1024
 
 
 def left(vm):
