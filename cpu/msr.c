@@ -42,6 +42,8 @@ enum {
     MSR_GS_BASE = 0xc0000101,
     MSR_KERNEL_GS_BASE = 0xc0000102,
     MSR_TSC_AUX = 0xc0000103,
+    MSR_K7_EVNTSEL0 = 0xc0010000, /* four, and the four counters behind them */
+    MSR_K7_PERFCTR3 = 0xc0010007,
     MSR_SYSCFG = 0xc0010010,
     MSR_HWCR = 0xc0010015,
     MSR_INT_PENDING = 0xc0010055,
@@ -64,7 +66,8 @@ static void msr_need(Cpu *cpu, bool has)
 static bool msr_is_inert(const Cpu *cpu, uint32_t n)
 {
     if (cpu_is_amd(cpu))
-        return n == MSR_SYSCFG || n == MSR_HWCR || n == MSR_INT_PENDING || n == MSR_UCODE_REV;
+        return (n >= MSR_K7_EVNTSEL0 && n <= MSR_K7_PERFCTR3) || n == MSR_SYSCFG || n == MSR_HWCR ||
+               n == MSR_INT_PENDING || n == MSR_UCODE_REV;
     if (!msr_is_p6(cpu)) return false;
     switch (n) {
     case MSR_PLATFORM_ID:

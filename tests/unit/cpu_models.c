@@ -189,6 +189,7 @@ static void test_msrs(void)
 {
     static const uint32_t p6[] = { 0x10, 0x17, 0x2a, 0x79, 0x8b, 0x119, 0x174, 0x176 };
     static const uint32_t none[] = { 0x210, 0x260, 0xc0000080, 0x12345 };
+    static const uint32_t k8[] = { 0xc0010000, 0xc0010007, 0xc0010010, 0xc0010015 };
 
     for (unsigned i = 0; i < G_N_ELEMENTS(p6); i++) {
         g_assert_cmpint(msr("pentium3", rdmsr, p6[i]), ==, -1);
@@ -198,6 +199,12 @@ static void test_msrs(void)
         g_assert_cmpint(msr("pentium3", rdmsr, none[i]), ==, EXC_GP);
         g_assert_cmpint(msr("pentium3", wrmsr, none[i]), ==, EXC_GP);
     }
+    for (unsigned i = 0; i < G_N_ELEMENTS(k8); i++) {
+        g_assert_cmpint(msr("qemu64", rdmsr, k8[i]), ==, -1);
+        g_assert_cmpint(msr("qemu64", wrmsr, k8[i]), ==, -1);
+        g_assert_cmpint(msr("pentium3", rdmsr, k8[i]), ==, EXC_GP);
+    }
+    g_assert_cmpint(msr("qemu64", rdmsr, 0xc0010008), ==, EXC_GP);
     g_assert_cmpint(msr("pentium3", rdmsr, 0x277), ==, -1);
     g_assert_cmpint(msr("pentium3", rdmsr, 0xfe), ==, -1);
     g_assert_cmpint(msr("pentium3", wrmsr, 0xfe), ==, EXC_GP);
