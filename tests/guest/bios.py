@@ -83,7 +83,8 @@ def u_boot():
     disk = make_disk(TMP + "/u.img", {"data.bin": data})
     for kind in "qemu-x86", "qemu-x86_64":
         firmware = f"{guests.package('u-boot-qemu')}/usr/lib/u-boot/{kind}/u-boot.rom"
-        with start(firmware, disk, "-cpu", "qemu64", "-vga", "none") as vm:
+        with start(firmware, disk, "-cpu", "qemu64", "-vga", "none", "-S") as vm:
+            vm.hmp("cont")  # what is said before anybody listens is lost
             vm.serial.expect(r"DRAM: +128 MiB", 60)
             vm.serial.expect(r"Model: QEMU x86 .I440FX.", 60)
             vm.serial.expect("Hit any key", 60)
