@@ -56,7 +56,7 @@ def until(vm, command, want, timeout):
 
 def work(cpus):
     """Runs to its end, then again from a snapshot in the midst."""
-    what, rounds = f"{cpus} CPUs" if cpus > 1 else "one CPU", 40 if LONG else 3
+    what, rounds = f"{cpus} CPUs" if cpus > 1 else "one CPU", 40 if LONG else 20
     disk = linux686.disk(f"{TMP}/state{cpus}.qcow2")
     vm = start(cpus, {"stress": program()}, disk)
     want = run(TMP + "/stress", str(rounds)).decode()
