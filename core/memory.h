@@ -48,6 +48,7 @@ struct RamBlock {
     uint64_t size;     /* bytes, a multiple of PAGE_SIZE */
     uint8_t *watch;    /* a byte of Watch bits per page */
     uint32_t watching; /* clients that armed anything since their last ram_unwatch */
+    bool shrinks;      /* pages of it have been given back */
     GHashTable
         *newer;     /* absent page -> a bit for each byte that was written meanwhile; NULL: none */
     RamBlock *next; /* in order of creation */

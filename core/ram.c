@@ -175,6 +175,9 @@ void ram_give_back(RamBlock *b, uint64_t first_page, uint64_t pages)
     assert(first_page + pages <= b->size >> PAGE_BITS);
     for (uint64_t i = 0; i < pages; i++)
         b->watch[first_page + i] &= (uint8_t) ~(WATCH_VGA | WATCH_SNAPSHOT);
+    /* Or the host would fill a huge page again for the sake of what is left in it. */
+    if (!b->shrinks) madvise(b->host, b->size, MADV_NOHUGEPAGE);
+    b->shrinks = true;
     if (!madvise(from, pages << PAGE_BITS, MADV_DONTNEED)) return;
     memset(from, 0, pages << PAGE_BITS); /* a host that takes none back */
 }
