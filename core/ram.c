@@ -87,6 +87,7 @@ bool ram_block_adopt(RamBlock *b, uint8_t *host, Error *err)
     if (mremap(host, b->size, b->size, MREMAP_MAYMOVE | MREMAP_FIXED, b->host) == MAP_FAILED)
         return error_errno(err, errno, "cannot put the new RAM in place");
     madvise(b->host, b->size, MADV_HUGEPAGE);
+    b->shrinks = false;
     ram_written(b, 0, b->size);
     return true;
 }

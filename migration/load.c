@@ -89,11 +89,8 @@ LoadRun *load_begin(Machine *m)
 
 void load_feed(LoadRun *run, const void *buf, size_t len)
 {
-    bool starved = run->st.starved;
-
-    run->st.starved = false;
-    stream_put(&run->st, buf, len);
-    run->st.starved = starved;
+    if (len) memcpy(load_room(run, len), buf, len);
+    load_fed(run, len);
 }
 
 uint8_t *load_room(LoadRun *run, size_t len) { return stream_room(&run->st, len); }
@@ -443,7 +440,7 @@ static LoadStatus load_running(LoadRun *run)
     return LOAD_RUN;
 }
 
-static LoadStatus load_units(LoadRun *run)
+LoadStatus load_step(LoadRun *run)
 {
     Stream *st = &run->st;
 
@@ -464,8 +461,10 @@ static LoadStatus load_units(LoadRun *run)
             load_fail(run, "a section of more than %d MiB", UNIT_MAX / MiB);
             return load_failed(run);
         }
+        stream_discard(st, st->pos);
         return LOAD_MORE;
     }
+    stream_discard(st, st->pos);
     if (run->committed) {
         if (!ram_load_missing(run)) return LOAD_DONE;
         load_fail(run, "The stream has ended, and pages are missing");
@@ -473,14 +472,6 @@ static LoadStatus load_units(LoadRun *run)
     }
     if (run->vmdesc->len && !vmdesc_apply(run, run->vmdesc->str, &st->err)) return load_failed(run);
     return LOAD_DONE;
-}
-
-LoadStatus load_step(LoadRun *run)
-{
-    LoadStatus status = load_units(run);
-
-    if (status != LOAD_FAILED) stream_discard(&run->st, run->st.pos);
-    return status;
 }
 
 /* Old-style handlers change things at once: their old bytes are kept to undo it. */

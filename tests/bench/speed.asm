@@ -18,6 +18,7 @@
 %define DATA3 0x23
 %define TSS 0x28
 %include "boot.inc"
+%include "pics.inc"
     BOOT_SECTORS SECTORS,gdtr,CODE0,pm
 
 pm:
@@ -109,23 +110,7 @@ hex:                            ; eax, and a line's end
 
 ; Interrupts, the task's stack, page tables, the timer and the serial port silent.
 set_up:
-    mov al,0x11
-    out 0x20,al
-    out 0xa0,al
-    mov al,0x20
-    out 0x21,al
-    mov al,0x28
-    out 0xa1,al
-    mov al,4
-    out 0x21,al
-    mov al,2
-    out 0xa1,al
-    mov al,1
-    out 0x21,al
-    out 0xa1,al
-    mov al,0xff
-    out 0x21,al
-    out 0xa1,al
+    PICS_MASKED
     mov edi,idt
     mov ecx,256
 .gate:

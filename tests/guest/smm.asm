@@ -6,6 +6,7 @@
 ; defined the save area has its 32-bit form (smm_legacy.expect), and there is no long mode.
 ; The firmware has set SMBASE to A0000h and has let port B2h raise SMIs.
 %include "boot.inc"
+%include "pics.inc"
 BOOT_SECTORS 10, gdtr, 8, start
 
 APIC equ 0xfee00000
@@ -268,23 +269,7 @@ copy_handler:
     ret
 
 pic_reset:
-    mov al,0x11
-    out 0x20,al
-    out 0xa0,al
-    mov al,0x20
-    out 0x21,al
-    mov al,0x28
-    out 0xa1,al
-    mov al,4
-    out 0x21,al
-    mov al,2
-    out 0xa1,al
-    mov al,1
-    out 0x21,al
-    out 0xa1,al
-    mov al,0xff
-    out 0x21,al
-    out 0xa1,al
+    PICS_MASKED
     ret
 
 ; HLT, out of which first the PIT raises an SMI through LINT0, then the APIC's timer an interrupt.

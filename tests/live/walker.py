@@ -8,6 +8,7 @@ hold."""
 import os
 import re
 import shutil
+import socket
 import sys
 import time
 
@@ -176,11 +177,28 @@ def stalled():
     os.close(keep)
 
 
+def slow_reader():
+    """Whoever reads slowly has little written ahead, which it would read while the guest stands."""
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(TMP + "/slow")
+    listener.listen()
+    src = start("stasis", walker_guest.build("fast", "-DWAIT=1", "-DWALK_END=0x1000000"))
+    walker_guest.passes(src, 1)
+    src.hmp(f"migrate -d unix:{TMP}/slow")
+    reader, read = listener.accept()[0], 0
+    while read < 8 << 20:
+        read += len(reader.recv(32768))
+        time.sleep(0.004)
+    sent = int(re.search(r"transferred ram: (\d+)", src.hmp("info migrate"))[1]) << 10
+    TAP.check(0 < sent - read < 1 << 20, "a slow reader has little before it", f"{sent} - {read}")
+    src.kill()
+
+
 if not shutil.which("nasm"):
     TAP.skip("walker", "nasm is not installed")
 elif shutil.which(QEMU):
-    TAP.run(stasis, qemu, return_paths, auto_converge, converges, stalled)
+    TAP.run(stasis, qemu, return_paths, auto_converge, converges, stalled, slow_reader)
 else:
-    TAP.run(stasis, return_paths, auto_converge, converges, stalled)
+    TAP.run(stasis, return_paths, auto_converge, converges, stalled, slow_reader)
     TAP.skip("to and from QEMU", f"no {QEMU}")
 TAP.finish()
