@@ -474,6 +474,57 @@ static void test_remapped(void)
     machine_free(m);
 }
 
+/* -- instructions executed alone -- */
+
+static void single_body(Cpu *cpu, void *arg) { *(Block **)arg = blocks_single(cpu); }
+
+/* The immediate of MOV EAX at eip, fetched alone; or -1 and the fault. */
+static int64_t single(Cpu *cpu, uint32_t eip, FaultFrame *f)
+{
+    Block *b = NULL;
+
+    cpu->s.eip = eip;
+    if (fault_guard(cpu, f, single_body, &b) != FAULT_NONE) return -1;
+    g_assert_cmpuint(b->insns[0].len, ==, 5);
+    return (uint32_t)b->insns[0].imm;
+}
+
+/* One that ends with its page or its segment looks no further; one that goes on finds the page that
+ * is mapped there, not the one that lies behind in RAM. */
+static void test_single(void)
+{
+    enum { FIRST = 0x20000, SECOND = 0x21000, ELSEWHERE = 0x30000, MOV = 0xb8 };
+    Machine *m = test_machine();
+    Cpu *cpu = test_cpu(m);
+    uint8_t *second = test_ram(m) + REMAP_PTAB + 4 * (SECOND >> PAGE_BITS);
+    FaultFrame f;
+
+    test_flat(cpu, 0);
+    for (uint32_t i = 0; i < 1024; i++)
+        store_le32(test_ram(m) + REMAP_PTAB + 4 * i, i << PAGE_BITS | 7);
+    store_le32(test_ram(m) + REMAP_PDIR, REMAP_PTAB | 7);
+    store_le32(second, ELSEWHERE | 7);
+    cpu_write_cr3(cpu, REMAP_PDIR);
+    cpu_write_cr0(cpu, cpu->s.cr[0] | CR0_PG);
+    PUT(m, SECOND - 5, MOV, 1, 2, 3, MOV);
+    PUT(m, SECOND, 0x66, 0x66, 0x66, 0x66);
+    PUT(m, ELSEWHERE, 5, 6, 7, 8);
+    g_assert_cmphex(single(cpu, SECOND - 1, &f), ==, 0x08070605);
+    g_assert_cmphex(single(cpu, SECOND - 5, &f), ==, (uint32_t)MOV << 24 | 0x030201);
+    store_le32(second, 0);
+    cpu_tlb_flush(cpu, true);
+    g_assert_cmphex(single(cpu, SECOND - 5, &f), ==, (uint32_t)MOV << 24 | 0x030201);
+    g_assert_cmpint(single(cpu, SECOND - 1, &f), ==, -1);
+    g_assert_cmpint(f.vector, ==, EXC_PF);
+    g_assert_cmphex(f.cr2, ==, SECOND);
+    cpu->s.segs[R_CS].limit = SECOND - 1;
+    g_assert_cmphex(single(cpu, SECOND - 5, &f), ==, (uint32_t)MOV << 24 | 0x030201);
+    cpu->s.segs[R_CS].limit--;
+    g_assert_cmpint(single(cpu, SECOND - 5, &f), ==, -1);
+    g_assert_cmpint(f.vector, ==, EXC_GP);
+    machine_free(m);
+}
+
 /* -- call-outs -- */
 
 typedef struct Port {
@@ -639,6 +690,7 @@ int main(int argc, char **argv)
     g_test_add_func("/blocks/data-beside", test_data_beside);
     g_test_add_func("/blocks/strings", test_strings);
     g_test_add_func("/blocks/remapped", test_remapped);
+    g_test_add_func("/blocks/single", test_single);
     g_test_add_func("/blocks/pairs", test_pairs);
     g_test_add_func("/blocks/callouts", test_callouts);
     g_test_add_func("/blocks/trap-flag", test_trap_flag);
