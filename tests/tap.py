@@ -4,6 +4,10 @@ import sys
 import traceback
 
 
+class Skip(Exception):
+    """What a group of checks needs and does not find here."""
+
+
 class Tap:
     def __init__(self):
         self.count = 0
@@ -24,13 +28,17 @@ class Tap:
 
     def skip(self, name, why):
         self.count += 1
-        print(f"ok {self.count} - {name} # SKIP {why}")
+        print(f"ok {self.count} - {name} # SKIP {' '.join(why.split())}")
+        sys.stdout.flush()
 
     def run(self, *functions):
-        """Each function is a group of checks; an exception fails it and the next one goes on."""
+        """Each function is a group of checks; Skip skips what is left of it, another exception fails
+        it, and the next one goes on."""
         for f in functions:
             try:
                 f()
+            except Skip as e:
+                self.skip(f.__name__, str(e))
             except Exception:  # pylint: disable=broad-except
                 self.check(False, f.__name__, traceback.format_exc())
 

@@ -12,7 +12,6 @@ import sys
 import time
 
 sys.path[:0] = [os.environ["SRCDIR"] + "/tests", os.environ["SRCDIR"] + "/tests/lib"]
-import guests
 import linux686
 from guest_vm import VM
 from qmp import QmpVm
@@ -151,10 +150,5 @@ def linux():
         vm.kill()
 
 
-try:
-    tables()
-    without()
-    linux()
-except guests.Unavailable as e:
-    TAP.skip("Linux", str(e))
+TAP.run(tables, without, linux)
 TAP.finish()

@@ -135,11 +135,8 @@ def virtio():
 
 
 missing = [t for t in ("grub-mkimage", "mke2fs", "debugfs") if not bootdisk.tool(t)]
-try:
-    if missing or not os.path.isdir(bootdisk.GRUB):
-        TAP.skip("GRUB", "needs grub-pc-bin, grub-common and e2fsprogs")
-    else:
-        TAP.run(everything, virtio)
-except guests.Unavailable as e:
-    TAP.skip("GRUB", str(e))
+if missing or not os.path.isdir(bootdisk.GRUB):
+    TAP.skip("GRUB", "needs grub-pc-bin, grub-common and e2fsprogs")
+else:
+    TAP.run(everything, virtio)
 TAP.finish()

@@ -136,9 +136,5 @@ def text_i386():
     text("i386")
 
 
-for group in [menu] + [text_amd64, text_i386, graphics, graphical] * LONG:
-    try:
-        TAP.run(group)
-    except guests.Unavailable as e:
-        TAP.skip(group.__name__, str(e))
+TAP.run(menu, *[text_amd64, text_i386, graphics, graphical] * LONG)
 TAP.finish()

@@ -41,9 +41,5 @@ def with_nx():
     boot("qemu32,+nx")
 
 
-try:
-    TAP.run(without_nx)
-    TAP.run(with_nx)
-except guests.Unavailable as e:
-    TAP.skip("linux_pae", str(e))
+TAP.run(without_nx, with_nx)
 TAP.finish()

@@ -112,8 +112,5 @@ def tortured():
         TAP.check(re.search(r"Errors: 0\b", shown), "nothing under -torture", shown)
 
 
-try:
-    TAP.run(runs, x64, *[four_cpus, whole_passes, tortured] * LONG)
-except guests.Unavailable as e:
-    TAP.skip("memtest86+", str(e))
+TAP.run(runs, x64, *[four_cpus, whole_passes, tortured] * LONG)
 TAP.finish()

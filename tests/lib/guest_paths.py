@@ -4,7 +4,8 @@ kernel, and an initramfs that comes up under load.  Status 77 where it cannot be
 import os
 import sys
 
-sys.path[:0] = [os.path.dirname(os.path.abspath(__file__))]
+LIB = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [os.path.dirname(LIB), LIB]
 import guests
 import linux686
 

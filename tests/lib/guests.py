@@ -10,16 +10,21 @@ import gzip
 import os
 import shutil
 import subprocess
+import tempfile
 
+from tap import Skip
+
+PATIENCE = int(os.environ.get("TEST_FETCH_SECONDS", "240"))  # under a test's own limit
 BUILD = os.environ.get("BUILDDIR", "build")
 CACHE = os.path.abspath(os.path.join(BUILD, "guests"))
 
 
-class Unavailable(Exception):
+class Unavailable(Skip):
     """A guest cannot be had here: the test skips with this word."""
 
 
 def _apt(arch, *args, cwd=None):
+    """What it complained of, None where it did what it was asked."""
     state = os.path.join(CACHE, "apt-" + arch)
     for d in ("lists/partial", "cache/archives/partial"):
         os.makedirs(os.path.join(state, d), exist_ok=True)
@@ -33,21 +38,36 @@ def _apt(arch, *args, cwd=None):
         "Dir::State::status": status,
         "APT::Sandbox::User": "",
         "Debug::NoLocking": "true",
+        "Acquire::Retries": "1",
+        "Acquire::http::Timeout": "20",
     }
     cmd = ["apt-get", "-qq"]
     for k, v in options.items():
         cmd += ["-o", f"{k}={v}"]
-    return subprocess.run(cmd + list(args), cwd=cwd, capture_output=True, text=True, timeout=600)
+    with tempfile.TemporaryFile("w+") as said:  # no pipe, which apt's helpers would keep open
+        try:
+            status = subprocess.run(cmd + list(args), cwd=cwd, stdin=subprocess.DEVNULL,
+                                    stdout=subprocess.DEVNULL, stderr=said, check=False,
+                                    timeout=PATIENCE).returncode
+        except subprocess.TimeoutExpired:
+            return f"apt-get {args[0]} took longer than {PATIENCE} s"
+        said.seek(0)
+        return (said.read().strip()[:200] or f"apt-get's status {status}") if status else None
 
 
 def _update(arch):
-    stamp = os.path.join(CACHE, "apt-" + arch, "updated")
-    if os.path.exists(stamp):
-        return
-    r = _apt(arch, "update")  # one archive of several may be out of order: what came will do
-    if not glob.glob(os.path.join(CACHE, "apt-" + arch, "lists", "*Packages*")):
-        raise Unavailable("Debian's package lists cannot be fetched: " + r.stderr.strip()[:200])
-    open(stamp, "w").close()
+    state = os.path.join(CACHE, "apt-" + arch)
+    os.makedirs(state, exist_ok=True)
+    with open(state + "/lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if os.path.exists(state + "/updated"):
+            return
+        if not shutil.which("apt-get") or not shutil.which("dpkg-deb"):
+            raise Unavailable("apt-get and dpkg-deb are needed to fetch guests")
+        wrong = _apt(arch, "update")  # one of several may be out of order: what came will do
+        if not glob.glob(state + "/lists/*Packages*"):
+            raise Unavailable(f"Debian's package lists cannot be fetched: {wrong or 'none came'}")
+        open(state + "/updated", "w").close()
 
 
 def package(name, arch="amd64"):
@@ -58,17 +78,18 @@ def package(name, arch="amd64"):
         fcntl.flock(lock, fcntl.LOCK_EX)
         if os.path.isdir(out):
             return out
-        if not shutil.which("apt-get") or not shutil.which("dpkg-deb"):
-            raise Unavailable("apt-get and dpkg-deb are needed to fetch guests")
         _update(arch)
         tmp = out + ".tmp"
         shutil.rmtree(tmp, ignore_errors=True)
         os.makedirs(tmp)
-        r = _apt(arch, "download", name, cwd=tmp)
+        wrong = _apt(arch, "download", name, cwd=tmp)
         debs = glob.glob(tmp + "/*.deb")
-        if r.returncode or not debs:
-            raise Unavailable(f"package {name} cannot be fetched: {r.stderr.strip()[:200]}")
-        subprocess.run(["dpkg-deb", "-x", debs[0], tmp + "/root"], check=True)
+        if wrong or not debs:
+            raise Unavailable(f"package {name} cannot be fetched: {wrong or 'none came'}")
+        r = subprocess.run(["dpkg-deb", "-x", debs[0], tmp + "/root"], capture_output=True, text=True,
+                           check=False)
+        if r.returncode:
+            raise Unavailable(f"package {name} cannot be unpacked: {r.stderr.strip()[:200]}")
         os.rename(tmp + "/root", out)
         shutil.rmtree(tmp)
     return out
@@ -89,7 +110,9 @@ def depends(name, arch):
 
 def kernel(meta, arch):
     """(path of vmlinuz, folder of its modules) of the kernel that a Debian metapackage names."""
-    image = next(d for d in depends(meta, arch) if d.startswith("linux-image-"))
+    image = next((d for d in depends(meta, arch) if d.startswith("linux-image-")), None)
+    if not image:
+        raise Unavailable(f"package {meta} is not in Debian's lists for {arch}")
     root = package(image, arch)
     return (glob.glob(root + "/boot/vmlinuz-*")[0], glob.glob(root + "/lib/modules/*")[0])
 
