@@ -16,7 +16,6 @@ sys.path[:0] = [os.environ["SRCDIR"] + "/tests", os.environ["SRCDIR"] + "/tests/
 import bootdisk
 import guests
 import linux686
-from guest_vm import VM
 from tap import Tap
 
 TAP = Tap()

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-# TEST-TIMEOUT: 300
-"""Syslinux: from a floppy it loads memtest86+ and a multiboot kernel, from a disk Linux; isolinux
-shows its menu from a CD, and from a disk that holds the same image, and loads Linux."""
+# TEST-TIMEOUT: 500
+"""Syslinux: from a floppy it loads memtest86+ and a multiboot kernel, from a disk Linux; extlinux,
+which a Linux guest installs, loads it from ext4; isolinux shows its menu from a CD, and from a disk
+that holds the same image, and loads Linux."""
 import os
-import shutil
 import subprocess
 import sys
 
@@ -101,6 +101,40 @@ def disk():
         TAP.check("BOOT_IMAGE=/vmlinuz" in vm.shell("cat /proc/cmdline"), "Linux from a disk")
 
 
+INSTALL = ("mount -t ext4 /dev/sda1 /mnt; cd /mnt; "
+           "for f in vmlinuz initrd; do cp $f copy; mv copy $f; done; "
+           "cd /; extlinux --install /mnt/boot 2>&1; umount /mnt; sync")
+
+
+def installer():
+    """extlinux, which is dynamic, with what it is linked to."""
+    libc = guests.package("libc6", "i386") + "/lib/"
+    files = {"sbin/extlinux": guests.package("extlinux", "i386") + "/usr/bin/extlinux",
+             "lib/ld-linux.so.2": libc + "ld-linux.so.2",
+             "lib/libc.so.6": libc + "i386-linux-gnu/libc.so.6"}
+    return {"lib": None, "sbin": None, **{n: content(p) for n, p in files.items()}}
+
+
+def ext():
+    """A guest installs it, which takes a mounted file system.  It does not read past holes, which
+    mke2fs makes of zeroes: the files are copied first."""
+    kernel, folder = guests.kernel_686()
+    names = linux686.closure(folder, ("ata_piix", "sd_mod", "crc32c_generic", "ext4"))
+    initrd = guests.initramfs(TMP + "/installer", folder, names, extra=installer())
+    tree = bootdisk.tree(TMP + "/ext", {"boot/extlinux.conf": DISK, **linux_files()})
+    mbr = content(guests.package("syslinux") + "/usr/lib/SYSLINUX/mbr.bin")
+    image = bootdisk.mbr(TMP + "/ext.img", bootdisk.ext(TMP + "/ext.fs", 64, tree), code=mbr)
+    drive = ("-drive", f"file={image},format=raw,if=ide")
+    with start(*drive, "-kernel", kernel, "-initrd", initrd, "-append", linux686.APPEND) as vm:
+        linux686.ready(vm)
+        said = vm.shell(INSTALL)
+        TAP.equal(said, "/mnt/boot is device /dev/sda1\n", "a guest installs extlinux")
+        vm.quit()
+    with start(*drive) as vm:
+        linux686.ready(vm)
+        TAP.check("BOOT_IMAGE=/vmlinuz" in vm.shell("cat /proc/cmdline"), "Linux from ext4")
+
+
 def cd():
     folder = guests.package("isolinux") + "/usr/lib/ISOLINUX/"
     tree = bootdisk.tree(TMP + "/cd", {
@@ -127,10 +161,9 @@ def cd():
                           "an entry can be edited")
 
 
-missing = [t for t in ("mformat", "mcopy", "xorriso") if not shutil.which(t)]
-for group in floppy, disk, cd:
-    if missing:
-        TAP.skip(group.__name__, "needs " + " and ".join(missing))
-    else:
-        TAP.run(group)
+missing = [t for t in ("mformat", "mcopy", "xorriso", "mke2fs") if not bootdisk.tool(t)]
+if missing:
+    TAP.skip("Syslinux", "needs " + " and ".join(missing))
+else:
+    TAP.run(floppy, disk, ext, cd)
 TAP.finish()
