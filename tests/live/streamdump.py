@@ -8,6 +8,7 @@ import os
 import random
 import re
 import shutil
+import struct
 import subprocess
 import sys
 
@@ -210,6 +211,20 @@ def undescribed():
                   f"{name}: -l wants one that has", r.stderr)
 
 
+def footers_within():
+    """What looks like another section's footer and the next section is still this one's bytes."""
+    data, name = bytearray(read(TMP + "/plain")), b"\x0bmc146818rtc"
+    at = data.index(name) + len(name) + 8 + 20  # in its cmos_data
+    ours = struct.unpack(">I", data[data.index(name) - 4:data.index(name)])[0]
+    data[at:at + 16] = struct.pack(">BIBIB5s", 0x7e, ours + 1, 4, ours + 2, 5, b"other")
+    write(TMP + "/within", data)
+    got = [json.loads(stream("dump", TMP + p).stdout or '{"devices": []}')["devices"]
+           for p in ("/plain", "/within")]
+    sizes = [[(d["name"], len(d["fields"]["data"])) for d in devices] for devices in got]
+    TAP.check(sizes[0] and sizes[0] == sizes[1] and got[0] != got[1],
+              "a footer is that of the section", str(sizes[1]))
+
+
 def vmdesc_bytes(data, device):
     """A section's bytes, by the other reader."""
     s = vmdesc.Stream(data)
@@ -251,5 +266,5 @@ def damage():
     TAP.equal(died, [], "damaged streams: read, or refused with a word")
 
 
-TAP.run(streams, snapshots, differences, disks, undescribed, damage)
+TAP.run(streams, snapshots, differences, disks, undescribed, footers_within, damage)
 TAP.finish()
