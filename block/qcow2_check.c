@@ -133,6 +133,11 @@ static void check_snapshots(Check *c)
         g_free(l1);
     }
     check_ref(c, q->snapshots_offset, q->snapshots_bytes, "snapshot table");
+    if (q->snapshots->len == q->disk.snapshots) return;
+    check_say(c, &c->out->corruptions,
+        "ERROR snapshot table: %u of %u entries are behind the end of the file",
+        q->disk.snapshots - q->snapshots->len, q->disk.snapshots);
+    c->readable = false;
 }
 
 /* Bitmaps of others, as long as they are valid: directory, tables, data. */
@@ -166,6 +171,10 @@ static void check_bitmaps(Check *c)
     dir_size = load_be64(h + 16);
     dir = load_be64(h + 24);
     check_ref(c, dir, dir_size, "bitmap directory");
+    if (qcow2_cluster(q, dir_size) > c->clusters) { /* where all reads as zero, for ever */
+        c->readable = false;
+        return;
+    }
     for (uint64_t i = 0; i + 24 <= dir_size;) {
         if (file_read(q->file, dir + i, e, sizeof(e))) return;
         check_bitmap_table(c, load_be64(e), load_be32(e + 8));

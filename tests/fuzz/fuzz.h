@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What the fuzzers share: numbered cases, each a function of its number alone, in children that may
- * die of one; an alarm that ends what takes longer than a second; mutations of bytes.
+ * die of one; an alarm that ends what takes longer than a second, a limit to memory; mutations of
+ * bytes.
  *
  * FUZZ_CASES sets how many, FUZZ_FIRST the number of the first (to see one again: its number, and
  * FUZZ_CASES=1).
@@ -11,19 +12,30 @@
 #include <glib.h>
 #include <malloc.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { FUZZ_BATCH = 1000, FUZZ_BAD_MAX = 5 };
+enum {
+    FUZZ_BATCH = 1000,
+    FUZZ_REPORT = 100 * FUZZ_BATCH,
+    FUZZ_BAD_MAX = 5,
+    FUZZ_PEAK = 256 << 20, /* of memory, beyond what the child begins with */
+    FUZZ_WAIT_S = 120,     /* of a case that waits, not works */
+};
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_UNDEFINED__)
 enum { FUZZ_SANITIZED = 1 };
 #else
 enum { FUZZ_SANITIZED = 0 };
+#endif
+#if defined(__SANITIZE_ADDRESS__)
+size_t __sanitizer_get_current_allocated_bytes(void); /* its header is clang's alone */
 #endif
 
 typedef void FuzzCase(void *opaque, unsigned number, GRand *r);
@@ -35,26 +47,49 @@ static inline unsigned fuzz_number(const char *name, unsigned fallback)
     return text ? (unsigned)strtoul(text, NULL, 10) : fallback;
 }
 
-/* A second for one case; a sanitizer or a loaded host is given more. */
+/* A second of work for one case, more under a sanitizer; and an end to waiting for what never
+ * comes. */
 static inline void fuzz_alarm(bool on)
 {
     struct itimerval t = { .it_value.tv_sec = on ? FUZZ_SANITIZED ? 5 : 1 : 0 };
 
     setitimer(ITIMER_VIRTUAL, &t, NULL);
+    alarm(on ? FUZZ_WAIT_S : 0);
 }
 
-/* What malloc has given away, or 0 where a sanitizer has replaced it. */
+/* What malloc has given away. */
 static inline size_t fuzz_allocated(void)
 {
+#if defined(__SANITIZE_ADDRESS__)
+    return __sanitizer_get_current_allocated_bytes();
+#else
     struct mallinfo2 mi = mallinfo2();
 
     return mi.uordblks + mi.hblkhd;
+#endif
+}
+
+/* What is given back again is memory all the same: malloc fails beyond this, and that is fatal. */
+static inline void fuzz_limit_memory(void)
+{
+    FILE *f = FUZZ_SANITIZED ? NULL : fopen("/proc/self/statm", "r");
+    unsigned long data = 0;
+
+    if (!f) return;
+    if (fscanf(f, "%*u %*u %*u %*u %*u %lu", &data) == 1) {
+        struct rlimit r = { .rlim_max = RLIM_INFINITY };
+
+        r.rlim_cur = (rlim_t)data * (rlim_t)sysconf(_SC_PAGESIZE) + FUZZ_PEAK;
+        setrlimit(RLIMIT_DATA, &r);
+    }
+    fclose(f);
 }
 
 /* Runs cases in the child from a number on; the shared word says which one is under way. */
 static inline void fuzz_child(
     FuzzCase *fn, void *opaque, unsigned first, unsigned end, volatile unsigned *at)
 {
+    fuzz_limit_memory();
     for (unsigned n = first; n < end; n++) {
         GRand *r = g_rand_new_with_seed(n);
 
@@ -83,6 +118,7 @@ static inline void fuzz_run(FuzzCase *fn, void *opaque, unsigned quick, unsigned
         if (!pid) fuzz_child(fn, opaque, n, batch_end, at);
         g_assert_cmpint(waitpid(pid, &status, 0), ==, pid);
         n = batch_end;
+        if (n % FUZZ_REPORT < FUZZ_BATCH && n < end) g_test_message("up to %u", n);
         if (!status) continue;
         g_test_message("case %u: %s %d", *at, WIFSIGNALED(status) ? "signal" : "exit status",
             WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));

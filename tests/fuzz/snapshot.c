@@ -7,6 +7,8 @@
  * second, never memory out of proportion to the file; a snapshot that cannot be made active leaves
  * the disk as it is.  corpus/snapshot has whole images, another program's among them, which are
  * used as they are and changed too.
+ *
+ * The long form is 600,000 cases: four minutes, eight in a build with sanitizers.
  */
 #include <fcntl.h>
 
@@ -222,7 +224,12 @@ static bool mutate(GRand *r, const Image *m, uint8_t *data)
         return false;
     }
     switch (p->kind) {
-    case HEADER: mutate_field(r, m, d, p->size, true); break;
+    case HEADER:
+        if (fuzz_below(r, 4))
+            mutate_field(r, m, d, p->size, true);
+        else
+            fuzz_poke(r, d, MIN_OF(m->size, 512ul)); /* its extensions are behind it */
+        break;
     case TABLE:
         if (fuzz_below(r, 4))
             mutate_field(r, m, d, p->size, false);
@@ -352,6 +359,7 @@ static void fuzz_use(
     BlockImage *img;
 
     put_file(f->path, data, size);
+    if (!fuzz_below(r, 4)) use_check(f); /* before it is written to, which ends some features */
     img = image_open(f->path, "qcow2", IMAGE_WRITABLE | IMAGE_UNSAFE | IMAGE_NO_BACKING, &err);
     after = fuzz_allocated();
     if (after > before + KEPT + 8 * size)
@@ -389,7 +397,7 @@ static void test_structured(void)
 
     fuzz_new(&f);
     g_assert_cmpuint(f.images->len, >, 2);
-    fuzz_run(case_structured, &f, 4000, 1000000);
+    fuzz_run(case_structured, &f, 4000, 600000);
     fuzz_free(&f);
 }
 
