@@ -3,6 +3,7 @@
 # TEST-TIMEOUT: 400
 """Debian's i386 kernel: boots to a shell, gets an address by DHCP, fetches a file over HTTP from the
 host, writes its disk."""
+import http.server
 import os
 import sys
 import threading
