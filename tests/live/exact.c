@@ -30,6 +30,7 @@ static void test_in_place(gconstpointer data)
             if (!machine_roundtrip(m, &err)) g_error("%s", err.msg);
         }
         check_later(m, g, i, want, "reloaded on the way");
+        tell_point(g, i, "in place");
     }
     machine_free(m);
     g_free(disk);

@@ -238,6 +238,13 @@ static inline char *disk_copy(const Guest *g, const char *suffix)
     return path;
 }
 
+/* The long form takes its time. */
+static inline void tell_point(const Guest *g, unsigned i, const char *how)
+{
+    if (!g_test_quick() && i % 20 == 0)
+        g_test_message("%s, %s: point %u of %u", g->name, how, i, points(g));
+}
+
 /* digests[i]: a million instructions after point i, in a run that nobody disturbs. */
 static inline char **undisturbed(const Guest *g)
 {
@@ -247,6 +254,7 @@ static inline char **undisturbed(const Guest *g)
     for (unsigned i = 0; i < points(g); i++) {
         run_until(m, point(g, i) + LATER);
         d[i] = digest(m);
+        tell_point(g, i, "undisturbed");
     }
     machine_free(m);
     g_unlink(disk);
@@ -426,7 +434,10 @@ static inline void test_guest(gconstpointer data)
     Machine *m = start_at(g, disk, NULL);
 
     for (unsigned i = 1; i < points(g); i++) g_assert_cmpstr(want[i - 1], !=, want[i]);
-    for (unsigned i = 0; i < points(g); i++) m = disturb(m, g, disk, i, want);
+    for (unsigned i = 0; i < points(g); i++) {
+        m = disturb(m, g, disk, i, want);
+        tell_point(g, i, "restored");
+    }
     machine_free(m);
     g_test_message("%s: %u points", g->name, points(g));
     g_unlink(disk);

@@ -4,7 +4,8 @@
  * A post-copy whose connection is cut, after any number of bytes in either direction: either the
  * guest is still the source's, or the two go on over a new connection; in both cases it does what
  * it would have done anyway.  Two machines in one process under an instruction clock (see exact.h),
- * and a relay between them that cuts.
+ * and a relay between them that cuts.  The long form makes 2,379 trips of half a second, in which
+ * the two mostly wait for each other.
  */
 #include <fcntl.h>
 #include <poll.h>
