@@ -363,7 +363,9 @@ bool board_finish(Board *b, Error *err)
     const MachineConfig *c = &b->m->config;
     const char *usual = c->boot_order ? c->boot_order : "cad";
 
-    if (!board_kernel(b, err) || !board_fw_cfg(b, err) || !board_user_devices(b, err)) return false;
+    if (!board_kernel(b, err) || !board_fw_cfg(b, err) || !board_user_devices(b, err) ||
+        !board_virtio_drives(b, err))
+        return false;
     board_cmos_memory(b);
     board_cmos_floppies(b);
     board_cmos_disks(b);

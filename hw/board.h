@@ -64,7 +64,7 @@ bool board_finish(Board *b, Error *err);
 
 /* Sorts the IDE and floppy drives of the command line into b->drives and b->floppies. */
 bool board_take_drives(Board *b, Error *err);
-/* Disks of -drive if=virtio, each on a slot of its own. */
+/* Disks of -drive if=virtio, each on a slot of its own, behind those of -device. */
 bool board_virtio_drives(Board *b, Error *err);
 bool board_serials(Board *b, Error *err);
 bool board_parallels(Board *b, Error *err);

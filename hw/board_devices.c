@@ -79,8 +79,10 @@ static bool board_nic(Board *b, const NicConfig *nic, const char *model, Error *
 {
     Device *dev = device_new(b->m, model, nic->id, err);
 
+    /* As in QEMU, a card of -nic has no vectors of MSI-X, and one of -device has. */
     return dev && board_set_mac(b, dev, nic->mac, err) &&
            (!nic->netdev || device_set(dev, "netdev", nic->netdev, err)) &&
+           (!class_has_prop(dev->cls, "vectors") || device_set(dev, "vectors", "0", err)) &&
            (strcmp(dev->cls->bus, "isa") || board_set_jumpers(b, dev, err)) &&
            device_realize(dev, err);
 }

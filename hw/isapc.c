@@ -46,8 +46,7 @@ static bool isapc_init(Machine *m, Error *err)
     board_map_roms(b);
     return board_cpu(b, err) && board_dma(b, err) && board_pics(b, pic, err) && isapc_vga(b, err) &&
            board_isa_chips(b, err) && board_nics(b, "ne2k_isa", "isa", err) &&
-           isapc_ide(b, 0, err) && isapc_ide(b, 1, err) && board_virtio_drives(b, err) &&
-           board_finish(b, err);
+           isapc_ide(b, 0, err) && isapc_ide(b, 1, err) && board_finish(b, err);
 }
 
 MACHINE(isapc, .name = "isapc", .desc = "ISA-only PC", .default_cpu = "486",

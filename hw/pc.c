@@ -97,8 +97,8 @@ static bool pc_init(Machine *m, Error *err)
     return board_take_drives(b, err) && pc_ram(b, err) && board_firmware(b, "bios-256k.bin", err) &&
            pc_north(b, err) && pc_vga(b, err) && pc_hpet(b, err) && board_isa_chips(b, err) &&
            board_nics(b, "e1000", "pci", err) && pc_ide(b, err) && pc_power(b, err) &&
-           board_nics(b, "e1000", "isa", err) && board_virtio_drives(b, err) &&
-           board_smbios(b, err) && board_finish(b, err) && pc_acpi_tables(b, err);
+           board_nics(b, "e1000", "isa", err) && board_smbios(b, err) && board_finish(b, err) &&
+           pc_acpi_tables(b, err);
 }
 
 MACHINE(pc, .name = "pc-i440fx-7.2", .alias = "pc", .desc = "Standard PC (i440FX + PIIX, 1996)",
