@@ -12,18 +12,7 @@
 #include <assert.h>
 
 #include "cpu/blocks.h"
-
-FaultKind fault_guard(Cpu *cpu, FaultFrame *f, void (*body)(Cpu *cpu, void *arg), void *arg)
-{
-    int kind;
-
-    f->outer = cpu->fault_frame;
-    cpu->fault_frame = f;
-    kind = _setjmp(f->env);
-    if (!kind) body(cpu, arg);
-    cpu->fault_frame = f->outer;
-    return (FaultKind)kind;
-}
+#include "cpu/sse.h"
 
 /* Brings EIP and budget to the instruction that is left; done: it counts as executed. */
 static void fault_settle(Cpu *cpu, bool done)
@@ -95,13 +84,6 @@ static bool fault_doubles(int first, int second)
     return fault_contributory(first) && fault_contributory(second);
 }
 
-static void fault_body(Cpu *cpu, void *arg)
-{
-    const FaultFrame *f = arg;
-
-    cpu_deliver(cpu, f->vector, INT_EXCEPTION, fault_has_code(f->vector), f->code);
-}
-
 static void fault_log(Cpu *cpu, const FaultFrame *f)
 {
     Log *log = &cpu->dev.m->log;
@@ -114,27 +96,50 @@ static void fault_log(Cpu *cpu, const FaultFrame *f)
         (unsigned long long)(f->vector == EXC_PF ? f->cr2 : cpu->s.cr[2]));
 }
 
-FaultKind fault_deliver(Cpu *cpu, const FaultFrame *f)
+/* Delivers what f says; false: a triple fault.  What is raised meanwhile comes back here. */
+static bool fault_deliver(Cpu *cpu, FaultFrame *f)
 {
-    FaultFrame now = *f, next;
-
-    for (;;) {
-        FaultKind kind;
-
-        fault_log(cpu, &now);
-        if (now.vector == EXC_PF) cpu->s.cr[2] = now.cr2;
-        kind = fault_guard(cpu, &next, fault_body, &now);
-        if (kind != FAULT_EXCEPTION) return kind;
-        if (now.vector == EXC_DF) {
-            if (log_on(&cpu->dev.m->log, LOG_INT | LOG_CPU_RESET))
-                log_printf(&cpu->dev.m->log, "Triple fault\n");
-            machine_request_reset(cpu->dev.m, RESET_GUEST);
-            return FAULT_EXCEPTION;
-        }
-        if (fault_doubles(now.vector, next.vector)) {
-            next.vector = EXC_DF;
-            next.code = 0;
-        }
-        now = next;
+    sse_settle(cpu);
+    if (f->on_way == EXC_DF) {
+        if (log_on(&cpu->dev.m->log, LOG_INT | LOG_CPU_RESET))
+            log_printf(&cpu->dev.m->log, "Triple fault\n");
+        machine_request_reset(cpu->dev.m, RESET_GUEST);
+        return false;
     }
+    if (f->on_way >= 0 && fault_doubles(f->on_way, f->vector)) {
+        f->vector = EXC_DF;
+        f->code = 0;
+    }
+    f->on_way = f->vector;
+    fault_log(cpu, f);
+    if (f->vector == EXC_PF) cpu->s.cr[2] = f->cr2;
+    cpu_deliver(cpu, f->vector, INT_EXCEPTION, fault_has_code(f->vector), f->code);
+    f->on_way = -1;
+    return true;
+}
+
+/* -- frames -- */
+
+static FaultKind fault_run(Cpu *cpu, FaultFrame *f, FaultBody *body, void *arg, bool deliver)
+{
+    int kind;
+
+    f->outer = cpu->fault_frame;
+    f->on_way = -1;
+    cpu->fault_frame = f;
+    kind = _setjmp(f->env);
+    if (kind == FAULT_EXCEPTION && deliver && fault_deliver(cpu, f)) kind = FAULT_NONE;
+    if (kind == FAULT_NONE) body(cpu, arg);
+    cpu->fault_frame = f->outer;
+    return (FaultKind)kind;
+}
+
+FaultKind fault_guard(Cpu *cpu, FaultFrame *f, FaultBody *body, void *arg)
+{
+    return fault_run(cpu, f, body, arg, false);
+}
+
+FaultKind fault_guard_delivering(Cpu *cpu, FaultFrame *f, FaultBody *body, void *arg)
+{
+    return fault_run(cpu, f, body, arg, true);
 }

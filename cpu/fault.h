@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Leaving an instruction in its midst.  fault_guard is the one place that can be jumped back to.
+ * Leaving an instruction in its midst.  fault_guard is the one place that can be jumped back to: set
+ * up once, it delivers each exception and goes on, since jumping back is cheaper than setting up.
  */
 #pragma once
 
@@ -10,7 +11,7 @@
 
 typedef enum FaultKind {
     FAULT_NONE,      /* the body returned */
-    FAULT_EXCEPTION, /* vector, code (and cr2): to be delivered */
+    FAULT_EXCEPTION, /* vector, code (and cr2): raised, or where it is delivered a triple fault */
     FAULT_BLOCKED,   /* an absent page: nothing has happened */
     FAULT_CUT        /* I/O by an instruction in a block's midst: to be run as a last one */
 } FaultKind;
@@ -22,15 +23,18 @@ struct FaultFrame {
     int vector;
     uint32_t code;
     uint64_t cr2;
+    int on_way; /* the exception in whose delivery this one was raised, or -1 */
 };
+
+typedef void FaultBody(Cpu *cpu, void *arg);
 
 /* Runs body under a new frame and says how it ended.  What f says is then valid; s.eip and the
  * slice are those of the instruction (which an exception counts as done). */
-FaultKind fault_guard(Cpu *cpu, FaultFrame *f, void (*body)(Cpu *cpu, void *arg), void *arg);
+FaultKind fault_guard(Cpu *cpu, FaultFrame *f, FaultBody *body, void *arg);
+/* The same, but exceptions are delivered, those that arise from that as double faults where they
+ * have to, and body is run again behind each.  A triple fault requests a reset and returns
+ * FAULT_EXCEPTION. */
+FaultKind fault_guard_delivering(Cpu *cpu, FaultFrame *f, FaultBody *body, void *arg);
 
 /* See mmu.c. */
 _Noreturn void fault_cut(Cpu *cpu);
-
-/* Delivers an exception; others that arise from it become double and triple faults.  A triple fault
- * requests a reset and returns FAULT_EXCEPTION; FAULT_BLOCKED: nothing was delivered. */
-FaultKind fault_deliver(Cpu *cpu, const FaultFrame *f);

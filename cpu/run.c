@@ -216,11 +216,13 @@ static bool run_ends(const Cpu *cpu)
            m->shutdown_requested;
 }
 
-/* Runs until the slice ends, or until a fault. */
+/* Runs until the slice ends; behind an exception it is called again. */
 static void run_body(Cpu *cpu, void *arg)
 {
     RunStep *step = arg;
+    bool single = step->single;
 
+    step->active = step->single = false;
     for (;;) {
         Block *b;
 
@@ -232,9 +234,9 @@ static void run_body(Cpu *cpu, void *arg)
             run_step(cpu, step);
             continue;
         }
-        if (step->single) run_set_stretch(cpu, 1);
-        b = run_block(cpu, step->single);
-        step->single = false;
+        if (single) run_set_stretch(cpu, 1);
+        b = run_block(cpu, single);
+        single = false;
         if (b->n > cpu->slice_left) {
             run_set_stretch(cpu, RUN_STRETCH);
             if (b->n > cpu->slice_left) b = blocks_copy(cpu, b, (int)cpu->slice_left);
@@ -259,20 +261,12 @@ static CpuExit run_slice(Cpu *cpu)
     FaultFrame f;
 
     for (;;) {
-        FaultKind kind = fault_guard(cpu, &f, run_body, &step);
+        FaultKind kind = fault_guard_delivering(cpu, &f, run_body, &step);
 
         sse_settle(cpu);
         switch (kind) {
         case FAULT_NONE: return run_why(cpu);
-        case FAULT_EXCEPTION:
-            step.active = step.single = false;
-            switch (fault_deliver(cpu, &f)) {
-            case FAULT_EXCEPTION: return CPU_SHUTDOWN;
-            case FAULT_BLOCKED: return CPU_BLOCKED;
-            default: break;
-            }
-            cpu->s.hflags &= ~(uint32_t)HF_SHADOW;
-            break;
+        case FAULT_EXCEPTION: return CPU_SHUTDOWN;
         case FAULT_BLOCKED: run_step_undo(cpu, &step); return CPU_BLOCKED;
         case FAULT_CUT:
             run_step_undo(cpu, &step);
