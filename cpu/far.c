@@ -20,12 +20,16 @@ void cs_commit(Cpu *cpu, uint16_t sel, const Desc *d, unsigned cpl)
 
 void cs_commit_same(Cpu *cpu, uint16_t sel, const Desc *d)
 {
-    SegReg *cs = &cpu->s.segs[R_CS], old = *cs;
-    unsigned cpl = cpu_cpl(cpu);
+    SegReg *cs = &cpu->s.segs[R_CS];
+    uint32_t own = (sel & ~3u) | cpu_cpl(cpu);
 
-    *cs = desc_segreg((uint16_t)((sel & ~3u) | cpl), d);
-    if (cs->base != old.base || cs->limit != old.limit || cs->flags != old.flags)
-        cpu_update_mode(cpu);
+    /* mostly it is the one that is there: it is compared part by part, as it was written */
+    if (cs->base == desc_base(d) && cs->limit == desc_limit(d) && cs->flags == d->hi) {
+        cs->selector = own;
+        return;
+    }
+    *cs = desc_segreg((uint16_t)own, d);
+    cpu_update_mode(cpu);
 }
 
 void far_check_target(Cpu *cpu, const Desc *d, uint64_t eip, uint32_t ext)

@@ -53,29 +53,38 @@ static bool mmu_map(Cpu *cpu, uint64_t gpa, bool code, TlbPhys *t)
     }
     t->block = r->region->ram;
     t->off = r->region->ram_off + r->region_off + ((gpa & ~(uint64_t)PAGE_MASK) - r->gpa);
+    t->host = t->block->host + t->off;
+    t->watch = &t->block->watch[t->off >> PAGE_BITS];
     t->readonly = r->region->readonly;
     return true;
 }
 
-/* Where a physical address leads; waits for an absent page. */
-static MmuPage mmu_physical(Cpu *cpu, uint64_t gpa, bool code)
+/* The page of RAM or ROM at a physical address, present; NULL where there is none. */
+static inline const TlbPhys *mmu_phys_page(Cpu *cpu, uint64_t gpa, bool code)
 {
     TlbPhys *t = &cpu->tlb->phys[(gpa >> PAGE_BITS ^ gpa >> 21) % TLB_PHYS];
     uint64_t key = (gpa & ~(uint64_t)PAGE_MASK) | (cpu->s.hflags & HF_SMM ? 1 + code : 0);
-    MmuPage p = { .gpa = gpa };
 
     if (UNLIKELY(t->key != key)) {
-        if (!mmu_map(cpu, gpa, code, t)) return p;
+        if (!mmu_map(cpu, gpa, code, t)) return NULL;
         t->key = key;
     }
-    p.block = t->block;
-    p.off = t->off + (gpa & PAGE_MASK);
-    p.readonly = t->readonly;
-    if (UNLIKELY(p.block->watch[p.off >> PAGE_BITS] & WATCH_ABSENT)) {
+    if (UNLIKELY(*t->watch & WATCH_ABSENT)) {
         sse_settle(cpu);
-        if (!ram_probe(&cpu->dev, p.block, p.off >> PAGE_BITS, 1, mmu_resume)) cpu_blocked(cpu);
+        if (!ram_probe(&cpu->dev, t->block, t->off >> PAGE_BITS, 1, mmu_resume)) cpu_blocked(cpu);
     }
-    return p;
+    return t;
+}
+
+/* Where a physical address leads. */
+static MmuPage mmu_physical(Cpu *cpu, uint64_t gpa, bool code)
+{
+    const TlbPhys *t = mmu_phys_page(cpu, gpa, code);
+
+    if (!t) return (MmuPage){ .gpa = gpa };
+    return (MmuPage){
+        .gpa = gpa, .block = t->block, .off = t->off + (gpa & PAGE_MASK), .readonly = t->readonly
+    };
 }
 
 void mmu_smram_await(Cpu *cpu, uint64_t gpa, uint64_t len)
@@ -113,14 +122,14 @@ static uint64_t mmu_peek_entry(Cpu *cpu, uint64_t gpa, unsigned size)
 
 uint64_t mmu_phys_load(Cpu *cpu, uint64_t gpa, unsigned size)
 {
-    MmuPage p;
+    const TlbPhys *t;
     const uint8_t *at;
 
     gpa &= mmu_a20(cpu);
     if (!cpu->fault_frame) return mmu_peek_entry(cpu, gpa, size);
-    p = mmu_physical(cpu, gpa, false);
-    if (!p.block) return mem_load(cpu->dev.m, mmu_attrs(cpu), p.gpa, size);
-    at = p.block->host + p.off;
+    t = mmu_phys_page(cpu, gpa, false);
+    if (!t) return mem_load(cpu->dev.m, mmu_attrs(cpu), gpa, size);
+    at = t->host + (gpa & PAGE_MASK);
     return size == 4 ? *(const Mem32 *)at : *(const Mem64 *)at;
 }
 

@@ -8,7 +8,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
-enum { TLB_BYTES = TLB_PAGES * 8, TLB_TABLES = 3 * WHO_COUNT, TLB_EMPTY = 1 };
+enum { TLB_BYTES = TLB_PAGES * 8, TLB_FILLED_BYTES = TLB_PAGES * 2 };
+enum { TLB_TABLES = 3 * WHO_COUNT, TLB_EMPTY = 1 };
 
 static uint64_t **tlb_table(Tlb *t, unsigned n) { return &t->table[n / 3][n % 3]; }
 static TlbEntry **tlb_tagged(Tlb *t, unsigned n) { return &t->tagged[n / 3][n % 3]; }
@@ -27,6 +28,11 @@ bool tlb_init(Cpu *cpu, Error *err)
 {
     Tlb *t = cpu->tlb = g_new0(Tlb, 1);
 
+    t->filled = tlb_map(TLB_FILLED_BYTES, err);
+    if (!t->filled) {
+        tlb_free(cpu);
+        return false;
+    }
     for (unsigned i = 0; i < TLB_TABLES; i++) {
         *tlb_table(t, i) = tlb_map(TLB_BYTES, err);
         if (!*tlb_table(t, i)) {
@@ -51,6 +57,7 @@ void tlb_free(Cpu *cpu)
         if (*tlb_table(t, i)) munmap(*tlb_table(t, i), TLB_BYTES);
         g_free(*tlb_tagged(t, i));
     }
+    if (t->filled) munmap(t->filled, TLB_FILLED_BYTES);
     g_free(t->list[0]);
     g_free(t->list[1]);
     g_free(t);
@@ -65,6 +72,9 @@ static uint64_t *tlb_direct(Tlb *t, uint32_t listed)
 {
     return &t->table[listed >> 2 & 3][listed & 3][listed >> LISTED_SHIFT];
 }
+
+/* The table of a listed entry, as a number. */
+static unsigned tlb_number(uint32_t listed) { return 3 * (listed >> 2 & 3) + (listed & 3); }
 
 static TlbEntry *tlb_entry(Tlb *t, uint32_t listed)
 {
@@ -108,24 +118,11 @@ void tlb_fill(
     } else {
         listed |= (uint32_t)page << LISTED_SHIFT;
         *tlb_direct(t, listed) = add;
+        t->filled[page] |= (uint16_t)(1u << tlb_number(listed));
         if (w->large) t->large[page >> 15] |= 1u << (page >> 10 & 31);
     }
     if (w->huge) tlb_mark_region(t->huge, lin, 30);
     t->list[w->global][t->n[w->global]++] = listed;
-}
-
-uint8_t *tlb_find(const Cpu *cpu, uint64_t lin, enum MmuWho who, enum MmuKind kind, unsigned size)
-{
-    const Tlb *t = cpu->tlb;
-    const TlbEntry *e;
-    uint64_t add;
-
-    if (tlb_is_tagged(cpu, lin)) {
-        e = &t->tagged[who][kind][TLB_INDEX(lin)];
-        return e->tag == TLB_TAG(lin, size) ? (uint8_t *)(e->add + lin) : NULL;
-    }
-    add = t->table[who][kind][lin >> PAGE_BITS];
-    return add && (lin & PAGE_MASK) <= PAGE_SIZE - size ? (uint8_t *)(add + lin) : NULL;
 }
 
 /* -- flushes -- */
@@ -168,7 +165,9 @@ static bool tlb_flush_direct(Tlb *t, uint32_t page)
             memset(&(*tlb_table(t, i))[page & ~1023u], 0, 1024 * sizeof(uint64_t));
         return true;
     }
-    for (unsigned i = 0; i < TLB_TABLES; i++) (*tlb_table(t, i))[page] = 0;
+    for (unsigned bits = t->filled[page]; bits; bits &= bits - 1)
+        (*tlb_table(t, (unsigned)__builtin_ctz(bits)))[page] = 0;
+    t->filled[page] = 0;
     return false;
 }
 

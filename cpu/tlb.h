@@ -39,6 +39,7 @@ typedef struct TlbPhys {
     uint64_t key; /* its address, and a low bit under SMM, of data or code; TLB_NO_PAGE: none */
     RamBlock *block;
     uint64_t off;
+    uint8_t *host, *watch; /* of the page */
     bool readonly;
 } TlbPhys;
 #define TLB_NO_PAGE UINT64_MAX
@@ -46,6 +47,7 @@ typedef struct TlbPhys {
 struct Tlb {
     /* [enum MmuWho][enum MmuKind]; MMU_FETCH is used only under NX or SMEP */
     uint64_t *table[WHO_COUNT][3];
+    uint16_t *filled; /* by page: bits, by table, of those that may have an entry for it */
     TlbEntry *tagged[WHO_COUNT][3];
     uint32_t *list[2]; /* [global]: index << 5 | tagged << 4 | who << 2 | kind */
     unsigned n[2];
@@ -75,12 +77,30 @@ static inline void tlb_remember(Cpu *cpu, uint64_t lin)
 /* Enters the page of lin, which w describes, in the form that serves it. */
 void tlb_fill(
     Cpu *cpu, uint64_t lin, uint8_t *host, enum MmuWho who, enum MmuKind kind, const MmuWalk *w);
-/* Where size bytes at lin stand by the table of this kind, or NULL. */
-uint8_t *tlb_find(const Cpu *cpu, uint64_t lin, enum MmuWho who, enum MmuKind kind, unsigned size);
 /* The physical map has changed: everything goes. */
 void tlb_map_changed(Cpu *cpu);
 /* Takes pages of a RAM block out of the write tables, absent ones out of the read tables too. */
 void tlb_drop_ram(Cpu *cpu, RamBlock *b, uint64_t first_page, uint64_t pages);
+
+/* An access fits an entry where its last byte is in the page of its first. */
+#define TLB_INDEX(lin) ((lin) >> PAGE_BITS & (TLB_TAGGED - 1))
+#define TLB_TAG(lin, size) (((lin) + ((size)-1)) & ~(uint64_t)PAGE_MASK)
+
+/* Where size bytes at lin stand by the table of this kind, or NULL. */
+static inline uint8_t *tlb_find(
+    const Cpu *cpu, uint64_t lin, enum MmuWho who, enum MmuKind kind, unsigned size)
+{
+    const Tlb *t = cpu->tlb;
+    const TlbEntry *e;
+    uint64_t add;
+
+    if (tlb_is_tagged(cpu, lin)) {
+        e = &t->tagged[who][kind][TLB_INDEX(lin)];
+        return e->tag == TLB_TAG(lin, size) ? (uint8_t *)(e->add + lin) : NULL;
+    }
+    add = t->table[who][kind][lin >> PAGE_BITS];
+    return add && (lin & PAGE_MASK) <= PAGE_SIZE - size ? (uint8_t *)(add + lin) : NULL;
+}
 
 /* -- slow paths (cpu/mmu.c): in is the instruction for which it happens -- */
 uint64_t mmu_load(Cpu *cpu, const Insn *in, uint64_t lin, unsigned size);
@@ -131,10 +151,6 @@ static inline void host_store(uint8_t *p, uint64_t val, unsigned size)
 
 #define LIKELY(x) __builtin_expect(!!(x), 1)
 #define UNLIKELY(x) __builtin_expect(!!(x), 0)
-
-/* An access fits an entry where its last byte is in the page of its first. */
-#define TLB_INDEX(lin) ((lin) >> PAGE_BITS & (TLB_TAGGED - 1))
-#define TLB_TAG(lin, size) (((lin) + ((size)-1)) & ~(uint64_t)PAGE_MASK)
 
 #define TLB_ACCESSORS(bits)                                                                        \
     static inline uint##bits##_t ld_##bits(Cpu *cpu, const Insn *in, uint32_t lin)                 \

@@ -165,13 +165,17 @@ static bool walk_tells_fetch(const Cpu *cpu) { return mmu_nx(cpu) || cpu->s.cr[4
 
 int mmu_walk(Cpu *cpu, uint64_t lin, enum MmuKind kind, enum MmuWho who, bool marks, MmuWalk *w)
 {
-    WalkPath p = { .wide = cpu->s.cr[4] & CR4_PAE, .four = cpu_long(cpu) };
+    WalkPath p; /* no entry is set beforehand: that would cost more than the walk */
     int fault, code = (kind == MMU_WRITE ? PF_W : 0) | (who == WHO_USER ? PF_U : 0) |
                       (kind == MMU_FETCH && walk_tells_fetch(cpu) ? PF_I : 0);
-    uint64_t table = cpu->s.cr[3] & BITS(PAGE_BITS, p.four ? 51 : 31), leaf;
+    uint64_t table = cpu->s.cr[3] & BITS(PAGE_BITS, cpu_long(cpu) ? 51 : 31), leaf;
 
     *w = (MmuWalk){ .gpa = lin & ~(uint64_t)PAGE_MASK, .writable = true };
     if (!(cpu->s.cr[0] & CR0_PG)) return -1;
+    p.wide = cpu->s.cr[4] & CR4_PAE;
+    p.four = cpu_long(cpu);
+    p.nx = false;
+    p.n = 0;
     p.shift = p.four ? SHIFT_512G : p.wide ? SHIFT_2M : 22;
     if (p.wide && !p.four && !walk_pdpte(cpu, lin >> 30 & 3, marks, &table, &fault))
         return code | fault;
