@@ -99,6 +99,7 @@ typedef struct Stack {
     uint64_t mask; /* 16, 32 or 64 ones */
     bool sys;      /* pages are accessed as supervisor */
     bool wide;     /* 64-bit code's: no segment, canonical addresses */
+    uint8_t *host; /* of what was pushed last, where all of what is reserved stands in one page */
 } Stack;
 
 void stack_current(Cpu *cpu, Stack *st);
@@ -106,10 +107,12 @@ void stack_current(Cpu *cpu, Stack *st);
 void stack_long(Stack *st, uint64_t rsp, unsigned cpl);
 void stack_inner(Stack *st, const SegReg *ss, uint32_t esp, unsigned cpl);
 /* Room for n pushes of size bytes, or vector(code); afterwards stack_push cannot fault. */
-void stack_reserve(Cpu *cpu, const Stack *st, unsigned n, unsigned size, int vector, uint32_t code);
+void stack_reserve(Cpu *cpu, Stack *st, unsigned n, unsigned size, int vector, uint32_t code);
 void stack_push(Cpu *cpu, Stack *st, uint64_t val, unsigned size);
 /* The item off bytes above the current stack's top. */
 uint64_t stack_peek(Cpu *cpu, uint32_t off, unsigned size);
+/* The n items of size bytes at the current stack's top, read upwards from there. */
+void stack_peek_all(Cpu *cpu, uint64_t *at, unsigned n, unsigned size);
 /* Moves RSP, ESP or SP, as CS and SS say. */
 void stack_adjust(Cpu *cpu, uint64_t bytes);
 static inline uint32_t stack_mask(const SegReg *ss) { return ss->flags & SEGF_DB ? ~0u : 0xffff; }

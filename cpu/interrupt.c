@@ -44,7 +44,6 @@ void interrupt_taken(Cpu *cpu)
         s->nmi_injected = 0;
         s->hflags2 |= HF2_NMI;
     }
-    cpu->exit_pending = true;
 }
 
 /* Clears flags at the handler's entry, jumps, and forgets the event. */

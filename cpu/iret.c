@@ -12,20 +12,34 @@ enum {
     IRET_VM_FLAGS = IRET_FLAGS | IRET_FLAGS32 | FLAG_IF | FLAG_IOPL | FLAG_VM | FLAG_VIF | FLAG_VIP
 };
 
-/* The end of all forms: NMIs may come again. */
+/* What every form finds at the stack's top. */
+typedef struct IretFrame {
+    uint64_t eip;
+    uint32_t flags;
+    uint16_t sel;
+} IretFrame;
+
+static IretFrame iret_frame(Cpu *cpu, unsigned size)
+{
+    uint64_t at[3];
+
+    stack_peek_all(cpu, at, 3, size);
+    return (IretFrame){ .eip = at[0], .sel = (uint16_t)at[1], .flags = (uint32_t)at[2] };
+}
+
+/* The end of all forms: NMIs may come again, and a virtual interrupt may be due. */
 static void iret_done(Cpu *cpu, uint64_t eip)
 {
     cpu->s.hflags2 &= ~(uint32_t)HF2_NMI;
-    cpu->exit_pending = true;
+    if (cpu->s.eflags & FLAG_VIP) cpu->exit_pending = true;
     cpu->next_eip = eip;
 }
 
 /* Real mode, and v86 where IOPL lets it. */
 static void iret_real(Cpu *cpu, unsigned size)
 {
-    uint32_t eip = (uint32_t)stack_peek(cpu, 0, size);
-    uint32_t flags = (uint32_t)stack_peek(cpu, 2 * size, size);
-    uint16_t sel = (uint16_t)stack_peek(cpu, size, size);
+    IretFrame frame = iret_frame(cpu, size);
+    uint32_t eip = (uint32_t)frame.eip, flags = frame.flags;
     uint32_t mask = IRET_FLAGS | FLAG_IF | (size == 4 ? IRET_FLAGS32 : 0);
     uint32_t iopl = (uint32_t)cpu->s.eflags & FLAG_IOPL;
 
@@ -41,7 +55,7 @@ static void iret_real(Cpu *cpu, unsigned size)
         flags = (flags & 0xffff) | (flags & FLAG_IF ? FLAG_VIF : 0);
     }
     stack_adjust(cpu, 3 * size);
-    cpu_load_seg_real(cpu, R_CS, sel);
+    cpu_load_seg_real(cpu, R_CS, frame.sel);
     cpu_set_eflags(cpu, flags, mask);
     iret_done(cpu, eip);
 }
@@ -78,9 +92,9 @@ static uint32_t iret_mask(const Cpu *cpu, unsigned size)
 
 static void iret_protected(Cpu *cpu, unsigned size)
 {
-    uint32_t eip = (uint32_t)stack_peek(cpu, 0, size);
-    uint32_t flags = (uint32_t)stack_peek(cpu, 2 * size, size);
-    uint16_t sel = (uint16_t)stack_peek(cpu, size, size), ss_sel = 0;
+    IretFrame frame = iret_frame(cpu, size);
+    uint32_t eip = (uint32_t)frame.eip, flags = frame.flags;
+    uint16_t sel = frame.sel, ss_sel = 0;
     uint32_t mask = iret_mask(cpu, size), esp = 0, esp_mask;
     unsigned cpl = sel & 3;
     bool outer;
@@ -117,9 +131,10 @@ static void iret_protected(Cpu *cpu, unsigned size)
 /* Long mode.  64-bit code's IRET pops SS and RSP in any case, SS perhaps null. */
 static void iret_long(Cpu *cpu, unsigned size)
 {
-    uint64_t eip = stack_peek(cpu, 0, size), esp = 0;
-    uint32_t flags = (uint32_t)stack_peek(cpu, 2 * size, size), mask = iret_mask(cpu, size);
-    uint16_t sel = (uint16_t)stack_peek(cpu, size, size), ss_sel = 0;
+    IretFrame frame = iret_frame(cpu, size);
+    uint64_t eip = frame.eip, esp = 0;
+    uint32_t flags = frame.flags, mask = iret_mask(cpu, size);
+    uint16_t sel = frame.sel, ss_sel = 0;
     unsigned cpl = sel & 3;
     bool outer, pops, null = false;
     Desc cs, ss;

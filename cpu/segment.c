@@ -6,6 +6,7 @@
 #include "cpu/debug.h"
 #include "cpu/decode.h"
 #include "cpu/descriptor.h"
+#include "cpu/tlb.h"
 
 /* -- descriptors -- */
 
@@ -245,10 +246,24 @@ static bool stack_place(const Stack *st, uint64_t off, unsigned size, uint64_t *
     return segreg_holds(&st->ss, (uint32_t)off, size);
 }
 
-void stack_reserve(Cpu *cpu, const Stack *st, unsigned n, unsigned size, int vector, uint32_t code)
+/* Where bytes up to st's top stand, which nothing keeps from being written; or NULL. */
+static uint8_t *stack_host(Cpu *cpu, const Stack *st, unsigned bytes)
+{
+    uint64_t top = st->esp & st->mask, lin;
+    uint8_t *at;
+
+    if (top < bytes || !stack_place(st, top - bytes, bytes, &lin)) return NULL;
+    if (!st->sys && cpu->mode & MODE_AC) return NULL;
+    at = tlb_find(cpu, lin, st->sys ? WHO_SYSTEM : mmu_who(cpu), MMU_WRITE, bytes);
+    return at ? at + bytes : NULL;
+}
+
+void stack_reserve(Cpu *cpu, Stack *st, unsigned n, unsigned size, int vector, uint32_t code)
 {
     uint64_t sp = st->esp & st->mask, page = 0, lin;
 
+    st->host = stack_host(cpu, st, n * size);
+    if (st->host) return;
     /* in the order of the pushes, so that the right one faults; a page is probed once */
     for (unsigned i = 1; i <= n; i++) {
         uint64_t off = (sp - i * size) & st->mask;
@@ -265,11 +280,15 @@ void stack_push(Cpu *cpu, Stack *st, uint64_t val, unsigned size)
 {
     uint64_t sp = (st->esp - size) & st->mask, lin;
 
-    stack_place(st, sp, size, &lin);
-    if (st->sys) {
-        cpu_store_sys(cpu, lin, val, size);
+    if (st->host) {
+        st->host -= size;
+        host_store(st->host, val, size);
     } else {
-        cpu_store(cpu, lin, val, size);
+        stack_place(st, sp, size, &lin);
+        if (st->sys)
+            cpu_store_sys(cpu, lin, val, size);
+        else
+            cpu_store(cpu, lin, val, size);
     }
     st->esp = (st->esp & ~st->mask) | sp;
 }
@@ -279,6 +298,17 @@ uint64_t stack_peek(Cpu *cpu, uint32_t off, unsigned size)
     uint64_t sp = (cpu->s.regs[R_ESP] + off) & cpu->sp_mask;
 
     return cpu_load(cpu, cpu_seg_lin(cpu, R_SS, sp, size, false), size);
+}
+
+void stack_peek_all(Cpu *cpu, uint64_t *at, unsigned n, unsigned size)
+{
+    uint64_t sp = cpu->s.regs[R_ESP] & cpu->sp_mask;
+    const uint8_t *host = NULL;
+
+    if (cpu->mode & (MODE_FLAT << R_SS | MODE_CS64) && !(cpu->mode & MODE_AC))
+        host = tlb_find(cpu, sp, mmu_who(cpu), MMU_READ, n * size);
+    for (unsigned i = 0; i < n; i++)
+        at[i] = host ? host_load(host + i * size, size) : stack_peek(cpu, i * size, size);
 }
 
 void stack_adjust(Cpu *cpu, uint64_t bytes) { cpu_set_sp(cpu, cpu->s.regs[R_ESP] + bytes); }
