@@ -62,8 +62,8 @@ static bool mmu_map(Cpu *cpu, uint64_t gpa, bool code, TlbPhys *t)
 /* The page of RAM or ROM at a physical address, present; NULL where there is none. */
 static inline const TlbPhys *mmu_phys_page(Cpu *cpu, uint64_t gpa, bool code)
 {
-    TlbPhys *t = &cpu->tlb->phys[(gpa >> PAGE_BITS ^ gpa >> 21) % TLB_PHYS];
-    uint64_t key = (gpa & ~(uint64_t)PAGE_MASK) | (cpu->s.hflags & HF_SMM ? 1 + code : 0);
+    TlbPhys *t = tlb_phys(cpu, gpa);
+    uint64_t key = tlb_phys_key(cpu, gpa, code);
 
     if (UNLIKELY(t->key != key)) {
         if (!mmu_map(cpu, gpa, code, t)) return NULL;
@@ -77,14 +77,14 @@ static inline const TlbPhys *mmu_phys_page(Cpu *cpu, uint64_t gpa, bool code)
 }
 
 /* Where a physical address leads. */
-static MmuPage mmu_physical(Cpu *cpu, uint64_t gpa, bool code)
+static inline void mmu_physical(Cpu *cpu, uint64_t gpa, bool code, MmuPage *p)
 {
     const TlbPhys *t = mmu_phys_page(cpu, gpa, code);
 
-    if (!t) return (MmuPage){ .gpa = gpa };
-    return (MmuPage){
-        .gpa = gpa, .block = t->block, .off = t->off + (gpa & PAGE_MASK), .readonly = t->readonly
-    };
+    p->gpa = gpa;
+    p->block = t ? t->block : NULL;
+    p->off = t ? t->off + (gpa & PAGE_MASK) : 0;
+    p->readonly = t && t->readonly;
 }
 
 void mmu_smram_await(Cpu *cpu, uint64_t gpa, uint64_t len)
@@ -101,12 +101,6 @@ void mmu_smram_await(Cpu *cpu, uint64_t gpa, uint64_t len)
     }
 }
 
-/* In system management mode nothing masks it. */
-static uint64_t mmu_a20(const Cpu *cpu)
-{
-    return cpu->s.hflags & HF_SMM ? UINT64_MAX : (uint64_t)(int64_t)cpu->s.a20_mask;
-}
-
 /* -- what a page walk does -- */
 
 /* The monitor looks: it cannot wait here. */
@@ -120,17 +114,14 @@ static uint64_t mmu_peek_entry(Cpu *cpu, uint64_t gpa, unsigned size)
     return v;
 }
 
-uint64_t mmu_phys_load(Cpu *cpu, uint64_t gpa, unsigned size)
+uint64_t mmu_phys_load_slow(Cpu *cpu, uint64_t gpa, unsigned size)
 {
     const TlbPhys *t;
-    const uint8_t *at;
 
-    gpa &= mmu_a20(cpu);
     if (!cpu->fault_frame) return mmu_peek_entry(cpu, gpa, size);
     t = mmu_phys_page(cpu, gpa, false);
     if (!t) return mem_load(cpu->dev.m, mmu_attrs(cpu), gpa, size);
-    at = t->host + (gpa & PAGE_MASK);
-    return size == 4 ? *(const Mem32 *)at : *(const Mem64 *)at;
+    return host_load(t->host + (gpa & PAGE_MASK), size);
 }
 
 void mmu_phys_store(Cpu *cpu, uint64_t gpa, uint64_t val, unsigned size)
@@ -163,40 +154,44 @@ static void mmu_check_canonical(Cpu *cpu, uint64_t lin)
     cpu_raise(cpu, stack ? EXC_SS : EXC_GP, 0);
 }
 
-/* Translates for one access inside a page, raises its page fault, fills the TLB. */
-static MmuPage mmu_page(Cpu *cpu, uint64_t lin, enum MmuKind kind, enum MmuWho who)
+/* Fills the TLB with a page that may be accessed so. */
+static void mmu_fill(Cpu *cpu, uint64_t lin, const MmuPage *p, enum MmuKind kind, enum MmuWho who,
+    const MmuWalk *w)
 {
-    uint32_t off = lin & PAGE_MASK;
-    bool write = kind == MMU_WRITE;
-    enum MmuKind reads;
-    MmuWalk w;
-    MmuPage p;
-    uint8_t *host;
-    int code;
+    uint64_t page = p->off & ~(uint64_t)PAGE_MASK;
+    uint8_t *host = p->block->host + page;
+    enum MmuKind reads = kind != MMU_FETCH || !mmu_fetch_differs(cpu) ? MMU_READ : MMU_FETCH;
 
-    if (write && mmu_is_watched(cpu, lin, who)) {
-        const TlbWatched *t = mmu_watched(cpu, lin);
-
-        return (MmuPage){ .block = t->block, .off = t->off + off };
-    }
-    mmu_check_canonical(cpu, lin);
-    code = mmu_walk(cpu, lin, kind, who, true, &w);
-    if (code >= 0) cpu_page_fault(cpu, lin, (uint32_t)code);
-    p = mmu_physical(cpu, (w.gpa & mmu_a20(cpu)) | off, kind == MMU_FETCH);
-    if (!p.block || ((cpu->debug & DEBUG_DATA) && cpu_debug_page(cpu, lin))) return p;
-    host = p.block->host + (p.off - off);
-    reads = kind != MMU_FETCH || !mmu_fetch_differs(cpu) ? MMU_READ : MMU_FETCH;
-    if (!tlb_find(cpu, lin, who, reads, 1)) tlb_fill(cpu, lin, host, who, reads, &w);
-    if (!write || !w.writable || p.readonly) return p;
-    if (!p.block->watch[p.off >> PAGE_BITS])
-        tlb_fill(cpu, lin, host, who, MMU_WRITE, &w);
+    if (!tlb_find(cpu, lin, who, reads, 1)) tlb_fill(cpu, lin, host, who, reads, w);
+    if (kind != MMU_WRITE || !w->writable || p->readonly) return;
+    if (!p->block->watch[p->off >> PAGE_BITS])
+        tlb_fill(cpu, lin, host, who, MMU_WRITE, w);
     else
         *mmu_watched(cpu, lin) = (TlbWatched){ .gen = cpu->tlb->gen,
             .page = lin >> PAGE_BITS,
             .who = who,
-            .block = p.block,
-            .off = p.off - off };
-    return p;
+            .block = p->block,
+            .off = page };
+}
+
+/* Translates for one access inside a page, raises its page fault, fills the TLB. */
+static void mmu_page(Cpu *cpu, uint64_t lin, enum MmuKind kind, enum MmuWho who, MmuPage *p)
+{
+    MmuWalk w;
+    int code;
+
+    if (kind == MMU_WRITE && mmu_is_watched(cpu, lin, who)) {
+        const TlbWatched *t = mmu_watched(cpu, lin);
+
+        *p = (MmuPage){ .block = t->block, .off = t->off + (lin & PAGE_MASK) };
+        return;
+    }
+    mmu_check_canonical(cpu, lin);
+    code = mmu_walk(cpu, lin, kind, who, true, &w);
+    if (code >= 0) cpu_page_fault(cpu, lin, (uint32_t)code);
+    mmu_physical(cpu, (w.gpa & mmu_a20(cpu)) | (lin & PAGE_MASK), kind == MMU_FETCH, p);
+    if (!p->block || ((cpu->debug & DEBUG_DATA) && cpu_debug_page(cpu, lin))) return;
+    mmu_fill(cpu, lin, p, kind, who, &w);
 }
 
 /* -- accesses inside one page, translated -- */
@@ -262,10 +257,11 @@ static uint64_t mmu_read(Cpu *cpu, uint64_t lin, unsigned size, enum MmuWho who,
 {
     enum MmuKind kind = for_write ? MMU_WRITE : MMU_READ;
     unsigned n = mmu_first(lin, size);
-    MmuPage p = mmu_page(cpu, lin, kind, who), q = { 0 };
+    MmuPage p, q;
     uint64_t v;
 
-    if (n < size) q = mmu_page(cpu, mmu_next(cpu, lin, n), kind, who);
+    mmu_page(cpu, lin, kind, who, &p);
+    if (n < size) mmu_page(cpu, mmu_next(cpu, lin, n), kind, who, &q);
     if (!p.block || (n < size && !q.block) || (for_write && p.readonly)) mmu_io(cpu);
     if (UNLIKELY(cpu->debug & DEBUG_DATA)) {
         mmu_io(cpu);
@@ -279,9 +275,10 @@ static uint64_t mmu_read(Cpu *cpu, uint64_t lin, unsigned size, enum MmuWho who,
 static void mmu_write(Cpu *cpu, uint64_t lin, uint64_t val, unsigned size, enum MmuWho who)
 {
     unsigned n = mmu_first(lin, size);
-    MmuPage p = mmu_page(cpu, lin, MMU_WRITE, who), q = { 0 };
+    MmuPage p, q;
 
-    if (n < size) q = mmu_page(cpu, mmu_next(cpu, lin, n), MMU_WRITE, who);
+    mmu_page(cpu, lin, MMU_WRITE, who, &p);
+    if (n < size) mmu_page(cpu, mmu_next(cpu, lin, n), MMU_WRITE, who, &q);
     if (!p.block || p.readonly || (n < size && (!q.block || q.readonly))) mmu_io(cpu);
     if (UNLIKELY(cpu->debug & DEBUG_DATA)) {
         mmu_io(cpu);
@@ -351,12 +348,13 @@ void cpu_probe(Cpu *cpu, uint64_t lin, unsigned len, bool write, bool sys)
     enum MmuWho who = sys ? WHO_SYSTEM : mmu_who(cpu);
     enum MmuKind kind = write ? MMU_WRITE : MMU_READ;
     uint64_t first = mmu_wrap(cpu, lin), last = first + (len ? len - 1 : 0);
+    MmuPage p;
 
-    if (!tlb_find(cpu, first, who, kind, 1)) mmu_page(cpu, first, kind, who);
+    if (!tlb_find(cpu, first, who, kind, 1)) mmu_page(cpu, first, kind, who, &p);
     for (uint64_t page = first >> PAGE_BITS; page != last >> PAGE_BITS;) {
         uint64_t at = mmu_wrap(cpu, ++page << PAGE_BITS);
 
-        if (!tlb_find(cpu, at, who, kind, 1)) mmu_page(cpu, at, kind, who);
+        if (!tlb_find(cpu, at, who, kind, 1)) mmu_page(cpu, at, kind, who, &p);
     }
 }
 
@@ -369,14 +367,15 @@ uint8_t *mmu_fetch(Cpu *cpu, uint64_t lin)
     MmuPage p;
 
     if (host) return host;
-    p = mmu_page(cpu, lin, MMU_FETCH, who);
+    mmu_page(cpu, lin, MMU_FETCH, who, &p);
     return p.block ? p.block->host + p.off : NULL;
 }
 
 uint8_t mmu_fetch_byte(Cpu *cpu, uint64_t lin)
 {
-    MmuPage p = mmu_page(cpu, lin, MMU_FETCH, mmu_who(cpu));
+    MmuPage p;
 
+    mmu_page(cpu, lin, MMU_FETCH, mmu_who(cpu), &p);
     return (uint8_t)mmu_get(cpu, &p, 1);
 }
 

@@ -17,6 +17,9 @@
 #include "cpu/decode.h"
 #include "cpu/walk.h"
 
+#define LIKELY(x) __builtin_expect(!!(x), 1)
+#define UNLIKELY(x) __builtin_expect(!!(x), 0)
+
 enum { TLB_PAGES = 1 << 20, TLB_TAGGED = 8192, TLB_CAP = 65536, TLB_WATCHED = 64, TLB_PHYS = 256 };
 enum { TLB_REGIONS = 1024, TLB_REMEMBERED = 1024 };
 
@@ -113,8 +116,24 @@ uint8_t *mmu_fetch(Cpu *cpu, uint64_t lin);
 /* A byte of code that stands in no RAM. */
 uint8_t mmu_fetch_byte(Cpu *cpu, uint64_t lin);
 /* Page table entries: physical memory, A20 applied; waits for an absent page. */
-uint64_t mmu_phys_load(Cpu *cpu, uint64_t gpa, unsigned size);
+uint64_t mmu_phys_load_slow(Cpu *cpu, uint64_t gpa, unsigned size);
 void mmu_phys_store(Cpu *cpu, uint64_t gpa, uint64_t val, unsigned size);
+
+/* The place of the page at gpa (A20 applied) among those whose RAM is known, and what it is known
+ * by. */
+static inline TlbPhys *tlb_phys(Cpu *cpu, uint64_t gpa)
+{
+    return &cpu->tlb->phys[(gpa >> PAGE_BITS ^ gpa >> 21) % TLB_PHYS];
+}
+static inline uint64_t tlb_phys_key(const Cpu *cpu, uint64_t gpa, bool code)
+{
+    return (gpa & ~(uint64_t)PAGE_MASK) | (cpu->s.hflags & HF_SMM ? 1 + code : 0);
+}
+/* A20's mask; in system management mode nothing is masked. */
+static inline uint64_t mmu_a20(const Cpu *cpu)
+{
+    return cpu->s.hflags & HF_SMM ? UINT64_MAX : (uint64_t)(int64_t)cpu->s.a20_mask;
+}
 
 /* Waits for absent pages of what a CPU in system management mode has at gpa: then it may be read
  * and written with mem_read and mem_write. */
@@ -149,8 +168,15 @@ static inline void host_store(uint8_t *p, uint64_t val, unsigned size)
     }
 }
 
-#define LIKELY(x) __builtin_expect(!!(x), 1)
-#define UNLIKELY(x) __builtin_expect(!!(x), 0)
+static inline uint64_t mmu_phys_load(Cpu *cpu, uint64_t gpa, unsigned size)
+{
+    uint64_t at = gpa & mmu_a20(cpu);
+    const TlbPhys *t = tlb_phys(cpu, at);
+
+    if (UNLIKELY(t->key != tlb_phys_key(cpu, at, false) || (*t->watch & WATCH_ABSENT)))
+        return mmu_phys_load_slow(cpu, at, size);
+    return host_load(t->host + (at & PAGE_MASK), size);
+}
 
 #define TLB_ACCESSORS(bits)                                                                        \
     static inline uint##bits##_t ld_##bits(Cpu *cpu, const Insn *in, uint32_t lin)                 \

@@ -152,11 +152,11 @@ static bool walk_permits(const Cpu *cpu, const WalkPath *p, enum MmuKind kind, e
 static void walk_mark(Cpu *cpu, WalkPath *p, bool write)
 {
     for (unsigned i = 0; i < p->n; i++) {
-        bool last = i == p->n - 1;
-        uint64_t marked = p->entry[i] | PTE_A | (last && write ? PTE_D : 0);
+        uint64_t marks = i == p->n - 1 && write ? PTE_A | PTE_D : PTE_A;
 
-        if (marked != p->entry[i]) mmu_phys_store(cpu, p->at[i], (uint32_t)marked, 4);
-        p->entry[i] = marked;
+        if ((p->entry[i] & marks) == marks) continue;
+        p->entry[i] |= marks;
+        mmu_phys_store(cpu, p->at[i], (uint32_t)p->entry[i], 4);
     }
 }
 
