@@ -8,7 +8,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-enum { TLB_BYTES = TLB_PAGES * 8, TLB_FILLED_BYTES = TLB_PAGES * 2 };
+enum { TLB_BYTES = TLB_PAGES * 8, TLB_FILLED_BYTES = TLB_PAGES * 4 };
 enum { TLB_TABLES = 3 * WHO_COUNT, TLB_EMPTY = 1 };
 
 static uint64_t **tlb_table(Tlb *t, unsigned n) { return &t->table[n / 3][n % 3]; }
@@ -66,15 +66,14 @@ void tlb_free(Cpu *cpu)
 
 /* -- listed entries -- */
 
-enum { LISTED_TAGGED = 16, LISTED_SHIFT = 5 };
+enum { LISTED_TABLE = 15, LISTED_TAGGED = 16, LISTED_SHIFT = 5 };
+/* Of Tlb.filled: where the upper half begins, and both bits of table 0. */
+enum { FILLED_LISTED = 16, FILLED_BITS = 1 << FILLED_LISTED | 1 };
 
 static uint64_t *tlb_direct(Tlb *t, uint32_t listed)
 {
     return &t->table[listed >> 2 & 3][listed & 3][listed >> LISTED_SHIFT];
 }
-
-/* The table of a listed entry, as a number. */
-static unsigned tlb_number(uint32_t listed) { return 3 * (listed >> 2 & 3) + (listed & 3); }
 
 static TlbEntry *tlb_entry(Tlb *t, uint32_t listed)
 {
@@ -91,7 +90,13 @@ static void tlb_clear(Tlb *t, uint32_t listed)
 
 static void tlb_flush_list(Tlb *t, bool global)
 {
-    for (unsigned i = 0; i < t->n[global]; i++) tlb_clear(t, t->list[global][i]);
+    for (unsigned i = 0; i < t->n[global]; i++) {
+        uint32_t listed = t->list[global][i];
+
+        tlb_clear(t, listed);
+        if (!(listed & LISTED_TAGGED))
+            t->filled[listed >> LISTED_SHIFT] &= ~((uint32_t)FILLED_BITS << (listed & LISTED_TABLE));
+    }
     t->n[global] = 0;
 }
 
@@ -100,6 +105,20 @@ static void tlb_flush_list(Tlb *t, bool global)
 static void tlb_mark_region(uint8_t *regions, uint64_t lin, unsigned shift)
 {
     regions[lin >> shift & (TLB_REGIONS - 1)] = 1;
+}
+
+/* Notes where the direct form gets an entry; false where it need not be listed. */
+static bool tlb_note(Tlb *t, uint32_t listed, bool global)
+{
+    uint32_t *filled = &t->filled[listed >> LISTED_SHIFT];
+    uint32_t bit = 1u << (listed & LISTED_TABLE), on_list = bit << FILLED_LISTED;
+
+    if (!global && *filled & on_list) {
+        *filled |= bit;
+        return false;
+    }
+    *filled |= global ? bit : bit | on_list;
+    return true;
 }
 
 void tlb_fill(
@@ -111,6 +130,7 @@ void tlb_fill(
 
     assert(add);
     if (t->n[w->global] == TLB_CAP) tlb_flush_list(t, w->global);
+    if (w->huge) tlb_mark_region(t->huge, lin, 30);
     if (tlb_is_tagged(cpu, lin)) {
         listed |= (uint32_t)TLB_INDEX(lin) << LISTED_SHIFT | LISTED_TAGGED;
         *tlb_entry(t, listed) = (TlbEntry){ .tag = page << PAGE_BITS, .add = add };
@@ -118,10 +138,9 @@ void tlb_fill(
     } else {
         listed |= (uint32_t)page << LISTED_SHIFT;
         *tlb_direct(t, listed) = add;
-        t->filled[page] |= (uint16_t)(1u << tlb_number(listed));
         if (w->large) t->large[page >> 15] |= 1u << (page >> 10 & 31);
+        if (!tlb_note(t, listed, w->global)) return;
     }
-    if (w->huge) tlb_mark_region(t->huge, lin, 30);
     t->list[w->global][t->n[w->global]++] = listed;
 }
 
@@ -165,9 +184,9 @@ static bool tlb_flush_direct(Tlb *t, uint32_t page)
             memset(&(*tlb_table(t, i))[page & ~1023u], 0, 1024 * sizeof(uint64_t));
         return true;
     }
-    for (unsigned bits = t->filled[page]; bits; bits &= bits - 1)
-        (*tlb_table(t, (unsigned)__builtin_ctz(bits)))[page] = 0;
-    t->filled[page] = 0;
+    for (uint32_t bits = t->filled[page] & 0xffff; bits; bits &= bits - 1)
+        *tlb_direct(t, page << LISTED_SHIFT | (uint32_t)__builtin_ctz(bits)) = 0;
+    t->filled[page] &= ~0xffffu;
     return false;
 }
 

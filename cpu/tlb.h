@@ -50,9 +50,12 @@ typedef struct TlbPhys {
 struct Tlb {
     /* [enum MmuWho][enum MmuKind]; MMU_FETCH is used only under NX or SMEP */
     uint64_t *table[WHO_COUNT][3];
-    uint16_t *filled; /* by page: bits, by table, of those that may have an entry for it */
+    /* By page of the direct form: a bit for each table that may have an entry for it, and in the
+     * upper half for each of which the list of pages that are not global says so. */
+    uint32_t *filled;
     TlbEntry *tagged[WHO_COUNT][3];
-    uint32_t *list[2]; /* [global]: index << 5 | tagged << 4 | who << 2 | kind */
+    uint32_t *list[2]; /* [global]: index << 5 | tagged << 4 | who << 2 | kind: those last are the
+                        * table's bit in filled */
     unsigned n[2];
     uint64_t gen;
     uint32_t large[TLB_REGIONS / 32]; /* 4 MiB regions of which a large page has filled entries */

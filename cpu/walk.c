@@ -30,7 +30,7 @@ enum {
 
 enum { PF_P = 1 << 0, PF_W = 1 << 1, PF_U = 1 << 2, PF_RSVD = 1 << 3, PF_I = 1 << 4 };
 
-enum { WALK_LEVELS = 4, SHIFT_2M = 21, SHIFT_1G = 30, SHIFT_512G = 39 };
+enum { WALK_LEVELS = 4, SHIFT_2M = 21, SHIFT_4M = 22, SHIFT_1G = 30, SHIFT_512G = 39 };
 
 /* The entries that lead to a page, and what all of them grant.  wide: of eight bytes. */
 typedef struct WalkPath {
@@ -55,8 +55,14 @@ static uint64_t walk_reserved(const Cpu *cpu, const WalkPath *p, bool large)
 
         return BITS(phys, 51) | nx | ps | (large ? BITS(13, p->shift - 1) : 0);
     }
-    if (p->wide) return BITS(phys, 62) | nx | (large ? BITS(13, 20) : 0);
-    if (!large) return 0;
+    return BITS(phys, 62) | nx | (large ? BITS(13, 20) : 0);
+}
+
+/* Of a page of 4 MiB, by whether there is PSE-36. */
+static uint64_t walk_reserved_4m(const Cpu *cpu)
+{
+    unsigned phys = cpu_phys_bits(cpu);
+
     return phys > 32 ? BITS(MIN_OF(phys, 40u) - 32 + 13, 21) : BITS(13, 21);
 }
 
@@ -67,35 +73,46 @@ static uint64_t walk_frame(uint64_t entry, bool wide, unsigned shift)
     return !wide && shift > PAGE_BITS ? low | (entry & BITS(13, 20)) << 19 : low;
 }
 
-static bool walk_is_large(const Cpu *cpu, const WalkPath *p, uint64_t entry)
+/* The entry at `at` is the next one of the path; false with the bits of the error code where it
+ * leads nowhere. */
+static inline bool walk_step(WalkPath *p, uint64_t at, uint64_t e, uint64_t reserved, int *fault)
 {
-    if (p->shift == PAGE_BITS || p->shift > SHIFT_1G) return false;
-    return (entry & PTE_PS) && (p->wide || (cpu->s.cr[4] & CR4_PSE));
+    *fault = 0;
+    if (!(e & PTE_P)) return false;
+    *fault = PF_P | PF_RSVD;
+    if (e & reserved) return false;
+    p->at[p->n] = at;
+    p->entry[p->n++] = e;
+    p->rights &= e;
+    return true;
 }
 
-/* From the table that p->shift tells down; false with the bits of the error code where no page is
- * reached. */
-static bool walk_path(Cpu *cpu, uint64_t lin, uint64_t table, WalkPath *p, int *fault)
+/* 32-bit paging, from the directory down. */
+static inline bool walk_short(
+    Cpu *cpu, uint64_t lin, uint64_t directory, WalkPath *p, int *fault)
 {
-    unsigned bits = p->wide ? 9 : 10, size = p->wide ? 8 : 4;
+    uint64_t at = directory | (lin >> SHIFT_4M & 1023) * 4, e = mmu_phys_load(cpu, at, 4);
+    bool large = (e & PTE_PS) && (cpu->s.cr[4] & CR4_PSE);
 
-    p->rights = PTE_W | PTE_U;
+    p->shift = large ? SHIFT_4M : PAGE_BITS;
+    if (!walk_step(p, at, e, large ? walk_reserved_4m(cpu) : 0, fault)) return false;
+    if (large) return true;
+    at = (e & BITS(PAGE_BITS, 31)) | (lin >> PAGE_BITS & 1023) * 4;
+    return walk_step(p, at, mmu_phys_load(cpu, at, 4), 0, fault);
+}
+
+/* Entries of eight bytes, from the table that p->shift tells down. */
+static bool walk_wide(Cpu *cpu, uint64_t lin, uint64_t table, WalkPath *p, int *fault)
+{
     for (;;) {
-        uint64_t at = table + (lin >> p->shift & ((1u << bits) - 1)) * size;
-        uint64_t e = mmu_phys_load(cpu, at, size);
-        bool large = walk_is_large(cpu, p, e);
+        uint64_t at = table | (lin >> p->shift & 511) * 8, e = mmu_phys_load(cpu, at, 8);
+        bool large = (e & PTE_PS) && p->shift > PAGE_BITS && p->shift <= SHIFT_1G;
 
-        *fault = 0;
-        if (!(e & PTE_P)) return false;
-        *fault = PF_P | PF_RSVD;
-        if (e & walk_reserved(cpu, p, large)) return false;
-        p->at[p->n] = at;
-        p->entry[p->n++] = e;
-        p->rights &= e;
+        if (!walk_step(p, at, e, walk_reserved(cpu, p, large), fault)) return false;
         p->nx |= e >> 63;
         if (large || p->shift == PAGE_BITS) return true;
-        table = walk_frame(e, p->wide, PAGE_BITS);
-        p->shift -= bits;
+        table = walk_frame(e, true, PAGE_BITS);
+        p->shift -= 9;
     }
 }
 
@@ -134,7 +151,7 @@ static bool walk_pdpte(Cpu *cpu, uint64_t quarter, bool marks, uint64_t *table, 
 
 /* -- the walk -- */
 
-static bool walk_permits(const Cpu *cpu, const WalkPath *p, enum MmuKind kind, enum MmuWho who)
+static inline bool walk_permits(const Cpu *cpu, const WalkPath *p, enum MmuKind kind, enum MmuWho who)
 {
     bool user = who == WHO_USER;
 
@@ -176,10 +193,11 @@ int mmu_walk(Cpu *cpu, uint64_t lin, enum MmuKind kind, enum MmuWho who, bool ma
     p.four = cpu_long(cpu);
     p.nx = false;
     p.n = 0;
-    p.shift = p.four ? SHIFT_512G : p.wide ? SHIFT_2M : 22;
+    p.rights = PTE_W | PTE_U;
+    p.shift = p.four ? SHIFT_512G : SHIFT_2M;
     if (p.wide && !p.four && !walk_pdpte(cpu, lin >> 30 & 3, marks, &table, &fault))
         return code | fault;
-    if (!walk_path(cpu, lin, table, &p, &fault)) return code | fault;
+    if (!(p.wide ? walk_wide : walk_short)(cpu, lin, table, &p, &fault)) return code | fault;
     if (!walk_permits(cpu, &p, kind, who)) return code | PF_P;
     if (marks) walk_mark(cpu, &p, kind == MMU_WRITE);
     leaf = p.entry[p.n - 1];
