@@ -65,8 +65,19 @@ static inline bool desc_is_code64(const Cpu *cpu, const Desc *d)
 }
 static inline bool selector_null(uint16_t sel) { return (sel & 0xfffc) == 0; }
 
-uint64_t desc_base(const Desc *d);
-uint32_t desc_limit(const Desc *d); /* in bytes */
+static inline uint64_t desc_base(const Desc *d)
+{
+    return (uint64_t)d->top << 32 | d->lo >> 16 | (d->hi & 0xff) << 16 | (d->hi & 0xff000000);
+}
+
+/* In bytes. */
+static inline uint32_t desc_limit(const Desc *d)
+{
+    uint32_t limit = (d->lo & 0xffff) | (d->hi & 0xf0000);
+
+    return d->hi & SEGF_G ? limit << 12 | 0xfff : limit;
+}
+
 SegReg desc_segreg(uint16_t sel, const Desc *d);
 
 /* Reads a descriptor; false where the selector lies beyond its table. */
@@ -109,6 +120,8 @@ void stack_inner(Stack *st, const SegReg *ss, uint32_t esp, unsigned cpl);
 /* Room for n pushes of size bytes, or vector(code); afterwards stack_push cannot fault. */
 void stack_reserve(Cpu *cpu, Stack *st, unsigned n, unsigned size, int vector, uint32_t code);
 void stack_push(Cpu *cpu, Stack *st, uint64_t val, unsigned size);
+/* The same for n values, the first one highest. */
+void stack_push_all(Cpu *cpu, Stack *st, const uint64_t *vals, unsigned n, unsigned size);
 /* The item off bytes above the current stack's top. */
 uint64_t stack_peek(Cpu *cpu, uint32_t off, unsigned size);
 /* The n items of size bytes at the current stack's top, read upwards from there. */

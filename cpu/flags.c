@@ -23,8 +23,11 @@ uint32_t cpu_get_eflags(Cpu *cpu)
 
 void cpu_set_eflags(Cpu *cpu, uint32_t val, uint32_t mask)
 {
-    uint32_t old = cpu_get_eflags(cpu), changed = (old ^ val) & mask;
+    uint32_t old, changed;
 
+    if ((mask & FLAGS_ARITH) == FLAGS_ARITH) cpu->cc_kind = CC_EFLAGS; /* none is kept */
+    old = cpu_get_eflags(cpu);
+    changed = (old ^ val) & mask;
     cpu->s.eflags = (cpu->s.eflags & ~(uint64_t)mask) | (val & mask);
     if (changed & FLAG_VM) cpu_update_mode(cpu);
     if (changed & FLAG_AC) cpu_mode_changed(cpu);

@@ -88,10 +88,9 @@ static void interrupt_real(Cpu *cpu, const Delivery *dl)
 
 static void interrupt_push_frame(Cpu *cpu, Stack *st, const Delivery *dl, unsigned size)
 {
-    stack_push(cpu, st, dl->eflags, size);
-    stack_push(cpu, st, cpu->s.segs[R_CS].selector, size);
-    stack_push(cpu, st, dl->eip, size);
-    if (dl->has_code) stack_push(cpu, st, dl->code, size);
+    const uint64_t frame[] = { dl->eflags, cpu->s.segs[R_CS].selector, dl->eip, dl->code };
+
+    stack_push_all(cpu, st, frame, 3u + dl->has_code, size);
     cpu->s.regs[R_ESP] = st->esp;
 }
 

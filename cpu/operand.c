@@ -57,6 +57,7 @@ static uint64_t seg_lin(Cpu *cpu, int seg, uint64_t off, unsigned size, unsigned
     uint32_t lin = (uint32_t)(sr->base + off);
 
     if (cpu->mode & MODE_CS64) return seg_lin64(cpu, seg, off, size, align);
+    if (cpu->mode & MODE_FLAT << seg && !(cpu->mode & MODE_AC) && seg != R_CS) return lin;
     if ((cpu->mode & (MODE_PE | MODE_VM)) == MODE_PE && !seg_allows(sr, write)) seg_fault(cpu, seg);
     if (UNLIKELY(seg_expands_down(sr) && (cpu->mode & (MODE_PE | MODE_VM)) == MODE_PE)) {
         uint64_t top = sr->flags & SEGF_DB ? UINT32_MAX : UINT16_MAX;

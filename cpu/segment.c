@@ -10,18 +10,6 @@
 
 /* -- descriptors -- */
 
-uint64_t desc_base(const Desc *d)
-{
-    return (uint64_t)d->top << 32 | d->lo >> 16 | (d->hi & 0xff) << 16 | (d->hi & 0xff000000);
-}
-
-uint32_t desc_limit(const Desc *d)
-{
-    uint32_t limit = (d->lo & 0xffff) | (d->hi & 0xf0000);
-
-    return d->hi & SEGF_G ? limit << 12 | 0xfff : limit;
-}
-
 SegReg desc_segreg(uint16_t sel, const Desc *d)
 {
     return (
@@ -293,6 +281,20 @@ void stack_push(Cpu *cpu, Stack *st, uint64_t val, unsigned size)
     st->esp = (st->esp & ~st->mask) | sp;
 }
 
+void stack_push_all(Cpu *cpu, Stack *st, const uint64_t *vals, unsigned n, unsigned size)
+{
+    if (st->host && size == 4) { /* the usual case, by itself */
+        Mem32 *top = (Mem32 *)st->host;
+        uint64_t sp = (st->esp - 4 * n) & st->mask;
+
+        for (unsigned i = 0; i < n; i++) *--top = (uint32_t)vals[i];
+        st->host = (uint8_t *)top;
+        st->esp = (st->esp & ~st->mask) | sp;
+        return;
+    }
+    for (unsigned i = 0; i < n; i++) stack_push(cpu, st, vals[i], size);
+}
+
 uint64_t stack_peek(Cpu *cpu, uint32_t off, unsigned size)
 {
     uint64_t sp = (cpu->s.regs[R_ESP] + off) & cpu->sp_mask;
@@ -307,6 +309,10 @@ void stack_peek_all(Cpu *cpu, uint64_t *at, unsigned n, unsigned size)
 
     if (cpu->mode & (MODE_FLAT << R_SS | MODE_CS64) && !(cpu->mode & MODE_AC))
         host = tlb_find(cpu, sp, mmu_who(cpu), MMU_READ, n * size);
+    if (host && size == 4) {
+        for (unsigned i = 0; i < n; i++) at[i] = ((const Mem32 *)host)[i];
+        return;
+    }
     for (unsigned i = 0; i < n; i++)
         at[i] = host ? host_load(host + i * size, size) : stack_peek(cpu, i * size, size);
 }
