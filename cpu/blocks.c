@@ -408,6 +408,7 @@ Block *blocks_find(Cpu *cpu)
         if (b->crossing) tlb_remember(cpu, lin + b->bytes - 1);
         *e = (JumpEntry){ .lin = lin, .mode = cpu->mode, .gen = cpu->tlb->gen, .block = b };
     }
+    if (cpu->mode & (MODE_FLAT << R_CS | MODE_CS64)) return b;
     return b->bytes <= block_limit_room(cpu) ? b : NULL;
 }
 

@@ -59,7 +59,7 @@ void dispatch_continue(Cpu *cpu, const Insn *in)
 static bool dispatch_must_leave(const Cpu *cpu)
 {
     return cpu->exit_pending || cpu->s.interrupt_request || cpu->debug || cpu->s.halted ||
-           (cpu->s.hflags & HF_SHADOW) || (cpu->s.eflags & FLAG_RF) || cpu->dev.m->kick;
+           (cpu->s.hflags & HF_SHADOW) || cpu->dev.m->kick;
 }
 
 void op_slow(Cpu *cpu, const Insn *in)
@@ -72,6 +72,7 @@ void op_slow(Cpu *cpu, const Insn *in)
     cpu->s.eip = cpu->next_eip;
     cpu->link = NULL;
     if (dispatch_must_leave(cpu)) LEAVE(cpu);
+    if (UNLIKELY(cpu->s.eflags & FLAG_RF)) dispatch_hold(cpu); /* no breakpoint looks at it */
     JUMP(cpu, in);
 }
 

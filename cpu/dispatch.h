@@ -86,5 +86,15 @@ InsnFn dispatch_continue;
 /* Runs blocks from b on until one leaves; b's instructions are taken off the slice here. */
 void dispatch_run(Cpu *cpu, Block *b);
 
+/* Before an instruction: the shadow and RF last for that one. */
+static inline void dispatch_hold(Cpu *cpu)
+{
+    cpu->held = (CpuHeld){ .left = cpu->slice_left + cpu->slice_rest,
+        .shadow = cpu->s.hflags & HF_SHADOW,
+        .rf = cpu->s.eflags & FLAG_RF };
+    cpu->s.hflags &= ~(uint32_t)HF_SHADOW;
+    cpu->s.eflags &= ~(uint64_t)FLAG_RF;
+}
+
 /* What stands in blocks beside real instructions. */
 InsnFn op_slow, op_mid, op_end, op_leave, op_stop, op_ud;

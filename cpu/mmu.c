@@ -101,6 +101,12 @@ void mmu_smram_await(Cpu *cpu, uint64_t gpa, uint64_t len)
     }
 }
 
+/* In system management mode nothing masks it. */
+static uint64_t mmu_a20(const Cpu *cpu)
+{
+    return cpu->s.hflags & HF_SMM ? UINT64_MAX : (uint64_t)(int64_t)cpu->s.a20_mask;
+}
+
 /* -- what a page walk does -- */
 
 /* The monitor looks: it cannot wait here. */
@@ -118,6 +124,7 @@ uint64_t mmu_phys_load_slow(Cpu *cpu, uint64_t gpa, unsigned size)
 {
     const TlbPhys *t;
 
+    gpa &= mmu_a20(cpu);
     if (!cpu->fault_frame) return mmu_peek_entry(cpu, gpa, size);
     t = mmu_phys_page(cpu, gpa, false);
     if (!t) return mem_load(cpu->dev.m, mmu_attrs(cpu), gpa, size);
@@ -162,7 +169,8 @@ static void mmu_fill(Cpu *cpu, uint64_t lin, const MmuPage *p, enum MmuKind kind
     uint8_t *host = p->block->host + page;
     enum MmuKind reads = kind != MMU_FETCH || !mmu_fetch_differs(cpu) ? MMU_READ : MMU_FETCH;
 
-    if (!tlb_find(cpu, lin, who, reads, 1)) tlb_fill(cpu, lin, host, who, reads, w);
+    if (kind == MMU_READ || !tlb_find(cpu, lin, who, reads, 1))
+        tlb_fill(cpu, lin, host, who, reads, w);
     if (kind != MMU_WRITE || !w->writable || p->readonly) return;
     if (!p->block->watch[p->off >> PAGE_BITS])
         tlb_fill(cpu, lin, host, who, MMU_WRITE, w);
@@ -261,6 +269,8 @@ static uint64_t mmu_read(Cpu *cpu, uint64_t lin, unsigned size, enum MmuWho who,
     uint64_t v;
 
     mmu_page(cpu, lin, kind, who, &p);
+    if (LIKELY(n == size && p.block && !p.readonly && !(cpu->debug & DEBUG_DATA)))
+        return mmu_get(cpu, &p, size);
     if (n < size) mmu_page(cpu, mmu_next(cpu, lin, n), kind, who, &q);
     if (!p.block || (n < size && !q.block) || (for_write && p.readonly)) mmu_io(cpu);
     if (UNLIKELY(cpu->debug & DEBUG_DATA)) {

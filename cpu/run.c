@@ -131,13 +131,6 @@ static bool run_must_step(const Cpu *cpu)
     return cpu->debug || (cpu->s.hflags & HF_SHADOW) || trace_on(cpu, LOG_EXEC);
 }
 
-/* What was taken away from `s` before an instruction; given back where that did not happen. */
-typedef struct RunStep {
-    bool shadow, rf, active;
-    bool single;  /* the next instruction alone: it does I/O */
-    int64_t left; /* of the slice, before the instruction */
-} RunStep;
-
 /* The block to be run next.  Fetching may fault, which counts as one. */
 static Block *run_block(Cpu *cpu, bool single)
 {
@@ -153,18 +146,7 @@ static Block *run_block(Cpu *cpu, bool single)
     return b;
 }
 
-/* The shadow and RF last for one instruction. */
-static void run_step_begin(Cpu *cpu, RunStep *step)
-{
-    step->shadow = cpu->s.hflags & HF_SHADOW;
-    step->rf = cpu->s.eflags & FLAG_RF;
-    step->active = true;
-    step->left = cpu->slice_left;
-    cpu->s.hflags &= ~(uint32_t)HF_SHADOW;
-    cpu->s.eflags &= ~(uint64_t)FLAG_RF;
-}
-
-static void run_step(Cpu *cpu, RunStep *step)
+static void run_step(Cpu *cpu)
 {
     bool tf = cpu->s.eflags & FLAG_TF;
     Block *b;
@@ -178,22 +160,23 @@ static void run_step(Cpu *cpu, RunStep *step)
     }
     b = run_block(cpu, true);
     if (trace_on(cpu, LOG_EXEC)) trace_exec(cpu, b);
-    run_step_begin(cpu, step);
+    dispatch_hold(cpu);
     cpu->soft_int = false;
     dispatch_run(cpu, b);
-    step->active = false;
     cpu->cur = NULL;
     if (cpu->debug || tf) cpu_debug_step(cpu, tf && !cpu->soft_int);
 }
 
-static void run_step_undo(Cpu *cpu, RunStep *step)
+/* Gives back what an instruction that did not happen had used up.  A later one has left less of the
+ * slice. */
+static void run_step_undo(Cpu *cpu)
 {
-    bool undone = step->active && cpu->slice_left == step->left;
+    CpuHeld *held = &cpu->held;
 
-    step->active = false;
-    if (!undone) return;
-    if (step->shadow) cpu->s.hflags |= HF_SHADOW;
-    if (step->rf) cpu->s.eflags |= FLAG_RF;
+    if (LIKELY(held->left != cpu->slice_left + cpu->slice_rest)) return;
+    if (held->shadow) cpu->s.hflags |= HF_SHADOW;
+    if (held->rf) cpu->s.eflags |= FLAG_RF;
+    held->left = -1;
 }
 
 /* Interrupts are taken here and nowhere else. */
@@ -216,34 +199,44 @@ static bool run_ends(const Cpu *cpu)
            m->shutdown_requested;
 }
 
+/* What run_ends and run_poll look at comes with one of these. */
+static bool run_must_look(const Cpu *cpu)
+{
+    const Machine *m = cpu->dev.m;
+
+    return cpu->exit_pending || cpu->s.interrupt_request || m->kick || m->reset_requested ||
+           m->shutdown_requested;
+}
+
 /* Runs until the slice ends; behind an exception it is called again. */
 static void run_body(Cpu *cpu, void *arg)
 {
-    RunStep *step = arg;
-    bool single = step->single;
+    bool *single = arg; /* the next instruction alone: it does I/O */
 
-    step->active = step->single = false;
     for (;;) {
         Block *b;
 
+        run_step_undo(cpu);
         if (cpu->slice_left <= 0) run_set_stretch(cpu, RUN_STRETCH);
-        if (cpu->slice_left <= 0 || run_ends(cpu)) return;
-        if (cpu->exit_pending || cpu->s.interrupt_request) run_poll(cpu);
+        if (cpu->slice_left <= 0) return;
+        if (run_must_look(cpu)) {
+            if (run_ends(cpu)) return;
+            run_poll(cpu);
+        }
         if (cpu->s.halted) return;
         if (run_must_step(cpu)) {
-            run_step(cpu, step);
+            run_step(cpu);
             continue;
         }
-        if (single) run_set_stretch(cpu, 1);
-        b = run_block(cpu, single);
-        single = false;
+        if (*single) run_set_stretch(cpu, 1);
+        b = run_block(cpu, *single);
+        *single = false;
         if (b->n > cpu->slice_left) {
             run_set_stretch(cpu, RUN_STRETCH);
             if (b->n > cpu->slice_left) b = blocks_copy(cpu, b, (int)cpu->slice_left);
         }
-        if (UNLIKELY(cpu->s.eflags & FLAG_RF)) run_step_begin(cpu, step);
+        if (UNLIKELY(cpu->s.eflags & FLAG_RF)) dispatch_hold(cpu);
         dispatch_run(cpu, b);
-        step->active = false;
     }
 }
 
@@ -257,20 +250,21 @@ static CpuExit run_why(Cpu *cpu)
 
 static CpuExit run_slice(Cpu *cpu)
 {
-    RunStep step = { 0 };
+    bool single = false;
     FaultFrame f;
 
+    cpu->held.left = -1;
     for (;;) {
-        FaultKind kind = fault_guard_delivering(cpu, &f, run_body, &step);
+        FaultKind kind = fault_guard_delivering(cpu, &f, run_body, &single);
 
         sse_settle(cpu);
         switch (kind) {
         case FAULT_NONE: return run_why(cpu);
         case FAULT_EXCEPTION: return CPU_SHUTDOWN;
-        case FAULT_BLOCKED: run_step_undo(cpu, &step); return CPU_BLOCKED;
+        case FAULT_BLOCKED: run_step_undo(cpu); return CPU_BLOCKED;
         case FAULT_CUT:
-            run_step_undo(cpu, &step);
-            step.single = true;
+            run_step_undo(cpu);
+            single = true;
             break;
         }
     }

@@ -243,6 +243,13 @@ typedef struct TlbEntry TlbEntry;
 
 /* -- the CPU -- */
 
+/* What the instruction in front of which `left` was left of the slice has used up: it is given back
+ * where that one did not happen. */
+typedef struct CpuHeld {
+    int64_t left;
+    bool shadow, rf;
+} CpuHeld;
+
 struct Cpu {
     Device dev;
     char *model_text;             /* property "model" */
@@ -269,6 +276,7 @@ struct Cpu {
                           * when it is entered, so at call-outs the calling one counts as done */
     int64_t slice_rest; /* of the slice, behind this stretch (cpu/run.c) */
     int64_t slice_total;
+    CpuHeld held;
     const Insn *cur;     /* the fast instruction whose slow path runs: s.eip is its block's start;
                           * NULL: s.eip is exact and the instruction may do I/O */
     uint64_t *rd, *wr;   /* TLB tables of the current privilege: cpu_mode_changed sets them */

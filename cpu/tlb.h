@@ -132,11 +132,6 @@ static inline uint64_t tlb_phys_key(const Cpu *cpu, uint64_t gpa, bool code)
 {
     return (gpa & ~(uint64_t)PAGE_MASK) | (cpu->s.hflags & HF_SMM ? 1 + code : 0);
 }
-/* A20's mask; in system management mode nothing is masked. */
-static inline uint64_t mmu_a20(const Cpu *cpu)
-{
-    return cpu->s.hflags & HF_SMM ? UINT64_MAX : (uint64_t)(int64_t)cpu->s.a20_mask;
-}
 
 /* Waits for absent pages of what a CPU in system management mode has at gpa: then it may be read
  * and written with mem_read and mem_write. */
@@ -173,11 +168,12 @@ static inline void host_store(uint8_t *p, uint64_t val, unsigned size)
 
 static inline uint64_t mmu_phys_load(Cpu *cpu, uint64_t gpa, unsigned size)
 {
-    uint64_t at = gpa & mmu_a20(cpu);
+    uint64_t at = gpa & (uint64_t)(int64_t)cpu->s.a20_mask;
     const TlbPhys *t = tlb_phys(cpu, at);
 
-    if (UNLIKELY(t->key != tlb_phys_key(cpu, at, false) || (*t->watch & WATCH_ABSENT)))
-        return mmu_phys_load_slow(cpu, at, size);
+    if (UNLIKELY(t->key != (at & ~(uint64_t)PAGE_MASK) || (cpu->s.hflags & HF_SMM) ||
+                 (*t->watch & WATCH_ABSENT)))
+        return mmu_phys_load_slow(cpu, gpa, size);
     return host_load(t->host + (at & PAGE_MASK), size);
 }
 

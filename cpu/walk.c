@@ -38,7 +38,7 @@ typedef struct WalkPath {
     uint64_t at[WALK_LEVELS], entry[WALK_LEVELS];
     unsigned n;
     unsigned shift; /* log2 of the page's size */
-    uint64_t rights;
+    uint64_t all;   /* what all entries have set: rights, and whether they are marked accessed */
     bool nx;
 } WalkPath;
 
@@ -83,7 +83,7 @@ static inline bool walk_step(WalkPath *p, uint64_t at, uint64_t e, uint64_t rese
     if (e & reserved) return false;
     p->at[p->n] = at;
     p->entry[p->n++] = e;
-    p->rights &= e;
+    p->all &= e;
     return true;
 }
 
@@ -155,19 +155,20 @@ static inline bool walk_permits(const Cpu *cpu, const WalkPath *p, enum MmuKind 
 {
     bool user = who == WHO_USER;
 
-    if (user && !(p->rights & PTE_U)) return false;
+    if (user && !(p->all & PTE_U)) return false;
     if (kind == MMU_FETCH) {
-        if (!user && (p->rights & PTE_U) && (cpu->s.cr[4] & CR4_SMEP)) return false;
+        if (!user && (p->all & PTE_U) && (cpu->s.cr[4] & CR4_SMEP)) return false;
         return !p->nx || !mmu_nx(cpu);
     }
-    if (who == WHO_SYSTEM && (p->rights & PTE_U) && (cpu->s.cr[4] & CR4_SMAP)) return false;
-    if (kind == MMU_READ || (p->rights & PTE_W)) return true;
+    if (who == WHO_SYSTEM && (p->all & PTE_U) && (cpu->s.cr[4] & CR4_SMAP)) return false;
+    if (kind == MMU_READ || (p->all & PTE_W)) return true;
     return !user && !(cpu->s.cr[0] & CR0_WP);
 }
 
 /* Accessed bits all the way, dirty at the end.  They are in the low half of any entry. */
-static void walk_mark(Cpu *cpu, WalkPath *p, bool write)
+static inline void walk_mark(Cpu *cpu, WalkPath *p, bool write)
 {
+    if (p->all & PTE_A && (!write || p->entry[p->n - 1] & PTE_D)) return;
     for (unsigned i = 0; i < p->n; i++) {
         uint64_t marks = i == p->n - 1 && write ? PTE_A | PTE_D : PTE_A;
 
@@ -177,28 +178,53 @@ static void walk_mark(Cpu *cpu, WalkPath *p, bool write)
     }
 }
 
-/* Whether the error code tells fetches apart. */
-static bool walk_tells_fetch(const Cpu *cpu) { return mmu_nx(cpu) || cpu->s.cr[4] & CR4_SMEP; }
+/* The error code of a page fault, without what the walk says. */
+static int walk_code(const Cpu *cpu, enum MmuKind kind, enum MmuWho who)
+{
+    bool tells_fetch = mmu_nx(cpu) || cpu->s.cr[4] & CR4_SMEP;
+
+    return (kind == MMU_WRITE ? PF_W : 0) | (who == WHO_USER ? PF_U : 0) |
+           (kind == MMU_FETCH && tells_fetch ? PF_I : 0);
+}
+
+/* From CR3 to a page; -1, or the bits of the error code. */
+static inline int walk_tables(Cpu *cpu, uint64_t lin, bool marks, WalkPath *p)
+{
+    uint64_t table = cpu->s.cr[3] & BITS(PAGE_BITS, 31);
+    int fault = 0;
+    bool ok;
+
+    p->four = cpu_long(cpu);
+    p->wide = cpu->s.cr[4] & CR4_PAE;
+    p->nx = false;
+    p->n = 0;
+    p->all = UINT64_MAX;
+    if (!p->wide) {
+        ok = walk_short(cpu, lin, table, p, &fault);
+    } else if (p->four) {
+        p->shift = SHIFT_512G;
+        ok = walk_wide(cpu, lin, cpu->s.cr[3] & BITS(PAGE_BITS, 51), p, &fault);
+    } else {
+        p->shift = SHIFT_2M;
+        ok = walk_pdpte(cpu, lin >> 30 & 3, marks, &table, &fault) &&
+             walk_wide(cpu, lin, table, p, &fault);
+    }
+    return ok ? -1 : fault;
+}
 
 int mmu_walk(Cpu *cpu, uint64_t lin, enum MmuKind kind, enum MmuWho who, bool marks, MmuWalk *w)
 {
-    WalkPath p; /* no entry is set beforehand: that would cost more than the walk */
-    int fault, code = (kind == MMU_WRITE ? PF_W : 0) | (who == WHO_USER ? PF_U : 0) |
-                      (kind == MMU_FETCH && walk_tells_fetch(cpu) ? PF_I : 0);
-    uint64_t table = cpu->s.cr[3] & BITS(PAGE_BITS, cpu_long(cpu) ? 51 : 31), leaf;
+    WalkPath p; /* not set as a whole: that would cost more than a walk */
+    uint64_t leaf;
+    int fault;
 
-    *w = (MmuWalk){ .gpa = lin & ~(uint64_t)PAGE_MASK, .writable = true };
-    if (!(cpu->s.cr[0] & CR0_PG)) return -1;
-    p.wide = cpu->s.cr[4] & CR4_PAE;
-    p.four = cpu_long(cpu);
-    p.nx = false;
-    p.n = 0;
-    p.rights = PTE_W | PTE_U;
-    p.shift = p.four ? SHIFT_512G : SHIFT_2M;
-    if (p.wide && !p.four && !walk_pdpte(cpu, lin >> 30 & 3, marks, &table, &fault))
-        return code | fault;
-    if (!(p.wide ? walk_wide : walk_short)(cpu, lin, table, &p, &fault)) return code | fault;
-    if (!walk_permits(cpu, &p, kind, who)) return code | PF_P;
+    if (!(cpu->s.cr[0] & CR0_PG)) {
+        *w = (MmuWalk){ .gpa = lin & ~(uint64_t)PAGE_MASK, .writable = true };
+        return -1;
+    }
+    fault = walk_tables(cpu, lin, marks, &p);
+    if (fault < 0 && !walk_permits(cpu, &p, kind, who)) fault = PF_P;
+    if (fault >= 0) return walk_code(cpu, kind, who) | fault;
     if (marks) walk_mark(cpu, &p, kind == MMU_WRITE);
     leaf = p.entry[p.n - 1];
     w->large = p.shift > PAGE_BITS;
