@@ -109,6 +109,7 @@ typedef struct Stack {
     uint64_t esp;
     uint64_t mask; /* 16, 32 or 64 ones */
     bool sys;      /* pages are accessed as supervisor */
+    bool flat;     /* offsets are linear addresses */
     bool wide;     /* 64-bit code's: no segment, canonical addresses */
     uint8_t *host; /* of what was pushed last, where all of what is reserved stands in one page */
 } Stack;
@@ -120,12 +121,11 @@ void stack_inner(Stack *st, const SegReg *ss, uint32_t esp, unsigned cpl);
 /* Room for n pushes of size bytes, or vector(code); afterwards stack_push cannot fault. */
 void stack_reserve(Cpu *cpu, Stack *st, unsigned n, unsigned size, int vector, uint32_t code);
 void stack_push(Cpu *cpu, Stack *st, uint64_t val, unsigned size);
-/* The same for n values, the first one highest. */
-void stack_push_all(Cpu *cpu, Stack *st, const uint64_t *vals, unsigned n, unsigned size);
 /* The item off bytes above the current stack's top. */
 uint64_t stack_peek(Cpu *cpu, uint32_t off, unsigned size);
-/* The n items of size bytes at the current stack's top, read upwards from there. */
-void stack_peek_all(Cpu *cpu, uint64_t *at, unsigned n, unsigned size);
+/* Where that many bytes from the current stack's top on stand, which nothing keeps from being read;
+ * or NULL. */
+const uint8_t *stack_view(Cpu *cpu, unsigned bytes);
 /* Moves RSP, ESP or SP, as CS and SS say. */
 void stack_adjust(Cpu *cpu, uint64_t bytes);
 static inline uint32_t stack_mask(const SegReg *ss) { return ss->flags & SEGF_DB ? ~0u : 0xffff; }

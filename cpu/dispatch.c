@@ -58,8 +58,8 @@ void dispatch_continue(Cpu *cpu, const Insn *in)
 /* Whether the run loop has to look before anything else is run. */
 static bool dispatch_must_leave(const Cpu *cpu)
 {
-    return cpu->exit_pending || cpu->s.interrupt_request || cpu->debug || cpu->s.halted ||
-           (cpu->s.hflags & HF_SHADOW) || cpu->dev.m->kick;
+    return cpu->exit_pending | cpu->s.interrupt_request | cpu->debug | cpu->s.halted |
+           (cpu->s.hflags & HF_SHADOW) | (uint32_t)cpu->dev.m->kick;
 }
 
 void op_slow(Cpu *cpu, const Insn *in)

@@ -13,6 +13,7 @@
 #include "cpu/decode.h"
 #include "cpu/descriptor.h"
 #include "cpu/smm.h"
+#include "cpu/tlb.h"
 
 typedef struct Delivery {
     int vector;
@@ -88,9 +89,20 @@ static void interrupt_real(Cpu *cpu, const Delivery *dl)
 
 static void interrupt_push_frame(Cpu *cpu, Stack *st, const Delivery *dl, unsigned size)
 {
-    const uint64_t frame[] = { dl->eflags, cpu->s.segs[R_CS].selector, dl->eip, dl->code };
+    if (st->host && size == 4) { /* mostly */
+        Mem32 *top = (Mem32 *)st->host;
 
-    stack_push_all(cpu, st, frame, 3u + dl->has_code, size);
+        top[-1] = dl->eflags;
+        top[-2] = cpu->s.segs[R_CS].selector;
+        top[-3] = (uint32_t)dl->eip;
+        if (dl->has_code) top[-4] = dl->code;
+        st->esp = (st->esp & ~st->mask) | ((st->esp - 12 - 4 * dl->has_code) & st->mask);
+    } else {
+        stack_push(cpu, st, dl->eflags, size);
+        stack_push(cpu, st, cpu->s.segs[R_CS].selector, size);
+        stack_push(cpu, st, dl->eip, size);
+        if (dl->has_code) stack_push(cpu, st, dl->code, size);
+    }
     cpu->s.regs[R_ESP] = st->esp;
 }
 
@@ -181,7 +193,7 @@ static void interrupt_read_gate(Cpu *cpu, const Delivery *dl, uint32_t types, De
 
     if (off + size - 1 > cpu->s.idt.limit) cpu_raise(cpu, EXC_GP, interrupt_idt_code(dl));
     gate->lin = cpu->s.idt.base + off;
-    raw = cpu_load_sys(cpu, gate->lin, 8);
+    raw = mmu_load_desc(cpu, gate->lin);
     gate->lo = (uint32_t)raw;
     gate->hi = (uint32_t)(raw >> 32);
     gate->top = size == 16 ? (uint32_t)cpu_load_sys(cpu, gate->lin + 8, 4) : 0;

@@ -5,6 +5,7 @@
  */
 #include "cpu/decode.h"
 #include "cpu/descriptor.h"
+#include "cpu/tlb.h"
 
 enum {
     IRET_FLAGS = FLAGS_ARITH | FLAG_TF | FLAG_DF | FLAG_NT, /* by any IRET */
@@ -21,10 +22,18 @@ typedef struct IretFrame {
 
 static IretFrame iret_frame(Cpu *cpu, unsigned size)
 {
-    uint64_t at[3];
+    const uint8_t *at = stack_view(cpu, 3 * size);
+    IretFrame f;
 
-    stack_peek_all(cpu, at, 3, size);
-    return (IretFrame){ .eip = at[0], .sel = (uint16_t)at[1], .flags = (uint32_t)at[2] };
+    if (at && size == 4) { /* mostly */
+        const Mem32 *top = (const Mem32 *)at;
+
+        return (IretFrame){ .eip = top[0], .sel = (uint16_t)top[1], .flags = top[2] };
+    }
+    f.eip = stack_peek(cpu, 0, size);
+    f.sel = (uint16_t)stack_peek(cpu, size, size);
+    f.flags = (uint32_t)stack_peek(cpu, 2 * size, size);
+    return f;
 }
 
 /* The end of all forms: NMIs may come again, and a virtual interrupt may be due. */

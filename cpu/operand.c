@@ -50,6 +50,12 @@ static uint64_t seg_lin64(Cpu *cpu, int seg, uint64_t off, unsigned size, unsign
     return lin;
 }
 
+/* A data segment of which nothing has to be checked. */
+static inline bool seg_is_flat(const Cpu *cpu, int seg)
+{
+    return cpu->mode & MODE_FLAT << seg && seg != R_CS && !(cpu->mode & MODE_AC);
+}
+
 static uint64_t seg_lin(Cpu *cpu, int seg, uint64_t off, unsigned size, unsigned align, bool write)
 {
     const SegReg *sr = &cpu->s.segs[seg];
@@ -57,7 +63,7 @@ static uint64_t seg_lin(Cpu *cpu, int seg, uint64_t off, unsigned size, unsigned
     uint32_t lin = (uint32_t)(sr->base + off);
 
     if (cpu->mode & MODE_CS64) return seg_lin64(cpu, seg, off, size, align);
-    if (cpu->mode & MODE_FLAT << seg && !(cpu->mode & MODE_AC) && seg != R_CS) return lin;
+    if (seg_is_flat(cpu, seg)) return lin;
     if ((cpu->mode & (MODE_PE | MODE_VM)) == MODE_PE && !seg_allows(sr, write)) seg_fault(cpu, seg);
     if (UNLIKELY(seg_expands_down(sr) && (cpu->mode & (MODE_PE | MODE_VM)) == MODE_PE)) {
         uint64_t top = sr->flags & SEGF_DB ? UINT32_MAX : UINT16_MAX;
@@ -88,8 +94,10 @@ uint64_t insn_lin(Cpu *cpu, const Insn *in, unsigned size, bool write)
 
 uint64_t ea_checked(Cpu *cpu, const Insn *in, unsigned size, bool write)
 {
+    uint64_t ea = insn_ea(cpu, in);
+
     cpu->cur = in;
-    return cpu_seg_lin(cpu, in->seg, insn_ea(cpu, in), size, write);
+    return seg_is_flat(cpu, in->seg) ? (uint32_t)ea : cpu_seg_lin(cpu, in->seg, ea, size, write);
 }
 
 uint64_t cpu_read_reg(const Cpu *cpu, unsigned reg, unsigned size, bool rex)

@@ -55,7 +55,7 @@ bool desc_read(Cpu *cpu, uint16_t sel, Desc *d)
     if (off + 7 > table->limit) return false;
     d->lin = table->base + off;
     d->top = 0;
-    raw = cpu_load_sys(cpu, d->lin, 8);
+    raw = mmu_load_desc(cpu, d->lin);
     d->lo = (uint32_t)raw;
     d->hi = (uint32_t)(raw >> 32);
     return true;
@@ -206,6 +206,7 @@ void stack_current(Cpu *cpu, Stack *st)
 {
     st->ss = cpu->s.segs[R_SS];
     st->wide = cpu_code64(cpu);
+    st->flat = cpu->mode & MODE_FLAT << R_SS;
     st->esp = cpu->s.regs[R_ESP] & cpu->eip_mask;
     st->mask = cpu->sp_mask;
     st->sys = cpu_cpl(cpu) < 3;
@@ -218,7 +219,7 @@ void stack_inner(Stack *st, const SegReg *ss, uint32_t esp, unsigned cpl)
     st->esp = esp;
     st->mask = stack_mask(ss);
     st->sys = cpl < 3;
-    st->wide = false;
+    st->wide = st->flat = false;
 }
 
 void stack_long(Stack *st, uint64_t rsp, unsigned cpl)
@@ -237,11 +238,11 @@ static bool stack_place(const Stack *st, uint64_t off, unsigned size, uint64_t *
 /* Where bytes up to st's top stand, which nothing keeps from being written; or NULL. */
 static uint8_t *stack_host(Cpu *cpu, const Stack *st, unsigned bytes)
 {
-    uint64_t top = st->esp & st->mask, lin;
+    uint64_t top = st->esp & st->mask, lin = top - bytes;
     uint8_t *at;
 
-    if (top < bytes || !stack_place(st, top - bytes, bytes, &lin)) return NULL;
-    if (!st->sys && cpu->mode & MODE_AC) return NULL;
+    if (top < bytes || (!st->sys && cpu->mode & MODE_AC)) return NULL;
+    if (!st->flat && !stack_place(st, top - bytes, bytes, &lin)) return NULL;
     at = tlb_find(cpu, lin, st->sys ? WHO_SYSTEM : mmu_who(cpu), MMU_WRITE, bytes);
     return at ? at + bytes : NULL;
 }
@@ -281,20 +282,6 @@ void stack_push(Cpu *cpu, Stack *st, uint64_t val, unsigned size)
     st->esp = (st->esp & ~st->mask) | sp;
 }
 
-void stack_push_all(Cpu *cpu, Stack *st, const uint64_t *vals, unsigned n, unsigned size)
-{
-    if (st->host && size == 4) { /* the usual case, by itself */
-        Mem32 *top = (Mem32 *)st->host;
-        uint64_t sp = (st->esp - 4 * n) & st->mask;
-
-        for (unsigned i = 0; i < n; i++) *--top = (uint32_t)vals[i];
-        st->host = (uint8_t *)top;
-        st->esp = (st->esp & ~st->mask) | sp;
-        return;
-    }
-    for (unsigned i = 0; i < n; i++) stack_push(cpu, st, vals[i], size);
-}
-
 uint64_t stack_peek(Cpu *cpu, uint32_t off, unsigned size)
 {
     uint64_t sp = (cpu->s.regs[R_ESP] + off) & cpu->sp_mask;
@@ -302,19 +289,12 @@ uint64_t stack_peek(Cpu *cpu, uint32_t off, unsigned size)
     return cpu_load(cpu, cpu_seg_lin(cpu, R_SS, sp, size, false), size);
 }
 
-void stack_peek_all(Cpu *cpu, uint64_t *at, unsigned n, unsigned size)
+const uint8_t *stack_view(Cpu *cpu, unsigned bytes)
 {
     uint64_t sp = cpu->s.regs[R_ESP] & cpu->sp_mask;
-    const uint8_t *host = NULL;
 
-    if (cpu->mode & (MODE_FLAT << R_SS | MODE_CS64) && !(cpu->mode & MODE_AC))
-        host = tlb_find(cpu, sp, mmu_who(cpu), MMU_READ, n * size);
-    if (host && size == 4) {
-        for (unsigned i = 0; i < n; i++) at[i] = ((const Mem32 *)host)[i];
-        return;
-    }
-    for (unsigned i = 0; i < n; i++)
-        at[i] = host ? host_load(host + i * size, size) : stack_peek(cpu, i * size, size);
+    if (!(cpu->mode & (MODE_FLAT << R_SS | MODE_CS64)) || cpu->mode & MODE_AC) return NULL;
+    return tlb_find(cpu, sp, mmu_who(cpu), MMU_READ, bytes);
 }
 
 void stack_adjust(Cpu *cpu, uint64_t bytes) { cpu_set_sp(cpu, cpu->s.regs[R_ESP] + bytes); }

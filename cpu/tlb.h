@@ -48,12 +48,13 @@ typedef struct TlbPhys {
 #define TLB_NO_PAGE UINT64_MAX
 
 struct Tlb {
-    /* [enum MmuWho][enum MmuKind]; MMU_FETCH is used only under NX or SMEP */
-    uint64_t *table[WHO_COUNT][3];
+    /* [enum MmuWho][enum MmuKind], the fourth of which does not exist; MMU_FETCH is used only under
+     * NX or SMEP */
+    uint64_t *table[WHO_COUNT][4];
     /* By page of the direct form: a bit for each table that may have an entry for it, and in the
      * upper half for each of which the list of pages that are not global says so. */
     uint32_t *filled;
-    TlbEntry *tagged[WHO_COUNT][3];
+    TlbEntry *tagged[WHO_COUNT][4];
     uint32_t *list[2]; /* [global]: index << 5 | tagged << 4 | who << 2 | kind: those last are the
                         * table's bit in filled */
     unsigned n[2];
@@ -175,6 +176,16 @@ static inline uint64_t mmu_phys_load(Cpu *cpu, uint64_t gpa, unsigned size)
                  (*t->watch & WATCH_ABSENT)))
         return mmu_phys_load_slow(cpu, gpa, size);
     return host_load(t->host + (at & PAGE_MASK), size);
+}
+
+/* Eight bytes that the supervisor reads: descriptors. */
+static inline uint64_t mmu_load_desc(Cpu *cpu, uint64_t lin)
+{
+    uint64_t e = lin >> 32 ? 0 : cpu->tlb->table[WHO_SYSTEM][MMU_READ][lin >> PAGE_BITS];
+
+    if (LIKELY(e && (lin & PAGE_MASK) <= PAGE_SIZE - 8 && !(cpu->mode & MODE_CS64)))
+        return *(const Mem64 *)(e + lin);
+    return cpu_load_sys(cpu, lin, 8);
 }
 
 #define TLB_ACCESSORS(bits)                                                                        \
