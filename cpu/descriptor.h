@@ -150,7 +150,12 @@ void interrupt_taken(Cpu *cpu);
 /* -- far transfers -- */
 
 /* Raises #GP where eip lies beyond the code segment d, or is not canonical in 64-bit code. */
-void far_check_target(Cpu *cpu, const Desc *d, uint64_t eip, uint32_t ext);
+static inline void far_check_target(Cpu *cpu, const Desc *d, uint64_t eip, uint32_t ext)
+{
+    bool ok = desc_is_code64(cpu, d) ? cpu_is_canonical(eip) : eip <= desc_limit(d);
+
+    if (!ok) cpu_raise(cpu, EXC_GP, ext);
+}
 /* SS where 64-bit code of level cpl starts on a stack of its own: none. */
 SegReg segreg_null_ss(unsigned cpl);
 /* Returns to 64-bit code of an inner level may load a null SS. */

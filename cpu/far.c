@@ -11,32 +11,22 @@
 
 static bool far_is_real(const Cpu *cpu) { return !cpu_protected(cpu) || cpu_v86(cpu); }
 
+static uint64_t cs_raw(const Desc *d) { return (uint64_t)d->hi << 32 | d->lo; }
+
 void cs_commit(Cpu *cpu, uint16_t sel, const Desc *d, unsigned cpl)
 {
     cpu->s.segs[R_CS] = desc_segreg((uint16_t)((sel & ~3u) | cpl), d);
     cpu->s.hflags = (cpu->s.hflags & ~(uint32_t)HF_CPL) | cpl;
     cpu_update_mode(cpu);
+    cpu->cs_desc = cs_raw(d);
 }
 
 void cs_commit_same(Cpu *cpu, uint16_t sel, const Desc *d)
 {
-    SegReg *cs = &cpu->s.segs[R_CS];
-    uint32_t own = (sel & ~3u) | cpu_cpl(cpu);
-
-    /* mostly it is the one that is there: it is compared part by part, as it was written */
-    if (cs->base == desc_base(d) && cs->limit == desc_limit(d) && cs->flags == d->hi) {
-        cs->selector = own;
-        return;
-    }
-    *cs = desc_segreg((uint16_t)own, d);
-    cpu_update_mode(cpu);
-}
-
-void far_check_target(Cpu *cpu, const Desc *d, uint64_t eip, uint32_t ext)
-{
-    bool ok = desc_is_code64(cpu, d) ? cpu_is_canonical(eip) : eip <= desc_limit(d);
-
-    if (!ok) cpu_raise(cpu, EXC_GP, ext);
+    if (cpu->cs_desc == cs_raw(d))
+        cpu->s.segs[R_CS].selector = (sel & ~3u) | cpu_cpl(cpu);
+    else
+        cs_commit(cpu, sel, d, cpu_cpl(cpu));
 }
 
 /* Long mode: L and D exclude one another. */

@@ -33,7 +33,8 @@ static void fault_settle(Cpu *cpu, bool done)
 static _Noreturn void fault_leave(Cpu *cpu, FaultKind kind)
 {
     assert(cpu->fault_frame);
-    _longjmp(cpu->fault_frame->env, kind);
+    cpu->fault_frame->kind = kind;
+    FAULT_JUMP(cpu->fault_frame->env);
 }
 
 void cpu_raise(Cpu *cpu, int vector, uint32_t code)
@@ -120,18 +121,19 @@ static bool fault_deliver(Cpu *cpu, FaultFrame *f)
 
 /* -- frames -- */
 
-static FaultKind fault_run(Cpu *cpu, FaultFrame *f, FaultBody *body, void *arg, bool deliver)
+static __attribute__((noinline)) FaultKind fault_run(
+    Cpu *cpu, FaultFrame *f, FaultBody *body, void *arg, bool deliver)
 {
-    int kind;
+    FaultKind kind;
 
     f->outer = cpu->fault_frame;
     f->on_way = -1;
     cpu->fault_frame = f;
-    kind = _setjmp(f->env);
+    kind = FAULT_SET(f->env) ? f->kind : FAULT_NONE;
     if (kind == FAULT_EXCEPTION && deliver && fault_deliver(cpu, f)) kind = FAULT_NONE;
     if (kind == FAULT_NONE) body(cpu, arg);
     cpu->fault_frame = f->outer;
-    return (FaultKind)kind;
+    return kind;
 }
 
 FaultKind fault_guard(Cpu *cpu, FaultFrame *f, FaultBody *body, void *arg)

@@ -7,7 +7,18 @@
 
 #include <setjmp.h>
 
-#include "cpu/state.h"
+#include "cpu/dispatch.h"
+
+/* The compiler's own pair is the shorter one; sanitizers know only the library's. */
+#ifdef DISPATCH_LOOP
+typedef jmp_buf FaultEnv;
+#define FAULT_SET(env) _setjmp(env)
+#define FAULT_JUMP(env) _longjmp(env, 1)
+#else
+typedef void *FaultEnv[5];
+#define FAULT_SET(env) __builtin_setjmp(env)
+#define FAULT_JUMP(env) __builtin_longjmp(env, 1)
+#endif
 
 typedef enum FaultKind {
     FAULT_NONE,      /* the body returned */
@@ -18,8 +29,9 @@ typedef enum FaultKind {
 
 typedef struct FaultFrame FaultFrame;
 struct FaultFrame {
-    jmp_buf env;
+    FaultEnv env;
     FaultFrame *outer;
+    FaultKind kind; /* why it was jumped back to */
     int vector;
     uint32_t code;
     uint64_t cr2;

@@ -454,6 +454,7 @@ void cpu_mode_changed(Cpu *cpu)
     if (user) mode |= MODE_USER;
     if (user && (s->cr[0] & CR0_AM) && (s->eflags & FLAG_AC)) mode |= MODE_AC;
     cpu->mode = mode;
+    cpu->cs_desc = 0;
     cpu->rd = cpu->tlb->table[who][MMU_READ];
     cpu->wr = cpu->tlb->table[who][MMU_WRITE];
     cpu->lrd = cpu->tlb->tagged[who][MMU_READ];
