@@ -156,6 +156,9 @@ static inline void far_check_target(Cpu *cpu, const Desc *d, uint64_t eip, uint3
 
     if (!ok) cpu_raise(cpu, EXC_GP, ext);
 }
+/* Whether sel names the very descriptor that CS was loaded from: then a transfer to it at this level
+ * has only its target to check, and nothing to load. */
+bool cs_is_current(Cpu *cpu, uint16_t sel);
 /* SS where 64-bit code of level cpl starts on a stack of its own: none. */
 SegReg segreg_null_ss(unsigned cpl);
 /* Returns to 64-bit code of an inner level may load a null SS. */

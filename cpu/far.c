@@ -8,6 +8,7 @@
  */
 #include "cpu/decode.h"
 #include "cpu/descriptor.h"
+#include "cpu/tlb.h"
 
 static bool far_is_real(const Cpu *cpu) { return !cpu_protected(cpu) || cpu_v86(cpu); }
 
@@ -27,6 +28,15 @@ void cs_commit_same(Cpu *cpu, uint16_t sel, const Desc *d)
         cpu->s.segs[R_CS].selector = (sel & ~3u) | cpu_cpl(cpu);
     else
         cs_commit(cpu, sel, d, cpu_cpl(cpu));
+}
+
+bool cs_is_current(Cpu *cpu, uint16_t sel)
+{
+    const SegReg *gdt = &cpu->s.gdt;
+    uint32_t off = sel & 0xfff8;
+
+    if (!cpu->cs_desc || !off || sel & 4 || off + 7 > gdt->limit) return false;
+    return mmu_load_desc(cpu, gdt->base + off) == cpu->cs_desc;
 }
 
 /* Long mode: L and D exclude one another. */

@@ -114,6 +114,7 @@ static uint32_t interrupt_clears(const Desc *gate)
     return desc_type(gate) & 1 ? clear : clear | FLAG_IF;
 }
 
+/* cs NULL: the one that CS holds. */
 static void interrupt_same(
     Cpu *cpu, const Delivery *dl, const Desc *gate, uint16_t sel, Desc *cs, uint32_t eip)
 {
@@ -122,10 +123,17 @@ static void interrupt_same(
 
     stack_current(cpu, &st);
     stack_reserve(cpu, &st, 3u + dl->has_code, size, EXC_SS, dl->ext);
-    far_check_target(cpu, cs, eip, dl->ext);
-    desc_mark_accessed(cpu, cs);
+    if (cs) {
+        far_check_target(cpu, cs, eip, dl->ext);
+        desc_mark_accessed(cpu, cs);
+    } else if (eip > cpu->s.segs[R_CS].limit) {
+        cpu_raise(cpu, EXC_GP, dl->ext);
+    }
     interrupt_push_frame(cpu, &st, dl, size);
-    cs_commit_same(cpu, sel, cs);
+    if (cs)
+        cs_commit_same(cpu, sel, cs);
+    else
+        cpu->s.segs[R_CS].selector = (sel & ~3u) | cpu_cpl(cpu);
     interrupt_commit(cpu, eip, interrupt_clears(gate));
 }
 
@@ -172,6 +180,10 @@ static void interrupt_gate(Cpu *cpu, const Delivery *dl, const Desc *gate)
     unsigned cpl = cpu_cpl(cpu);
     Desc cs;
 
+    if (cs_is_current(cpu, sel)) {
+        interrupt_same(cpu, dl, gate, sel, NULL, eip);
+        return;
+    }
     if (selector_null(sel)) cpu_raise(cpu, EXC_GP, dl->ext);
     code = (sel & 0xfffc) | dl->ext;
     desc_fetch(cpu, sel, &cs, EXC_GP, dl->ext);

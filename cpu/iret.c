@@ -99,6 +99,18 @@ static uint32_t iret_mask(const Cpu *cpu, unsigned size)
     return mask;
 }
 
+/* To the segment that CS holds already. */
+static void iret_same(Cpu *cpu, const IretFrame *f, unsigned size)
+{
+    uint32_t mask = iret_mask(cpu, size);
+
+    if ((uint32_t)f->eip > cpu->s.segs[R_CS].limit) cpu_raise(cpu, EXC_GP, 0);
+    stack_adjust(cpu, 3 * size);
+    cpu->s.segs[R_CS].selector = f->sel;
+    cpu_set_eflags(cpu, f->flags, mask);
+    iret_done(cpu, (uint32_t)f->eip);
+}
+
 static void iret_protected(Cpu *cpu, unsigned size)
 {
     IretFrame frame = iret_frame(cpu, size);
@@ -111,6 +123,10 @@ static void iret_protected(Cpu *cpu, unsigned size)
 
     if (size == 4 && flags & FLAG_VM && !cpu_cpl(cpu)) {
         iret_to_v86(cpu, eip, sel, flags);
+        return;
+    }
+    if (cpl == cpu_cpl(cpu) && cs_is_current(cpu, sel)) {
+        iret_same(cpu, &frame, size);
         return;
     }
     cs_check_return(cpu, sel, &cs);

@@ -32,17 +32,106 @@ enum { PF_P = 1 << 0, PF_W = 1 << 1, PF_U = 1 << 2, PF_RSVD = 1 << 3, PF_I = 1 <
 
 enum { WALK_LEVELS = 4, SHIFT_2M = 21, SHIFT_4M = 22, SHIFT_1G = 30, SHIFT_512G = 39 };
 
-/* The entries that lead to a page, and what all of them grant.  wide: of eight bytes. */
+/* The entries of eight bytes that lead to a page. */
 typedef struct WalkPath {
-    bool wide, four; /* levels */
+    bool four; /* levels */
     uint64_t at[WALK_LEVELS], entry[WALK_LEVELS];
     unsigned n;
     unsigned shift; /* log2 of the page's size */
-    uint64_t all;   /* what all entries have set: rights, and whether they are marked accessed */
+    uint64_t all;   /* what all entries have set: they grant it */
     bool nx;
 } WalkPath;
 
-/* -- formats -- */
+/* -- rights -- */
+
+/* all: what all entries have set. */
+static inline bool walk_permits(
+    const Cpu *cpu, uint64_t all, bool nx, enum MmuKind kind, enum MmuWho who)
+{
+    bool user = who == WHO_USER;
+
+    if (user && !(all & PTE_U)) return false;
+    if (kind == MMU_FETCH) {
+        if (!user && (all & PTE_U) && (cpu->s.cr[4] & CR4_SMEP)) return false;
+        return !nx || !mmu_nx(cpu);
+    }
+    if (who == WHO_SYSTEM && (all & PTE_U) && (cpu->s.cr[4] & CR4_SMAP)) return false;
+    if (kind == MMU_READ || (all & PTE_W)) return true;
+    return !user && !(cpu->s.cr[0] & CR0_WP);
+}
+
+/* The error code of a page fault, without what the walk says. */
+static int walk_code(const Cpu *cpu, enum MmuKind kind, enum MmuWho who)
+{
+    bool tells_fetch = mmu_nx(cpu) || cpu->s.cr[4] & CR4_SMEP;
+
+    return (kind == MMU_WRITE ? PF_W : 0) | (who == WHO_USER ? PF_U : 0) |
+           (kind == MMU_FETCH && tells_fetch ? PF_I : 0);
+}
+
+/* Sets bits that are clear in an entry: accessed, dirty.  They are in the low half of any. */
+static inline void walk_mark(Cpu *cpu, uint64_t at, uint64_t *entry, uint64_t bits)
+{
+    if ((*entry & bits) == bits) return;
+    *entry |= bits;
+    mmu_phys_store(cpu, at, (uint32_t)*entry, 4);
+}
+
+static inline uint64_t walk_leaf_marks(enum MmuKind kind)
+{
+    return kind == MMU_WRITE ? PTE_A | PTE_D : PTE_A;
+}
+
+/* What the last entry says of the page, but for where it stands. */
+static inline void walk_describe(const Cpu *cpu, uint64_t leaf, unsigned shift, MmuWalk *w)
+{
+    w->large = shift > PAGE_BITS;
+    w->huge = shift == SHIFT_1G;
+    w->global = (leaf & PTE_G) && (cpu->s.cr[4] & CR4_PGE);
+}
+
+/* -- 32-bit paging -- */
+
+/* Of a page of 4 MiB, by whether there is PSE-36. */
+static uint64_t walk_reserved_4m(const Cpu *cpu)
+{
+    unsigned phys = cpu_phys_bits(cpu);
+
+    return phys > 32 ? BITS(MIN_OF(phys, 40u) - 32 + 13, 21) : BITS(13, 21);
+}
+
+static uint64_t walk_frame_4m(uint64_t entry)
+{
+    return (entry & BITS(SHIFT_4M, 31)) | (entry & BITS(13, 20)) << 19;
+}
+
+/* -1, or the bits of the error code. */
+static inline int walk_short(
+    Cpu *cpu, uint64_t lin, enum MmuKind kind, enum MmuWho who, bool marks, MmuWalk *w)
+{
+    uint64_t at = (cpu->s.cr[3] & BITS(PAGE_BITS, 31)) | (lin >> SHIFT_4M & 1023) * 4, leaf_at = at;
+    uint64_t first = mmu_phys_load(cpu, at, 4), leaf = first;
+    bool large = (first & PTE_PS) && (cpu->s.cr[4] & CR4_PSE);
+
+    if (!(first & PTE_P)) return 0;
+    if (large) {
+        if (first & walk_reserved_4m(cpu)) return PF_P | PF_RSVD;
+    } else {
+        leaf_at = (first & BITS(PAGE_BITS, 31)) | (lin >> PAGE_BITS & 1023) * 4;
+        leaf = mmu_phys_load(cpu, leaf_at, 4);
+        if (!(leaf & PTE_P)) return 0;
+    }
+    if (!walk_permits(cpu, first & leaf, false, kind, who)) return PF_P;
+    if (marks && !large) walk_mark(cpu, at, &first, PTE_A);
+    if (marks) walk_mark(cpu, leaf_at, &leaf, walk_leaf_marks(kind));
+    walk_describe(cpu, leaf, large ? SHIFT_4M : PAGE_BITS, w);
+    w->gpa = large ? walk_frame_4m(leaf) | (lin & BITS(PAGE_BITS, SHIFT_4M - 1))
+                   : leaf & BITS(PAGE_BITS, 31);
+    w->writable = (leaf & PTE_D) && walk_permits(cpu, first & leaf, false, MMU_WRITE, who);
+    return -1;
+}
+
+/* -- entries of eight bytes -- */
 
 static uint64_t walk_reserved(const Cpu *cpu, const WalkPath *p, bool large)
 {
@@ -58,60 +147,23 @@ static uint64_t walk_reserved(const Cpu *cpu, const WalkPath *p, bool large)
     return BITS(phys, 62) | nx | (large ? BITS(13, 20) : 0);
 }
 
-/* Of a page of 4 MiB, by whether there is PSE-36. */
-static uint64_t walk_reserved_4m(const Cpu *cpu)
-{
-    unsigned phys = cpu_phys_bits(cpu);
+static uint64_t walk_frame(uint64_t entry, unsigned shift) { return entry & BITS(shift, 51); }
 
-    return phys > 32 ? BITS(MIN_OF(phys, 40u) - 32 + 13, 21) : BITS(13, 21);
-}
-
-static uint64_t walk_frame(uint64_t entry, bool wide, unsigned shift)
-{
-    uint64_t low = entry & BITS(shift, wide ? 51 : 31);
-
-    return !wide && shift > PAGE_BITS ? low | (entry & BITS(13, 20)) << 19 : low;
-}
-
-/* The entry at `at` is the next one of the path; false with the bits of the error code where it
- * leads nowhere. */
-static inline bool walk_step(WalkPath *p, uint64_t at, uint64_t e, uint64_t reserved, int *fault)
-{
-    *fault = 0;
-    if (!(e & PTE_P)) return false;
-    *fault = PF_P | PF_RSVD;
-    if (e & reserved) return false;
-    p->at[p->n] = at;
-    p->entry[p->n++] = e;
-    p->all &= e;
-    return true;
-}
-
-/* 32-bit paging, from the directory down. */
-static inline bool walk_short(
-    Cpu *cpu, uint64_t lin, uint64_t directory, WalkPath *p, int *fault)
-{
-    uint64_t at = directory | (lin >> SHIFT_4M & 1023) * 4, e = mmu_phys_load(cpu, at, 4);
-    bool large = (e & PTE_PS) && (cpu->s.cr[4] & CR4_PSE);
-
-    p->shift = large ? SHIFT_4M : PAGE_BITS;
-    if (!walk_step(p, at, e, large ? walk_reserved_4m(cpu) : 0, fault)) return false;
-    if (large) return true;
-    at = (e & BITS(PAGE_BITS, 31)) | (lin >> PAGE_BITS & 1023) * 4;
-    return walk_step(p, at, mmu_phys_load(cpu, at, 4), 0, fault);
-}
-
-/* Entries of eight bytes, from the table that p->shift tells down. */
-static bool walk_wide(Cpu *cpu, uint64_t lin, uint64_t table, WalkPath *p, int *fault)
+/* From the table that p->shift tells down; -1, or the bits of the error code. */
+static int walk_path(Cpu *cpu, uint64_t lin, uint64_t table, WalkPath *p)
 {
     for (;;) {
         uint64_t at = table | (lin >> p->shift & 511) * 8, e = mmu_phys_load(cpu, at, 8);
         bool large = (e & PTE_PS) && p->shift > PAGE_BITS && p->shift <= SHIFT_1G;
 
-        if (!walk_step(p, at, e, walk_reserved(cpu, p, large), fault)) return false;
+        if (!(e & PTE_P)) return 0;
+        if (e & walk_reserved(cpu, p, large)) return PF_P | PF_RSVD;
+        p->at[p->n] = at;
+        p->entry[p->n++] = e;
+        p->all &= e;
         p->nx |= e >> 63;
-        if (large || p->shift == PAGE_BITS) return true;
-        table = walk_frame(e, true, PAGE_BITS);
+        if (large || p->shift == PAGE_BITS) return -1;
+        table = walk_frame(e, PAGE_BITS);
         p->shift -= 9;
     }
 }
@@ -145,92 +197,44 @@ static bool walk_pdpte(Cpu *cpu, uint64_t quarter, bool marks, uint64_t *table, 
         }
     }
     *fault = 0;
-    *table = walk_frame(pdptr[quarter], true, PAGE_BITS);
+    *table = walk_frame(pdptr[quarter], PAGE_BITS);
     return pdptr[quarter] & PTE_P;
 }
 
 /* -- the walk -- */
 
-static inline bool walk_permits(const Cpu *cpu, const WalkPath *p, enum MmuKind kind, enum MmuWho who)
+static int walk_wide(
+    Cpu *cpu, uint64_t lin, enum MmuKind kind, enum MmuWho who, bool marks, MmuWalk *w)
 {
-    bool user = who == WHO_USER;
+    WalkPath p = { .four = cpu_long(cpu), .all = UINT64_MAX };
+    uint64_t table = cpu->s.cr[3] & BITS(PAGE_BITS, 51), leaf;
+    int fault;
 
-    if (user && !(p->all & PTE_U)) return false;
-    if (kind == MMU_FETCH) {
-        if (!user && (p->all & PTE_U) && (cpu->s.cr[4] & CR4_SMEP)) return false;
-        return !p->nx || !mmu_nx(cpu);
-    }
-    if (who == WHO_SYSTEM && (p->all & PTE_U) && (cpu->s.cr[4] & CR4_SMAP)) return false;
-    if (kind == MMU_READ || (p->all & PTE_W)) return true;
-    return !user && !(cpu->s.cr[0] & CR0_WP);
-}
-
-/* Accessed bits all the way, dirty at the end.  They are in the low half of any entry. */
-static inline void walk_mark(Cpu *cpu, WalkPath *p, bool write)
-{
-    if (p->all & PTE_A && (!write || p->entry[p->n - 1] & PTE_D)) return;
-    for (unsigned i = 0; i < p->n; i++) {
-        uint64_t marks = i == p->n - 1 && write ? PTE_A | PTE_D : PTE_A;
-
-        if ((p->entry[i] & marks) == marks) continue;
-        p->entry[i] |= marks;
-        mmu_phys_store(cpu, p->at[i], (uint32_t)p->entry[i], 4);
-    }
-}
-
-/* The error code of a page fault, without what the walk says. */
-static int walk_code(const Cpu *cpu, enum MmuKind kind, enum MmuWho who)
-{
-    bool tells_fetch = mmu_nx(cpu) || cpu->s.cr[4] & CR4_SMEP;
-
-    return (kind == MMU_WRITE ? PF_W : 0) | (who == WHO_USER ? PF_U : 0) |
-           (kind == MMU_FETCH && tells_fetch ? PF_I : 0);
-}
-
-/* From CR3 to a page; -1, or the bits of the error code. */
-static inline int walk_tables(Cpu *cpu, uint64_t lin, bool marks, WalkPath *p)
-{
-    uint64_t table = cpu->s.cr[3] & BITS(PAGE_BITS, 31);
-    int fault = 0;
-    bool ok;
-
-    p->four = cpu_long(cpu);
-    p->wide = cpu->s.cr[4] & CR4_PAE;
-    p->nx = false;
-    p->n = 0;
-    p->all = UINT64_MAX;
-    if (!p->wide) {
-        ok = walk_short(cpu, lin, table, p, &fault);
-    } else if (p->four) {
-        p->shift = SHIFT_512G;
-        ok = walk_wide(cpu, lin, cpu->s.cr[3] & BITS(PAGE_BITS, 51), p, &fault);
-    } else {
-        p->shift = SHIFT_2M;
-        ok = walk_pdpte(cpu, lin >> 30 & 3, marks, &table, &fault) &&
-             walk_wide(cpu, lin, table, p, &fault);
-    }
-    return ok ? -1 : fault;
+    p.shift = p.four ? SHIFT_512G : SHIFT_2M;
+    if (!p.four && !walk_pdpte(cpu, lin >> 30 & 3, marks, &table, &fault)) return fault;
+    fault = walk_path(cpu, lin, table, &p);
+    if (fault >= 0) return fault;
+    if (!walk_permits(cpu, p.all, p.nx, kind, who)) return PF_P;
+    for (unsigned i = 0; marks && i < p.n - 1; i++) walk_mark(cpu, p.at[i], &p.entry[i], PTE_A);
+    if (marks) walk_mark(cpu, p.at[p.n - 1], &p.entry[p.n - 1], walk_leaf_marks(kind));
+    leaf = p.entry[p.n - 1];
+    walk_describe(cpu, leaf, p.shift, w);
+    w->gpa = walk_frame(leaf, p.shift) | (lin & ((1ull << p.shift) - PAGE_SIZE));
+    w->writable = (leaf & PTE_D) && walk_permits(cpu, p.all, p.nx, MMU_WRITE, who);
+    return -1;
 }
 
 int mmu_walk(Cpu *cpu, uint64_t lin, enum MmuKind kind, enum MmuWho who, bool marks, MmuWalk *w)
 {
-    WalkPath p; /* not set as a whole: that would cost more than a walk */
-    uint64_t leaf;
     int fault;
 
     if (!(cpu->s.cr[0] & CR0_PG)) {
         *w = (MmuWalk){ .gpa = lin & ~(uint64_t)PAGE_MASK, .writable = true };
         return -1;
     }
-    fault = walk_tables(cpu, lin, marks, &p);
-    if (fault < 0 && !walk_permits(cpu, &p, kind, who)) fault = PF_P;
-    if (fault >= 0) return walk_code(cpu, kind, who) | fault;
-    if (marks) walk_mark(cpu, &p, kind == MMU_WRITE);
-    leaf = p.entry[p.n - 1];
-    w->large = p.shift > PAGE_BITS;
-    w->huge = p.shift == SHIFT_1G;
-    w->gpa = walk_frame(leaf, p.wide, p.shift) | (lin & ((1ull << p.shift) - PAGE_SIZE));
-    w->global = (leaf & PTE_G) && (cpu->s.cr[4] & CR4_PGE);
-    w->writable = (leaf & PTE_D) && walk_permits(cpu, &p, MMU_WRITE, who);
-    return -1;
+    if (cpu->s.cr[4] & CR4_PAE)
+        fault = walk_wide(cpu, lin, kind, who, marks, w);
+    else
+        fault = walk_short(cpu, lin, kind, who, marks, w);
+    return fault < 0 ? -1 : fault | walk_code(cpu, kind, who);
 }
