@@ -146,6 +146,18 @@ static Block *run_block(Cpu *cpu, bool single)
     return b;
 }
 
+/* Gives back what an instruction that did not happen had used up.  A later one has left less of the
+ * slice. */
+static void run_step_undo(Cpu *cpu)
+{
+    CpuHeld *held = &cpu->held;
+
+    if (LIKELY(held->left != cpu->slice_left + cpu->slice_rest)) return;
+    if (held->shadow) cpu->s.hflags |= HF_SHADOW;
+    if (held->rf) cpu->s.eflags |= FLAG_RF;
+    held->left = -1;
+}
+
 static void run_step(Cpu *cpu)
 {
     bool tf = cpu->s.eflags & FLAG_TF;
@@ -163,20 +175,9 @@ static void run_step(Cpu *cpu)
     dispatch_hold(cpu);
     cpu->soft_int = false;
     dispatch_run(cpu, b);
+    run_step_undo(cpu); /* RF that an IRET loaded is in the trap's frame */
     cpu->cur = NULL;
     if (cpu->debug || tf) cpu_debug_step(cpu, tf && !cpu->soft_int);
-}
-
-/* Gives back what an instruction that did not happen had used up.  A later one has left less of the
- * slice. */
-static void run_step_undo(Cpu *cpu)
-{
-    CpuHeld *held = &cpu->held;
-
-    if (LIKELY(held->left != cpu->slice_left + cpu->slice_rest)) return;
-    if (held->shadow) cpu->s.hflags |= HF_SHADOW;
-    if (held->rf) cpu->s.eflags |= FLAG_RF;
-    held->left = -1;
 }
 
 /* Interrupts are taken here and nowhere else. */
