@@ -61,10 +61,20 @@ enum DecodeResult insn_decode(
 enum { INSN_MAX = 15 };
 
 /* Offset part of a memory operand, wrapped to the address size. */
-uint64_t insn_ea(const Cpu *cpu, const Insn *in);
 static inline uint64_t insn_wrap(const Insn *in, uint64_t off)
 {
     return in->adsize == 8 ? off : in->adsize == 4 ? (uint32_t)off : (uint16_t)off;
+}
+static inline uint64_t insn_ea(const Cpu *cpu, const Insn *in)
+{
+    uint64_t off = (uint64_t)in->disp;
+
+    if (in->base == REG_PC) /* disp counts from the block's start, where EIP is for fast handlers */
+        off += cpu->s.eip - (in->flags & (INSN_SLOW | INSN_MID) ? in->off : 0);
+    else if (in->base != REG_NONE)
+        off += cpu->s.regs[in->base];
+    if (in->index != REG_NONE) off += cpu->s.regs[in->index] << in->scale;
+    return insn_wrap(in, off);
 }
 /* The memory operand of size bytes: segment checks done, linear address. */
 uint64_t insn_lin(Cpu *cpu, const Insn *in, unsigned size, bool write);

@@ -6,7 +6,7 @@
  */
 #pragma once
 
-#include "cpu/state.h"
+#include "cpu/tlb.h"
 
 /* Types of system descriptors. */
 enum {
@@ -123,9 +123,16 @@ void stack_reserve(Cpu *cpu, Stack *st, unsigned n, unsigned size, int vector, u
 void stack_push(Cpu *cpu, Stack *st, uint64_t val, unsigned size);
 /* The item off bytes above the current stack's top. */
 uint64_t stack_peek(Cpu *cpu, uint32_t off, unsigned size);
-/* Where that many bytes from the current stack's top on stand, which nothing keeps from being read;
- * or NULL. */
-const uint8_t *stack_view(Cpu *cpu, unsigned bytes);
+/* Where those bytes of the current stack stand, whose first one is off behind its top, if nothing
+ * keeps them from being accessed so; or NULL. */
+static inline uint8_t *stack_view(
+    Cpu *cpu, int off, unsigned bytes, enum MmuWho who, enum MmuKind kind)
+{
+    uint64_t sp = cpu->s.regs[R_ESP] & cpu->sp_mask, lin = sp + (uint64_t)(int64_t)off;
+
+    if (!(cpu->mode & (MODE_FLAT << R_SS | MODE_CS64)) || cpu->mode & MODE_AC) return NULL;
+    return off < 0 && lin > sp ? NULL : tlb_find(cpu, lin, who, kind, bytes);
+}
 /* Moves RSP, ESP or SP, as CS and SS say. */
 void stack_adjust(Cpu *cpu, uint64_t bytes);
 static inline uint32_t stack_mask(const SegReg *ss) { return ss->flags & SEGF_DB ? ~0u : 0xffff; }
@@ -158,7 +165,15 @@ static inline void far_check_target(Cpu *cpu, const Desc *d, uint64_t eip, uint3
 }
 /* Whether sel names the very descriptor that CS was loaded from: then a transfer to it at this level
  * has only its target to check, and nothing to load. */
-bool cs_is_current(Cpu *cpu, uint16_t sel);
+static inline bool cs_is_current(Cpu *cpu, uint16_t sel)
+{
+    const SegReg *gdt = &cpu->s.gdt;
+    uint32_t off = sel & 0xfff8;
+
+    if (!cpu->cs_desc || (sel ^ cpu->s.segs[R_CS].selector) & 0xfffc || off + 7 > gdt->limit)
+        return false;
+    return mmu_load_desc(cpu, gdt->base + off) == cpu->cs_desc;
+}
 /* SS where 64-bit code of level cpl starts on a stack of its own: none. */
 SegReg segreg_null_ss(unsigned cpl);
 /* Returns to 64-bit code of an inner level may load a null SS. */

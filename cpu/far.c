@@ -19,7 +19,7 @@ void cs_commit(Cpu *cpu, uint16_t sel, const Desc *d, unsigned cpl)
     cpu->s.segs[R_CS] = desc_segreg((uint16_t)((sel & ~3u) | cpl), d);
     cpu->s.hflags = (cpu->s.hflags & ~(uint32_t)HF_CPL) | cpl;
     cpu_update_mode(cpu);
-    cpu->cs_desc = cs_raw(d);
+    cpu->cs_desc = sel & 4 ? 0 : cs_raw(d);
 }
 
 void cs_commit_same(Cpu *cpu, uint16_t sel, const Desc *d)
@@ -28,15 +28,6 @@ void cs_commit_same(Cpu *cpu, uint16_t sel, const Desc *d)
         cpu->s.segs[R_CS].selector = (sel & ~3u) | cpu_cpl(cpu);
     else
         cs_commit(cpu, sel, d, cpu_cpl(cpu));
-}
-
-bool cs_is_current(Cpu *cpu, uint16_t sel)
-{
-    const SegReg *gdt = &cpu->s.gdt;
-    uint32_t off = sel & 0xfff8;
-
-    if (!cpu->cs_desc || !off || sel & 4 || off + 7 > gdt->limit) return false;
-    return mmu_load_desc(cpu, gdt->base + off) == cpu->cs_desc;
 }
 
 /* Long mode: L and D exclude one another. */

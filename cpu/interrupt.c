@@ -89,20 +89,10 @@ static void interrupt_real(Cpu *cpu, const Delivery *dl)
 
 static void interrupt_push_frame(Cpu *cpu, Stack *st, const Delivery *dl, unsigned size)
 {
-    if (st->host && size == 4) { /* mostly */
-        Mem32 *top = (Mem32 *)st->host;
-
-        top[-1] = dl->eflags;
-        top[-2] = cpu->s.segs[R_CS].selector;
-        top[-3] = (uint32_t)dl->eip;
-        if (dl->has_code) top[-4] = dl->code;
-        st->esp = (st->esp & ~st->mask) | ((st->esp - 12 - 4 * dl->has_code) & st->mask);
-    } else {
-        stack_push(cpu, st, dl->eflags, size);
-        stack_push(cpu, st, cpu->s.segs[R_CS].selector, size);
-        stack_push(cpu, st, dl->eip, size);
-        if (dl->has_code) stack_push(cpu, st, dl->code, size);
-    }
+    stack_push(cpu, st, dl->eflags, size);
+    stack_push(cpu, st, cpu->s.segs[R_CS].selector, size);
+    stack_push(cpu, st, dl->eip, size);
+    if (dl->has_code) stack_push(cpu, st, dl->code, size);
     cpu->s.regs[R_ESP] = st->esp;
 }
 
@@ -114,7 +104,28 @@ static uint32_t interrupt_clears(const Desc *gate)
     return desc_type(gate) & 1 ? clear : clear | FLAG_IF;
 }
 
-/* cs NULL: the one that CS holds. */
+/* To the segment that CS holds, over a frame of four-byte items on a flat stack which is in the TLB:
+ * what mostly happens.  False where it takes more. */
+static bool interrupt_short(
+    Cpu *cpu, const Delivery *dl, const Desc *gate, uint16_t sel, uint32_t eip)
+{
+    enum MmuWho who = cpu_cpl(cpu) == 3 ? WHO_USER : WHO_SYSTEM;
+    int bytes = 12 + 4 * dl->has_code;
+    Mem32 *top;
+
+    if (!(desc_type(gate) & DESC_IS_32) || !cs_is_current(cpu, sel)) return false;
+    top = (Mem32 *)stack_view(cpu, -bytes, (unsigned)bytes, who, MMU_WRITE);
+    if (!top || eip > cpu->s.segs[R_CS].limit) return false;
+    if (dl->has_code) *top++ = dl->code;
+    top[0] = (uint32_t)dl->eip;
+    top[1] = cpu->s.segs[R_CS].selector;
+    top[2] = dl->eflags;
+    cpu_set_sp(cpu, cpu->s.regs[R_ESP] - (uint64_t)bytes);
+    cpu->s.segs[R_CS].selector = (sel & ~3u) | cpu_cpl(cpu);
+    interrupt_commit(cpu, eip, interrupt_clears(gate));
+    return true;
+}
+
 static void interrupt_same(
     Cpu *cpu, const Delivery *dl, const Desc *gate, uint16_t sel, Desc *cs, uint32_t eip)
 {
@@ -123,17 +134,10 @@ static void interrupt_same(
 
     stack_current(cpu, &st);
     stack_reserve(cpu, &st, 3u + dl->has_code, size, EXC_SS, dl->ext);
-    if (cs) {
-        far_check_target(cpu, cs, eip, dl->ext);
-        desc_mark_accessed(cpu, cs);
-    } else if (eip > cpu->s.segs[R_CS].limit) {
-        cpu_raise(cpu, EXC_GP, dl->ext);
-    }
+    far_check_target(cpu, cs, eip, dl->ext);
+    desc_mark_accessed(cpu, cs);
     interrupt_push_frame(cpu, &st, dl, size);
-    if (cs)
-        cs_commit_same(cpu, sel, cs);
-    else
-        cpu->s.segs[R_CS].selector = (sel & ~3u) | cpu_cpl(cpu);
+    cs_commit_same(cpu, sel, cs);
     interrupt_commit(cpu, eip, interrupt_clears(gate));
 }
 
@@ -180,10 +184,7 @@ static void interrupt_gate(Cpu *cpu, const Delivery *dl, const Desc *gate)
     unsigned cpl = cpu_cpl(cpu);
     Desc cs;
 
-    if (cs_is_current(cpu, sel)) {
-        interrupt_same(cpu, dl, gate, sel, NULL, eip);
-        return;
-    }
+    if (interrupt_short(cpu, dl, gate, sel, eip)) return;
     if (selector_null(sel)) cpu_raise(cpu, EXC_GP, dl->ext);
     code = (sel & 0xfffc) | dl->ext;
     desc_fetch(cpu, sel, &cs, EXC_GP, dl->ext);
@@ -198,7 +199,7 @@ static void interrupt_gate(Cpu *cpu, const Delivery *dl, const Desc *gate)
 }
 
 /* The IDT's entry, which must be a gate of one of these types. */
-static void interrupt_read_gate(Cpu *cpu, const Delivery *dl, uint32_t types, Desc *gate)
+static inline void interrupt_read_gate(Cpu *cpu, const Delivery *dl, uint32_t types, Desc *gate)
 {
     uint32_t size = cpu_long(cpu) ? 16 : 8, off = (uint32_t)dl->vector * size;
     uint64_t raw;

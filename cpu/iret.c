@@ -20,9 +20,9 @@ typedef struct IretFrame {
     uint16_t sel;
 } IretFrame;
 
-static IretFrame iret_frame(Cpu *cpu, unsigned size)
+static inline IretFrame iret_frame(Cpu *cpu, unsigned size)
 {
-    const uint8_t *at = stack_view(cpu, 3 * size);
+    const uint8_t *at = stack_view(cpu, 0, 3 * size, mmu_who(cpu), MMU_READ);
     IretFrame f;
 
     if (at && size == 4) { /* mostly */

@@ -155,15 +155,13 @@ static bool mmu_is_watched(const Cpu *cpu, uint64_t lin, enum MmuWho who)
 /* An address that no page table reaches: a fault of the segment that was used. */
 static void mmu_check_canonical(Cpu *cpu, uint64_t lin)
 {
-    bool stack = cpu->cur && cpu->cur->seg == R_SS;
-
     if (LIKELY(cpu_is_canonical(lin))) return;
-    cpu_raise(cpu, stack ? EXC_SS : EXC_GP, 0);
+    cpu_raise(cpu, cpu->cur && cpu->cur->seg == R_SS ? EXC_SS : EXC_GP, 0);
 }
 
 /* Fills the TLB with a page that may be accessed so. */
-static void mmu_fill(Cpu *cpu, uint64_t lin, const MmuPage *p, enum MmuKind kind, enum MmuWho who,
-    const MmuWalk *w)
+static void mmu_fill(
+    Cpu *cpu, uint64_t lin, const MmuPage *p, enum MmuKind kind, enum MmuWho who, const MmuWalk *w)
 {
     uint64_t page = p->off & ~(uint64_t)PAGE_MASK;
     uint8_t *host = p->block->host + page;
@@ -171,7 +169,7 @@ static void mmu_fill(Cpu *cpu, uint64_t lin, const MmuPage *p, enum MmuKind kind
 
     if (kind == MMU_READ || !tlb_find(cpu, lin, who, reads, 1))
         tlb_fill(cpu, lin, host, who, reads, w);
-    if (kind != MMU_WRITE || !w->writable || p->readonly) return;
+    if (kind != MMU_WRITE || p->readonly) return; /* a write sets the dirty bit */
     if (!p->block->watch[p->off >> PAGE_BITS])
         tlb_fill(cpu, lin, host, who, MMU_WRITE, w);
     else
@@ -261,25 +259,38 @@ static unsigned mmu_first(uint64_t lin, unsigned size)
     return MIN_OF(room, size);
 }
 
-static uint64_t mmu_read(Cpu *cpu, uint64_t lin, unsigned size, enum MmuWho who, bool for_write)
+/* Before a read: it may have side effects, or be watched. */
+static void mmu_before_read(Cpu *cpu, uint64_t lin, unsigned size, bool plain)
 {
-    enum MmuKind kind = for_write ? MMU_WRITE : MMU_READ;
-    unsigned n = mmu_first(lin, size);
-    MmuPage p, q;
-    uint64_t v;
-
-    mmu_page(cpu, lin, kind, who, &p);
-    if (LIKELY(n == size && p.block && !p.readonly && !(cpu->debug & DEBUG_DATA)))
-        return mmu_get(cpu, &p, size);
-    if (n < size) mmu_page(cpu, mmu_next(cpu, lin, n), kind, who, &q);
-    if (!p.block || (n < size && !q.block) || (for_write && p.readonly)) mmu_io(cpu);
+    if (!plain) mmu_io(cpu);
     if (UNLIKELY(cpu->debug & DEBUG_DATA)) {
         mmu_io(cpu);
         cpu_debug_data(cpu, lin, size, false);
     }
-    v = mmu_get(cpu, &p, n);
-    if (n < size) v |= mmu_get(cpu, &q, size - n) << (8 * n);
-    return v;
+}
+
+static __attribute__((noinline)) uint64_t mmu_read_two(
+    Cpu *cpu, uint64_t lin, unsigned size, enum MmuWho who, enum MmuKind kind)
+{
+    unsigned n = mmu_first(lin, size);
+    MmuPage p, q;
+
+    mmu_page(cpu, lin, kind, who, &p);
+    mmu_page(cpu, mmu_next(cpu, lin, n), kind, who, &q);
+    mmu_before_read(cpu, lin, size, p.block && q.block && !(kind == MMU_WRITE && p.readonly));
+    return mmu_get(cpu, &p, n) | mmu_get(cpu, &q, size - n) << (8 * n);
+}
+
+static inline uint64_t mmu_read(
+    Cpu *cpu, uint64_t lin, unsigned size, enum MmuWho who, bool for_write)
+{
+    enum MmuKind kind = for_write ? MMU_WRITE : MMU_READ;
+    MmuPage p;
+
+    if (UNLIKELY(mmu_first(lin, size) < size)) return mmu_read_two(cpu, lin, size, who, kind);
+    mmu_page(cpu, lin, kind, who, &p);
+    mmu_before_read(cpu, lin, size, p.block && !(for_write && p.readonly));
+    return mmu_get(cpu, &p, size);
 }
 
 static void mmu_write(Cpu *cpu, uint64_t lin, uint64_t val, unsigned size, enum MmuWho who)
@@ -298,7 +309,8 @@ static void mmu_write(Cpu *cpu, uint64_t lin, uint64_t val, unsigned size, enum 
     if (n < size) mmu_put(cpu, &q, val >> (8 * n), size - n);
 }
 
-uint64_t mmu_load(Cpu *cpu, const Insn *in, uint64_t lin, unsigned size)
+/* The most frequent of them: one function down to the page walk. */
+__attribute__((flatten)) uint64_t mmu_load(Cpu *cpu, const Insn *in, uint64_t lin, unsigned size)
 {
     cpu->cur = in;
     return mmu_read(cpu, lin, size, mmu_who(cpu), false);

@@ -5,18 +5,6 @@
  */
 #include "cpu/operand.h"
 
-uint64_t insn_ea(const Cpu *cpu, const Insn *in)
-{
-    uint64_t off = (uint64_t)in->disp;
-
-    if (in->base == REG_PC) /* disp counts from the block's start, where EIP is for fast handlers */
-        off += cpu->s.eip - (in->flags & (INSN_SLOW | INSN_MID) ? in->off : 0);
-    else if (in->base != REG_NONE)
-        off += cpu->s.regs[in->base];
-    if (in->index != REG_NONE) off += cpu->s.regs[in->index] << in->scale;
-    return insn_wrap(in, off);
-}
-
 static _Noreturn void seg_fault(Cpu *cpu, int seg)
 {
     cpu_raise(cpu, seg == R_SS ? EXC_SS : EXC_GP, 0);

@@ -289,14 +289,6 @@ uint64_t stack_peek(Cpu *cpu, uint32_t off, unsigned size)
     return cpu_load(cpu, cpu_seg_lin(cpu, R_SS, sp, size, false), size);
 }
 
-const uint8_t *stack_view(Cpu *cpu, unsigned bytes)
-{
-    uint64_t sp = cpu->s.regs[R_ESP] & cpu->sp_mask;
-
-    if (!(cpu->mode & (MODE_FLAT << R_SS | MODE_CS64)) || cpu->mode & MODE_AC) return NULL;
-    return tlb_find(cpu, sp, mmu_who(cpu), MMU_READ, bytes);
-}
-
 void stack_adjust(Cpu *cpu, uint64_t bytes) { cpu_set_sp(cpu, cpu->s.regs[R_ESP] + bytes); }
 
 SegReg segreg_null_ss(unsigned cpl)

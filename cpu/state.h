@@ -281,7 +281,7 @@ struct Cpu {
                           * NULL: s.eip is exact and the instruction may do I/O */
     uint64_t *rd, *wr;   /* TLB tables of the current privilege: cpu_mode_changed sets them */
     TlbEntry *lrd, *lwr; /* ... their tagged form */
-    uint64_t cs_desc;    /* the descriptor that CS was loaded from, or 0: not known (cpu/far.c) */
+    uint64_t cs_desc;    /* the GDT's entry that CS was loaded from, or 0: not known (cpu/far.c) */
     uint64_t code_base;  /* CS's base where it counts; linear addresses and EIP wrap by eip_mask */
     uint64_t eip_mask;   /* 32 or 64 ones */
     uint64_t sp_mask;    /* 16, 32 or 64 ones: how much of RSP is the stack pointer */

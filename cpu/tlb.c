@@ -95,7 +95,8 @@ static void tlb_flush_list(Tlb *t, bool global)
 
         tlb_clear(t, listed);
         if (!(listed & LISTED_TAGGED))
-            t->filled[listed >> LISTED_SHIFT] &= ~((uint32_t)FILLED_BITS << (listed & LISTED_TABLE));
+            t->filled[listed >> LISTED_SHIFT] &=
+                ~((uint32_t)FILLED_BITS << (listed & LISTED_TABLE));
     }
     t->n[global] = 0;
 }

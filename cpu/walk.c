@@ -127,7 +127,6 @@ static inline int walk_short(
     walk_describe(cpu, leaf, large ? SHIFT_4M : PAGE_BITS, w);
     w->gpa = large ? walk_frame_4m(leaf) | (lin & BITS(PAGE_BITS, SHIFT_4M - 1))
                    : leaf & BITS(PAGE_BITS, 31);
-    w->writable = (leaf & PTE_D) && walk_permits(cpu, first & leaf, false, MMU_WRITE, who);
     return -1;
 }
 
@@ -203,7 +202,7 @@ static bool walk_pdpte(Cpu *cpu, uint64_t quarter, bool marks, uint64_t *table, 
 
 /* -- the walk -- */
 
-static int walk_wide(
+static __attribute__((noinline)) int walk_wide(
     Cpu *cpu, uint64_t lin, enum MmuKind kind, enum MmuWho who, bool marks, MmuWalk *w)
 {
     WalkPath p = { .four = cpu_long(cpu), .all = UINT64_MAX };
@@ -220,7 +219,6 @@ static int walk_wide(
     leaf = p.entry[p.n - 1];
     walk_describe(cpu, leaf, p.shift, w);
     w->gpa = walk_frame(leaf, p.shift) | (lin & ((1ull << p.shift) - PAGE_SIZE));
-    w->writable = (leaf & PTE_D) && walk_permits(cpu, p.all, p.nx, MMU_WRITE, who);
     return -1;
 }
 
@@ -229,7 +227,7 @@ int mmu_walk(Cpu *cpu, uint64_t lin, enum MmuKind kind, enum MmuWho who, bool ma
     int fault;
 
     if (!(cpu->s.cr[0] & CR0_PG)) {
-        *w = (MmuWalk){ .gpa = lin & ~(uint64_t)PAGE_MASK, .writable = true };
+        *w = (MmuWalk){ .gpa = lin & ~(uint64_t)PAGE_MASK };
         return -1;
     }
     if (cpu->s.cr[4] & CR4_PAE)

@@ -19,7 +19,6 @@ static inline enum MmuWho mmu_who(const Cpu *cpu)
 typedef struct MmuWalk {
     uint64_t gpa;             /* of the page */
     bool global, large, huge; /* larger than 4 KiB; 1 GiB */
-    bool writable;            /* may be entered in the write table: permitted and dirty */
 } MmuWalk;
 
 /* Walks the tables for one access.  Returns -1, or the page fault's error code.  With marks false

@@ -128,6 +128,33 @@ static void test_large_and_global(void)
     machine_free(m);
 }
 
+/* INVLPG takes one page out, in whichever order global and other translations of it were entered. */
+static void test_invlpg(void)
+{
+    Machine *m = paging_machine(0);
+    Cpu *cpu = test_cpu(m);
+    uint8_t *ram = test_ram(m);
+    FaultFrame f;
+
+    for (uint32_t i = 0; i < 16; i++) store_le32(ram + FRAME + (i << 12), i);
+    cpu->s.regs[R_EBX] = PAGE;
+    for (uint32_t i = 0; i < 15;
+         i++) { /* each pair of kinds, the first by a read, then by writes */
+        uint32_t global = 0x59a6 >> i & 1 ? PT_G : 0;
+
+        store_le32(ram + TABLE + (PAGE >> 12) * 4, (FRAME + (i << 12)) | PT_P | PT_W | global);
+        g_assert_cmpint(STEP(cpu, &f, 0x0f, 0x01, 0x3b), ==, -1); /* invlpg [ebx] */
+        g_assert_cmpint(STEP(cpu, &f, 0x8b, 0x03), ==, -1);       /* mov eax, [ebx] */
+        g_assert_cmphex(cpu->s.regs[R_EAX], ==, i);
+        if (i & 4) g_assert_cmpint(STEP(cpu, &f, 0x89, 0x03), ==, -1);
+        if (i & 2) cpu_write_cr3(cpu, PAGE_DIR);
+        store_le32(ram + TABLE + (PAGE >> 12) * 4, (FRAME + 0xf000) | PT_P | PT_W);
+        g_assert_cmpint(STEP(cpu, &f, 0x8b, 0x03), ==, -1);
+        if (!(i & 2 && global)) g_assert_cmphex(cpu->s.regs[R_EAX], ==, i & 2 ? 15 : i);
+    }
+    machine_free(m);
+}
+
 /* An access across pages happens wholly or not at all. */
 static void test_crossing(void)
 {
@@ -404,6 +431,7 @@ int main(int argc, char **argv)
     g_test_add_func("/paging/rights", test_rights);
     g_test_add_func("/paging/marks", test_marks);
     g_test_add_func("/paging/large-and-global", test_large_and_global);
+    g_test_add_func("/paging/invlpg", test_invlpg);
     g_test_add_func("/paging/crossing", test_crossing);
     g_test_add_func("/paging/fetch", test_fetch);
     g_test_add_func("/paging/restart", test_restart);
