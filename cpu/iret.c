@@ -31,8 +31,8 @@ static inline IretFrame iret_frame(Cpu *cpu, unsigned size)
         return (IretFrame){ .eip = top[0], .sel = (uint16_t)top[1], .flags = top[2] };
     }
     f.eip = stack_peek(cpu, 0, size);
+    f.flags = (uint32_t)stack_peek(cpu, 2 * size, size); /* before CS, which shows in CR2 */
     f.sel = (uint16_t)stack_peek(cpu, size, size);
-    f.flags = (uint32_t)stack_peek(cpu, 2 * size, size);
     return f;
 }
 
