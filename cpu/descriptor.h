@@ -163,8 +163,8 @@ static inline void far_check_target(Cpu *cpu, const Desc *d, uint64_t eip, uint3
 
     if (!ok) cpu_raise(cpu, EXC_GP, ext);
 }
-/* Whether sel names the very descriptor that CS was loaded from: then a transfer to it at this level
- * has only its target to check, and nothing to load. */
+/* Whether sel names the very descriptor that CS was loaded from: then a transfer to it at this
+ * level has only its target to check, and nothing to load. */
 static inline bool cs_is_current(Cpu *cpu, uint16_t sel)
 {
     const SegReg *gdt = &cpu->s.gdt;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Leaving an instruction in its midst.  fault_guard is the one place that can be jumped back to: set
- * up once, it delivers each exception and goes on, since jumping back is cheaper than setting up.
+ * Leaving an instruction in its midst.  fault_guard is the one place that can be jumped back to:
+ * set up once, it delivers each exception and goes on, since jumping back is cheaper.
  */
 #pragma once
 

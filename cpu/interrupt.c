@@ -104,8 +104,8 @@ static uint32_t interrupt_clears(const Desc *gate)
     return desc_type(gate) & 1 ? clear : clear | FLAG_IF;
 }
 
-/* To the segment that CS holds, over a frame of four-byte items on a flat stack which is in the TLB:
- * what mostly happens.  False where it takes more. */
+/* To the segment that CS holds, over a frame of four-byte items on a flat stack which is in the
+ * TLB: what mostly happens.  False where it takes more. */
 static bool interrupt_short(
     Cpu *cpu, const Delivery *dl, const Desc *gate, uint16_t sel, uint32_t eip)
 {

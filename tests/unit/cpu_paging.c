@@ -128,7 +128,7 @@ static void test_large_and_global(void)
     machine_free(m);
 }
 
-/* INVLPG takes one page out, in whichever order global and other translations of it were entered. */
+/* INVLPG takes one page out, in whichever order global and other entries of it were made. */
 static void test_invlpg(void)
 {
     Machine *m = paging_machine(0);
@@ -138,8 +138,8 @@ static void test_invlpg(void)
 
     for (uint32_t i = 0; i < 16; i++) store_le32(ram + FRAME + (i << 12), i);
     cpu->s.regs[R_EBX] = PAGE;
-    for (uint32_t i = 0; i < 15;
-         i++) { /* each pair of kinds, the first by a read, then by writes */
+    /* each pair of kinds, by reads and by writes */
+    for (uint32_t i = 0; i < 15; i++) {
         uint32_t global = 0x59a6 >> i & 1 ? PT_G : 0;
 
         store_le32(ram + TABLE + (PAGE >> 12) * 4, (FRAME + (i << 12)) | PT_P | PT_W | global);
