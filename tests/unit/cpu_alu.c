@@ -501,7 +501,7 @@ static void test_native(void)
     Case c = { .len = 0 };
 
     if (!native_init()) {
-        g_test_skip("the host runs no 32-bit code");
+        g_test_skip("the host's processor runs no 32-bit code");
         return;
     }
     m = test_machine();

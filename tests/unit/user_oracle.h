@@ -275,7 +275,7 @@ static inline const char *user_host_init(User *u)
     struct itimerval second = { { 1, 0 }, { 1, 0 } };
     cpu_set_t set;
 
-    if (!(getauxval(AT_HWCAP2) & 2)) return "no FSGSBASE";
+    if (!(getauxval(AT_HWCAP2) & 2)) return "the host's processor has no FSGSBASE";
     if (!user_low_is_free()) return "the low 4 GiB are in use";
     if (!user_host_ldt()) return "no LDT";
     CPU_ZERO(&set); /* selector 78h tells the processor's number */
