@@ -16,6 +16,7 @@
 #include "migration/converge.h"
 #include "migration/disks.h"
 #include "migration/info.h"
+#include "migration/migration.h"
 #include "migration/parameters.h"
 #include "migration/postcopy_out.h"
 #include "migration/ram.h"
@@ -802,6 +803,7 @@ static bool outgoing_allowed(Outgoing *o, Error *err)
     if (outgoing_going(o)) return error_set(err, "There's a migration process in progress");
     if (o->m->run_state == RUN_INMIGRATE)
         return error_set(err, "Guest is waiting for an incoming migration");
+    if (snapshot_under_way(o->m)) return error_set(err, "A snapshot is being saved or loaded");
     if (o->m->run_state == RUN_POSTMIGRATE)
         return error_set(err, "Can't migrate the vm that was paused due to previous migration");
     return save_allowed(o->m, err);

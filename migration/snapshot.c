@@ -5,6 +5,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "migration/info.h"
 #include "migration/load.h"
 #include "migration/migration.h"
 #include "migration/save.h"
@@ -55,6 +56,15 @@ static bool snapshot_idle(Machine *m, Error *err)
 {
     if (!snapshot_under_way(m)) return true;
     return error_set(err, "Another snapshot is being saved or loaded");
+}
+
+/* The guest has one journey at a time, and none while its state is looked at or replaced. */
+static bool snapshot_allowed(Machine *m, Error *err)
+{
+    if (m->run_state == RUN_INMIGRATE)
+        return error_set(err, "Guest is waiting for an incoming migration");
+    if (migration_under_way(m)) return error_set(err, "There's a migration process in progress");
+    return snapshot_idle(m, err) && save_allowed(m, err);
 }
 
 static SnapshotJob *snapshot_job_new(
@@ -261,9 +271,7 @@ void snapshot_save(Machine *m, const char *name, const SnapshotChoice *choice,
     }
     if (strlen(j->name) >= sizeof(j->info.name))
         error_set(&j->err, "a snapshot's name has at most %zu bytes", sizeof(j->info.name) - 1);
-    else if (m->run_state == RUN_INMIGRATE)
-        error_set(&j->err, "Guest is waiting for an incoming migration");
-    if (error_is_set(&j->err) || !snapshot_idle(m, &j->err) || !save_allowed(m, &j->err) ||
+    if (error_is_set(&j->err) || !snapshot_allowed(m, &j->err) ||
         !snapshot_disks_collect(m, choice, &j->disks, &j->err) ||
         !snapshot_name_free(&j->disks, j->name, choice, &j->err)) {
         snapshot_job_end(j);
@@ -461,10 +469,7 @@ void snapshot_load(Machine *m, const char *name, const SnapshotChoice *choice,
 {
     SnapshotJob *j = snapshot_job_new(m, name, progress, done, opaque);
 
-    if (m->run_state == RUN_INMIGRATE)
-        error_set(&j->err, "Guest is waiting for an incoming migration");
-    if (error_is_set(&j->err) || !snapshot_idle(m, &j->err) || !save_allowed(m, &j->err) ||
-        !snapshot_disks_collect(m, choice, &j->disks, &j->err) ||
+    if (!snapshot_allowed(m, &j->err) || !snapshot_disks_collect(m, choice, &j->disks, &j->err) ||
         !snapshot_disks_find(&j->disks, name, &j->err)) {
         snapshot_job_end(j);
         return;

@@ -4,7 +4,8 @@
 """Around the switchover, over QMP: pause-before-switchover and migrate-continue; who has the disk
 before, in between and afterwards, with and without late-block-activate; a source that is continued
 after its guest has left takes its disk back, or is refused; validate-uuid; the refusals of
-post-copy's commands."""
+post-copy's commands; snapshots and migrations exclude one another."""
+import json
 import os
 import subprocess
 import sys
@@ -69,6 +70,9 @@ def paused_switchover():
     TAP.equal(wait(src, "pre-switchover"), "pre-switchover", "stops before the switchover")
     TAP.check(locked(), "the disk is still the source's")
     TAP.equal(src.qmp.cmd("query-status")["status"], "finish-migrate", "and the guest stands")
+    for line in "savevm x", "loadvm x":
+        TAP.equal(src.qmp.hmp(line), "Error: There's a migration process in progress\n",
+                  f"{line} is refused meanwhile")
     src.qmp.cmd("migrate-continue", state="pre-switchover")
     src.qmp.event("MIGRATION", status="device")
     src.qmp.event("MIGRATION", status="completed")
@@ -93,6 +97,21 @@ def cancelled():
     TAP.equal(src.qmp.cmd("query-status")["status"], "running", "and the guest runs on")
     src.__exit__()
     dst.__exit__()
+
+
+def snapshot_first():
+    """Both are asked for in one go: the snapshot is not ready yet."""
+    src = vm()
+    asked = (("snapshot-save", {"job-id": "j", "tag": "first", "vmstate": "d", "devices": ["d"]}),
+             ("migrate", {"uri": f"unix:{TMP}/nobody"}))
+    src.qmp.send("".join(json.dumps({"execute": c, "arguments": a}) + "\n" for c, a in asked))
+    TAP.equal(src.qmp.answer(), {"return": {}}, "a snapshot begins")
+    TAP.equal(src.qmp.answer().get("error", {}).get("desc"), "A snapshot is being saved or loaded",
+              "and no migration until it is over")
+    src.qmp.event("JOB_STATUS_CHANGE", status="concluded", id="j")
+    TAP.equal(src.qmp.cmd("query-status")["status"], "running", "then the guest runs on")
+    TAP.check("first" in src.qmp.hmp("info snapshots"), "with its snapshot")
+    src.__exit__()
 
 
 def late():
@@ -147,5 +166,5 @@ def refusals():
 
 
 subprocess.run([IMG, "create", "-q", "-f", "qcow2", DISK, "1M"], check=True)
-TAP.run(paused_switchover, cancelled, late, uuids, refusals)
+TAP.run(paused_switchover, cancelled, snapshot_first, late, uuids, refusals)
 TAP.finish()
