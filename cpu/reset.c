@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* RESET and INIT.  Source: Intel SDM volume 3, table 9-1 (processor states following both). */
+/*
+ * RESET and INIT.  Source: Intel SDM volume 3, table 9-1 (processor states following both); of
+ * EFER, which INIT clears, AMD64 APM volume 2, table 14-1.
+ */
 #include "cpu/models.h"
 
 enum { RESET_CR0 = 0x60000010, RESET_EIP = 0xfff0, RESET_CS_BASE = 0xffff0000, MCG_CTL_P = 1 << 8 };
@@ -43,7 +46,7 @@ static void reset_rest(struct CpuState *s, bool check)
     memset(s->ymmh, 0, sizeof(s->ymmh));
     s->sysenter_cs = 0;
     s->sysenter_esp = s->sysenter_eip = 0;
-    s->efer = s->star = s->lstar = s->cstar = s->fmask = s->kernelgsbase = 0;
+    s->star = s->lstar = s->cstar = s->fmask = s->kernelgsbase = 0;
     s->pat = 0x0007040600070406;
     s->smbase = 0x30000;
     s->a20_mask = -1;
@@ -80,7 +83,7 @@ void cpu_reset_state(Cpu *cpu, bool power_on)
     s->hflags2 &= ~(uint32_t)(HF2_NMI | HF2_IGNNE);
     reset_segments(s);
     s->cr[0] = (s->cr[0] & keep_cr0) | CR0_ET;
-    s->cr[2] = s->cr[3] = s->cr[4] = 0;
+    s->cr[2] = s->cr[3] = s->cr[4] = s->efer = 0;
     memset(s->pdptr, 0, sizeof(s->pdptr));
     s->pdptr_valid = 0;
     memset(s->dr, 0, sizeof(s->dr));

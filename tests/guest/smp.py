@@ -164,6 +164,20 @@ def postcopy(what, disk, args, cpus, steps):
     new.kill()
 
 
+def off_and_on():
+    """A CPU is stopped, and started again by INIT out of long mode."""
+    what = "amd64, a CPU off and on"
+    _, vm = boot(2, linux686.disk(f"{TMP}/onoff.qcow2"), "amd64")
+    TAP.equal(timer(vm), "lapic-deadline", what + ": the timer's deadline is the TSC's")
+    for online, count in ((0, 1), (1, 2)):
+        vm.shell(f"echo {online} > /sys/devices/system/cpu/cpu1/online", 60)
+        TAP.equal(vm.shell("nproc").strip(), str(count), f"{what}: online is {online}")
+    TAP.equal(vm.shell("taskset 2 sh -c 'echo $((6 * 7))'").strip(), "42", what + ": it works")
+    TAP.equal(vm.shell(COMPLAINTS).strip(), "", what + ": the kernel complains of nothing")
+    vm.quit()
+    vm.kill()
+
+
 def two():
     steps = 8000
     what, disk, args = work(2, "i386", steps)
@@ -185,5 +199,5 @@ def four():
     again(what, disk, args, 2, steps)
 
 
-TAP.run(two, *[four] * LONG)
+TAP.run(two, off_and_on, *[four] * LONG)
 TAP.finish()

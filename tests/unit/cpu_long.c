@@ -414,6 +414,24 @@ static void test_sysexit(void)
     }
 }
 
+/* INIT leads out of long mode: code that a startup message starts is real mode's. */
+static void test_init(void)
+{
+    Machine *m = long_machine(0);
+    Cpu *cpu = test_cpu(m);
+
+    cpu->s.star = 0x1234;
+    cpu->s.interrupt_request |= INTREQ_INIT;
+    g_assert_true(cpu_poll_events(cpu));
+    g_assert_cmphex(cpu->s.efer, ==, 0);
+    g_assert_cmphex(cpu->s.cr[4], ==, 0);
+    g_assert_cmphex(cpu->s.cr[0] & ~(uint64_t)(CR0_CD | CR0_NW), ==, CR0_ET);
+    g_assert_cmphex(cpu->s.eip, ==, 0xfff0);
+    g_assert_cmphex(cpu->s.star, ==, 0x1234);
+    g_assert_false(cpu_long(cpu));
+    machine_free(m);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -429,5 +447,6 @@ int main(int argc, char **argv)
     g_test_add_func("/cpu/long/smap", test_smap_insns);
     g_test_add_func("/cpu/long/monitor", test_monitor);
     g_test_add_func("/cpu/long/sysexit", test_sysexit);
+    g_test_add_func("/cpu/long/init", test_init);
     return g_test_run();
 }
