@@ -10,11 +10,24 @@
 enum { CAP_ID = 0x11, CAP_CONTROL = 2, CAP_TABLE = 4, CAP_PBA = 8 };
 enum { CONTROL_SIZE = 0x7ff, CONTROL_ENABLE = 0x8000, CONTROL_MASK = 0x4000 };
 enum { ENTRY_ADDRESS = 0, ENTRY_UPPER = 4, ENTRY_DATA = 8, ENTRY_CONTROL = 12, ENTRY_MASKED = 1 };
-enum { BAR_BYTES = 4096, PBA_AT = BAR_BYTES / 2, PCI_STATUS_CAPS = 0x10 };
+enum { BAR_BYTES = 4096, PCI_STATUS_CAPS = 0x10 };
 
 static MsixState *msix_state(PciDev *pd)
 {
     return (MsixState *)((char *)device_state(&pd->dev) + pd->msix.offset);
+}
+
+/* The waiting bits stand in the middle of a page, unless the table reaches beyond that. */
+static uint32_t pba_at(const PciDev *pd)
+{
+    return MAX_OF(BAR_BYTES / 2, pd->msix.vectors * MSIX_ENTRY);
+}
+
+static uint32_t bar_bytes(const PciDev *pd)
+{
+    uint32_t pba_bytes = (pd->msix.vectors + 63) / 64 * 8;
+
+    return pba_at(pd) + pba_bytes > BAR_BYTES ? 2 * BAR_BYTES : BAR_BYTES;
 }
 
 static uint16_t msix_control(PciDev *pd)
@@ -91,10 +104,11 @@ static uint64_t msix_read(Device *dev, MemAttrs attrs, uint64_t off, unsigned si
     uint8_t buf[8] = { 0 };
 
     (void)attrs;
-    off &= BAR_BYTES - 1;
+    off &= bar_bytes(pd) - 1;
     for (unsigned i = 0; i < size; i++, off++) {
         if (off < pd->msix.vectors * MSIX_ENTRY) buf[i] = s->table[off];
-        if (off >= PBA_AT && off - PBA_AT < sizeof(s->pba)) buf[i] = s->pba[off - PBA_AT];
+        if (off >= pba_at(pd) && off - pba_at(pd) < sizeof(s->pba))
+            buf[i] = s->pba[off - pba_at(pd)];
     }
     return load_le64(buf);
 }
@@ -105,7 +119,7 @@ static void msix_write(Device *dev, MemAttrs attrs, uint64_t off, uint64_t val, 
     unsigned vector;
 
     (void)attrs;
-    off &= BAR_BYTES - 1;
+    off &= bar_bytes(pd) - 1;
     vector = (unsigned)off / MSIX_ENTRY;
     if (vector >= pd->msix.vectors) return;
     if (size < 4 || off & 3) { /* by doublewords only */
@@ -135,7 +149,7 @@ bool msix_init(
         return error_set(err, "vectors=%u: at most %d are there", vectors, MSIX_VECTORS);
     pd->msix = (PciMsix){ .vectors = vectors, .cap = cap, .bar = bar, .offset = offset };
     if (!vectors) return true;
-    pci_bar_mmio(pd, bar, name, BAR_BYTES, &msix_ops);
+    pci_bar_mmio(pd, bar, name, bar_bytes(pd), &msix_ops);
     store_le16(pd->wmask + cap + CAP_CONTROL, CONTROL_ENABLE | CONTROL_MASK);
     return true;
 }
@@ -149,7 +163,7 @@ void msix_power_on(PciDev *pd)
     cap[1] = config[PCI_CAPABILITY_LIST];
     store_le16(cap + CAP_CONTROL, (uint16_t)(pd->msix.vectors - 1));
     store_le32(cap + CAP_TABLE, (uint32_t)pd->msix.bar);
-    store_le32(cap + CAP_PBA, PBA_AT | (uint32_t)pd->msix.bar);
+    store_le32(cap + CAP_PBA, pba_at(pd) | (uint32_t)pd->msix.bar);
     config[PCI_CAPABILITY_LIST] = pd->msix.cap;
     config[PCI_STATUS] |= PCI_STATUS_CAPS;
 }

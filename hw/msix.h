@@ -10,7 +10,7 @@
 
 #include "hw/pci.h"
 
-enum { MSIX_VECTORS = 32, MSIX_ENTRY = 16, MSIX_CAP_BYTES = 12 };
+enum { MSIX_VECTORS = 256, MSIX_ENTRY = 16, MSIX_CAP_BYTES = 12 };
 
 typedef struct MsixState {
     uint8_t table[MSIX_VECTORS * MSIX_ENTRY]; /* as the guest sees it */

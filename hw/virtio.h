@@ -10,14 +10,15 @@
  *
  * 1. A chain is taken off its ring when it is given back: a request under way is still available.
  *    So a save in its midst carries it along, and a load starts it over.
- * 2. `kicked` has a bit for each queue that was notified and may hold chains that wait for us.
+ * 2. `kicks` has a bit for each queue that was notified and may hold chains that wait for us.
  * 3. Nothing of a chain is touched before every page of it is here (virtio_peek).
  */
 #pragma once
 
 #include "hw/msix.h"
 
-enum { VIRTIO_QUEUES = 3, VIRTIO_CONFIG = 64, VIRTIO_SEGS = 1024, VIRTIO_NO_VECTOR = 0xffff };
+enum { VIRTIO_QUEUES = 255, VIRTIO_CONFIG = 64, VIRTIO_SEGS = 1024, VIRTIO_NO_VECTOR = 0xffff };
+enum { VIRTIO_SIZES = 3 };        /* queues whose sizes may differ from others' */
 enum { VIRTIO_CAP_FIRST = 0x40 }; /* where a modern device has its first capability */
 
 /* Device status. */
@@ -55,27 +56,29 @@ typedef struct VirtioState {
     uint16_t queue_sel;
     uint16_t vector; /* of changes of the configuration */
     uint8_t status, isr;
-    bool broken;        /* the driver made no sense: nothing moves before a reset */
-    uint8_t kicked;     /* exact */
+    bool broken; /* the driver made no sense: nothing moves before a reset */
+    uint64_t kicks[(VIRTIO_QUEUES + 63) / 64]; /* exact */
+    uint16_t nqueues;                          /* of this device: wiring, set by power_on */
     uint8_t generation; /* exact: of the configuration, changes whenever that does */
     VirtioQueue queues[VIRTIO_QUEUES];
     uint8_t config[VIRTIO_CONFIG]; /* as the driver reads it */
     MsixState msix;
 } VirtioState;
-#define VIRTIO_EXACT(S) VM_INT(S, v.kicked), VM_INT(S, v.generation)
+#define VIRTIO_EXACT(S) VM_INTS(S, v.kicks), VM_INT(S, v.generation)
 
 typedef struct VirtioPci VirtioPci;
 
 typedef struct VirtioClass {
-    uint16_t device;    /* device type of the specification */
-    uint16_t pci_class; /* subclass and class */
-    uint16_t legacy_id; /* PCI device id */
-    unsigned queues;
-    uint16_t num[VIRTIO_QUEUES]; /* most entries, and how many there are at first */
+    uint16_t device;            /* device type of the specification */
+    uint16_t pci_class;         /* subclass and class */
+    uint16_t legacy_id;         /* PCI device id */
+    unsigned queues;            /* where the device does not say otherwise */
+    uint16_t num[VIRTIO_SIZES]; /* most entries, and how many there are at first; the last one
+                                 * goes for all queues behind it, too */
     unsigned config_len;
-    unsigned vectors;  /* of MSI-X, where the user says nothing */
+    unsigned vectors;  /* of MSI-X, where the user says nothing; 0: one more than queues */
     uint64_t features; /* offered besides VIRTIO_COMMON */
-    /* Works off a queue that was kicked; clears its bit in `kicked` once nothing waits. */
+    /* Works off a queue that was kicked; takes its kick back once nothing waits. */
     void (*kick)(VirtioPci *v, unsigned q);
     /* The driver writes a byte of the configuration; NULL: it may not. */
     void (*config_write)(VirtioPci *v, unsigned off, uint8_t val);
@@ -93,6 +96,7 @@ struct VirtioPci {
     Timer work;                /* looks at kicked queues after a load, or once a page has come */
     bool no_legacy, no_modern; /* properties disable-legacy, disable-modern */
     uint32_t vectors;          /* property; VIRTIO_VECTORS_DEFAULT: the class's */
+    unsigned queues;           /* set before virtio_realize, or 0: as many as the class has */
     uint64_t masked;           /* features of the class that this one does not offer */
 };
 #define VIRTIO_VECTORS_DEFAULT UINT32_MAX
@@ -110,6 +114,21 @@ bool virtio_realize(VirtioPci *v, const VirtioClass *cls, Error *err);
 void virtio_power_on(VirtioPci *v);
 void virtio_reset(VirtioPci *v);
 void virtio_sync(VirtioPci *v);
+
+/* Most entries of queue n. */
+static inline uint16_t virtio_queue_size(const VirtioClass *cls, unsigned n)
+{
+    return cls->num[MIN_OF(n, VIRTIO_SIZES - 1)];
+}
+/* Whether the queue was kicked, and that it is not, any more. */
+static inline bool virtio_kicked(VirtioPci *v, unsigned q)
+{
+    return virtio_state(v)->kicks[q / 64] >> q % 64 & 1;
+}
+static inline void virtio_unkick(VirtioPci *v, unsigned q)
+{
+    virtio_state(v)->kicks[q / 64] &= ~(1ull << q % 64);
+}
 
 uint64_t virtio_offered(const VirtioPci *v);
 static inline bool virtio_has(VirtioPci *v, uint64_t feature)

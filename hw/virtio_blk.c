@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Virtio disk.  Source: VIRTIO 1.1, chapter 5.2.  Not modelled: several queues, secure erase.
+ * Virtio disk.  Source: VIRTIO 1.1, chapter 5.2.  Not modelled: secure erase.
  *
- * Requests are served one after the other.  The guest sees one end at the virtual instant
- * `deadline`; the host's part of a read begins at once, that of a write at the deadline, when the
- * guest's data leaves.  The chain stays on its ring until then, so a save in between carries the
- * request along and a load starts it over.
+ * Requests are served one after the other, from all queues in turn.  The guest sees one end at the
+ * virtual instant `deadline`; the host's part of a read begins at once, that of a write at the
+ * deadline, when the guest's data leaves.  The chain stays on its ring until then, so a save in
+ * between carries the request along and a load starts it over.
  *
  *   blk_next     -> a deadline, where a chain waits
  *   blk_due      -> the deadline: data leaves, the host is waited for
@@ -24,6 +24,7 @@ enum { BLK_IN = 0, BLK_OUT = 1, BLK_FLUSH = 4, BLK_ID = 8, BLK_DISCARD = 11, BLK
 enum { STATUS_OK = 0, STATUS_ERROR = 1, STATUS_UNSUPPORTED = 2 };
 enum { RANGE = 16 /* bytes of a discard or write-zeroes range */, RANGE_MAX = 0x3fffff };
 enum { ZEROES_UNMAP = 1 };
+enum { QUEUES_AUTO = 0xffff };
 enum { HEADS = 16, TRACK = 63, CYLINDERS_MAX = 16383 };
 enum {
     F_SEG_MAX = 1 << 2,
@@ -33,6 +34,7 @@ enum {
     F_FLUSH = 1 << 9,
     F_TOPOLOGY = 1 << 10,
     F_CONFIG_WCE = 1 << 11,
+    F_MQ = 1 << 12,
     F_DISCARD = 1 << 13,
     F_ZEROES = 1 << 14,
 };
@@ -59,9 +61,11 @@ typedef struct VirtioBlk {
     Timer timer; /* the deadline */
     BlkRequest *req;
     VirtioChain chain;
+    uint16_t num_queues; /* property; QUEUES_AUTO: one for each CPU */
     struct VirtioBlkState {
         VirtioState v;
         int64_t deadline; /* exact: of the request that is being served, or TIMER_NEVER */
+        uint8_t queue;    /* exact: from which it has come, or had last */
     } s;
 } VirtioBlk;
 #define VIRTIO_BLK(v) ((VirtioBlk *)(v))
@@ -88,11 +92,10 @@ static const VirtioClass blk_class = { .device = 2,
     .pci_class = 0x0100,
     .legacy_id = 0x1001,
     .queues = 1,
-    .vectors = 2,
-    .num = { 256 },
+    .num = { 256, 256, 256 },
     .config_len = C_BYTES,
     .features = F_SEG_MAX | F_GEOMETRY | F_RO | F_BLK_SIZE | F_FLUSH | F_TOPOLOGY | F_CONFIG_WCE |
-                F_DISCARD | F_ZEROES,
+                F_MQ | F_DISCARD | F_ZEROES,
     .kick = blk_kick,
     .config_write = blk_config_write,
     .reset = blk_reset_part,
@@ -125,9 +128,9 @@ static const VmState virtio_blk_vmstate = {
     .name = "virtio-blk", .version = 2, .min_version = 2, .fields = virtio_blk_fields
 };
 static const VmField virtio_blk_exact[] = { VIRTIO_EXACT(struct VirtioBlkState),
-    VM_INT(struct VirtioBlkState, deadline), VM_END };
+    VM_INT(struct VirtioBlkState, deadline), VM_INT(struct VirtioBlkState, queue), VM_END };
 static const Prop virtio_blk_props[] = { VIRTIO_PROPS(VirtioBlk), PROP(VirtioBlk, drive, ""),
-    PROP(VirtioBlk, serial, ""), PROP_END };
+    PROP(VirtioBlk, serial, ""), PROP_AS(VirtioBlk, num_queues, "num-queues", "65535"), PROP_END };
 
 /* -- the host's side -- */
 
@@ -253,8 +256,8 @@ static void blk_end(VirtioBlk *b, uint8_t status, uint64_t written)
     request_drop(b);
     b->s.deadline = TIMER_NEVER;
     virtio_write(&b->v, &b->chain, b->chain.in_len - 1, &status, 1);
-    virtio_fill(&b->v, 0, 0, &b->chain, (uint32_t)written + 1);
-    virtio_publish(&b->v, 0, 1);
+    virtio_fill(&b->v, b->s.queue, 0, &b->chain, (uint32_t)written + 1);
+    virtio_publish(&b->v, b->s.queue, 1);
     blk_next(b);
 }
 
@@ -359,12 +362,15 @@ static void blk_due(void *opaque)
     BlkAsk ask;
 
     if (b->s.deadline == TIMER_NEVER) return;
-    got = virtio_peek(&b->v, 0, 0, &b->chain);
+    got = virtio_peek(&b->v, b->s.queue, 0, &b->chain);
     if (got == VIRTIO_WAIT) return;
     if (got == VIRTIO_EMPTY || !blk_parse(b, &ask)) { /* taken back, against the rules */
         request_drop(b);
         b->s.deadline = TIMER_NEVER;
-        if (got != VIRTIO_EMPTY) virtio_break(&b->v, "a request has no header or no status");
+        if (got == VIRTIO_EMPTY)
+            blk_next(b);
+        else
+            virtio_break(&b->v, "a request has no header or no status");
         return;
     }
     if (b->req) blk_check_read_ahead(b, &ask);
@@ -380,17 +386,31 @@ static void blk_due(void *opaque)
     blk_answered(b, &ask);
 }
 
+/* Takes up the next queue, in turn, that has a chain for us. */
+static bool blk_take_chain(VirtioBlk *b)
+{
+    for (unsigned i = 1; i <= b->v.queues; i++) {
+        unsigned q = (b->s.queue + i) % b->v.queues;
+        VirtioPeek got;
+
+        if (!virtio_kicked(&b->v, q)) continue;
+        do {
+            got = virtio_peek(&b->v, q, 0, &b->chain);
+        } while (got == VIRTIO_EMPTY && !virtio_idle(&b->v, q));
+        if (got == VIRTIO_EMPTY) virtio_unkick(&b->v, q);
+        if (got != VIRTIO_CHAIN) continue;
+        b->s.queue = (uint8_t)q;
+        return true;
+    }
+    return false;
+}
+
 /* The next chain gets its deadline; reads begin. */
 static void blk_next(VirtioBlk *b)
 {
-    VirtioPeek got;
     BlkAsk ask;
 
-    do {
-        got = virtio_peek(&b->v, 0, 0, &b->chain);
-    } while (got == VIRTIO_EMPTY && !virtio_idle(&b->v, 0));
-    if (got == VIRTIO_EMPTY) b->s.v.kicked = 0;
-    if (got != VIRTIO_CHAIN) return;
+    if (!blk_take_chain(b)) return;
     if (!blk_parse(b, &ask)) {
         virtio_break(&b->v, "a request has no header or no status");
         return;
@@ -443,10 +463,13 @@ static bool blk_realize(Device *dev, Error *err)
             err, "Drive '%s' is already in use by another block device", block_dev_id(b->drive));
     if (!block_dev_has_medium(b->drive))
         return error_set(err, "Device needs media, but drive is empty");
+    b->v.queues = b->num_queues == QUEUES_AUTO ? dev->m->config.cpus : b->num_queues;
+    if (!b->v.queues || b->v.queues > VIRTIO_QUEUES)
+        return error_set(err, "num-queues=%u: 1 to %d expected", b->v.queues, VIRTIO_QUEUES);
     if (!virtio_realize(&b->v, &blk_class, err)) return false;
     block_dev_attach(b->drive, &fixed, b);
     timer_init(&b->timer, &dev->m->clock, blk_due, b);
-    b->v.masked = block_dev_writable(b->drive) ? F_RO : 0;
+    b->v.masked = (block_dev_writable(b->drive) ? F_RO : 0) | (b->v.queues == 1 ? F_MQ : 0);
     return true;
 }
 
@@ -471,7 +494,7 @@ static void blk_power_on(Device *dev)
     c[C_HEADS] = HEADS;
     c[C_SECTORS] = TRACK;
     store_le32(c + C_BLK_SIZE, SECTOR);
-    store_le16(c + C_QUEUES, 1);
+    store_le16(c + C_QUEUES, (uint16_t)b->v.queues);
     for (unsigned off = C_DISCARD; off <= C_ZEROES; off += C_ZEROES - C_DISCARD) {
         store_le32(c + off, RANGE_MAX);
         store_le32(c + off + 4, 1);

@@ -76,7 +76,7 @@ static void net_wire_put(Stream *st, const void *state)
     const struct VirtioNetState *s = state;
 
     stream_put(st, s->mac, 6);
-    stream_put_be32(st, s->v.kicked >> QUEUE_TX & 1);
+    stream_put_be32(st, s->v.kicks[0] >> QUEUE_TX & 1);
     stream_put_be32(st, !!(s->v.features & F_MERGED));
     stream_put_be16(st, load_le16(s->v.config + C_STATUS));
     stream_put_u8(st, s->mode[RX_PROMISC]);
@@ -147,7 +147,7 @@ static bool net_can_receive(void *opaque)
     do {
         got = virtio_peek(&n->v, QUEUE_RX, 0, &n->rx);
     } while (got == VIRTIO_EMPTY && !virtio_idle(&n->v, QUEUE_RX));
-    if (got == VIRTIO_WAIT) n->s.v.kicked |= 1 << QUEUE_RX;
+    if (got == VIRTIO_WAIT) n->s.v.kicks[0] |= 1 << QUEUE_RX;
     return got == VIRTIO_CHAIN;
 }
 
@@ -358,7 +358,7 @@ static void net_kick(VirtioPci *v, unsigned q)
 
     if (q == QUEUE_RX) {
         v = &n->v;
-        virtio_state(v)->kicked &= (uint8_t) ~(1u << q);
+        virtio_unkick(v, q);
         net_flush(n->port);
         return;
     }
@@ -371,7 +371,7 @@ static void net_kick(VirtioPci *v, unsigned q)
         }
         if (got == VIRTIO_WAIT) return;
     } while (!virtio_idle(v, q));
-    virtio_state(v)->kicked &= (uint8_t) ~(1u << q);
+    virtio_unkick(v, q);
 }
 
 /* -- life -- */

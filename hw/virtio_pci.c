@@ -74,9 +74,9 @@ static void queue_reset(VirtioPci *v, unsigned n)
     VirtioQueue *q = &virtio_state(v)->queues[n];
 
     memset(q, 0, sizeof(*q));
-    q->num = v->cls->num[n];
+    q->num = virtio_queue_size(v->cls, n);
     q->vector = VIRTIO_NO_VECTOR;
-    virtio_state(v)->kicked &= (uint8_t) ~(1u << n);
+    virtio_unkick(v, n);
 }
 
 static void virtio_reset_state(VirtioPci *v)
@@ -91,7 +91,7 @@ static void virtio_reset_state(VirtioPci *v)
     s->broken = false;
     s->vector = VIRTIO_NO_VECTOR;
     for (unsigned n = 0; n < v->pci.msix.vectors; n++) msix_forget(&v->pci, n);
-    for (unsigned n = 0; n < v->cls->queues; n++) queue_reset(v, n);
+    for (unsigned n = 0; n < v->queues; n++) queue_reset(v, n);
     if (v->cls->reset) v->cls->reset(v);
 }
 
@@ -100,15 +100,15 @@ static VirtioQueue *queue_selected(VirtioPci *v)
 {
     VirtioState *s = virtio_state(v);
 
-    return s->queue_sel < v->cls->queues ? &s->queues[s->queue_sel] : NULL;
+    return s->queue_sel < v->queues ? &s->queues[s->queue_sel] : NULL;
 }
 
 static void virtio_notify(VirtioPci *v, unsigned n)
 {
     VirtioState *s = virtio_state(v);
 
-    if (n >= v->cls->queues || !virtio_ready(v)) return;
-    s->kicked |= (uint8_t)(1u << n);
+    if (n >= v->queues || !virtio_ready(v)) return;
+    s->kicks[n / 64] |= 1ull << n % 64;
     v->cls->kick(v, n);
 }
 
@@ -116,8 +116,17 @@ static void virtio_work(void *opaque)
 {
     VirtioPci *v = opaque;
 
-    for (unsigned n = 0; n < v->cls->queues; n++)
-        if (virtio_state(v)->kicked & 1u << n && virtio_ready(v)) v->cls->kick(v, n);
+    for (unsigned n = 0; n < v->queues; n++)
+        if (virtio_kicked(v, n) && virtio_ready(v)) v->cls->kick(v, n);
+}
+
+/* Queues that were kicked are looked at again. */
+static void virtio_resume(VirtioPci *v)
+{
+    bool any = false;
+
+    for (unsigned n = 0; n < v->queues; n++) any |= virtio_kicked(v, n);
+    timer_arm(&v->work, any ? clock_now(v->work.clock) : TIMER_NEVER);
 }
 
 static void virtio_set_features(VirtioPci *v, uint64_t features)
@@ -185,7 +194,7 @@ static bool vector_used(VirtioPci *v, uint16_t vector)
     const VirtioState *s = virtio_state(v);
     bool used = s->vector == vector;
 
-    for (unsigned n = 0; n < v->cls->queues; n++) used |= s->queues[n].vector == vector;
+    for (unsigned n = 0; n < v->queues; n++) used |= s->queues[n].vector == vector;
     return used;
 }
 
@@ -235,7 +244,7 @@ static uint32_t legacy_read(Device *dev, uint32_t reg, unsigned size)
     case LEGACY_OFFERED: return (uint32_t)virtio_offered(v);
     case LEGACY_FEATURES: return (uint32_t)s->features;
     case LEGACY_PFN: return q ? (uint32_t)(q->desc >> PAGE_BITS) : 0;
-    case LEGACY_NUM: return q ? v->cls->num[s->queue_sel] : 0;
+    case LEGACY_NUM: return q ? virtio_queue_size(v->cls, s->queue_sel) : 0;
     case LEGACY_SELECT: return s->queue_sel;
     case LEGACY_STATUS: return s->status;
     case LEGACY_ISR: return virtio_take_isr(v);
@@ -253,7 +262,7 @@ static void legacy_set_pfn(VirtioPci *v, uint32_t pfn)
         virtio_drop(v);
     } else if (q) {
         q->desc = (uint64_t)pfn << PAGE_BITS;
-        q->num = v->cls->num[virtio_state(v)->queue_sel];
+        q->num = virtio_queue_size(v->cls, virtio_state(v)->queue_sel);
         virtio_legacy_ring(q);
     }
 }
@@ -330,7 +339,7 @@ static uint32_t common_read(VirtioPci *v, uint32_t reg)
     case COMMON_GFSELECT: return s->gfselect;
     case COMMON_GF: return s->gfselect < 2 ? s->gfeatures[s->gfselect] : 0;
     case COMMON_VECTOR: return s->vector;
-    case COMMON_QUEUES: return v->cls->queues;
+    case COMMON_QUEUES: return v->queues;
     case COMMON_STATUS: return s->status;
     case COMMON_GENERATION: return s->generation;
     case COMMON_SELECT: return s->queue_sel;
@@ -362,7 +371,8 @@ static void common_queue_write(VirtioPci *v, uint32_t reg, uint32_t val)
     val &= 0xffff;
     switch (reg) {
     case COMMON_NUM:
-        if (val && val <= v->cls->num[s->queue_sel]) q->set_num = (uint16_t)(q->num = val);
+        if (val && val <= virtio_queue_size(v->cls, s->queue_sel))
+            q->set_num = (uint16_t)(q->num = val);
         break;
     case COMMON_QUEUE_VECTOR: vector_set(v, &q->vector, val); break;
     case COMMON_ENABLE:
@@ -372,6 +382,7 @@ static void common_queue_write(VirtioPci *v, uint32_t reg, uint32_t val)
         if (val != 1 || !virtio_has(v, VIRTIO_RING_RESET)) break;
         if (v->cls->cancel) v->cls->cancel(v);
         queue_reset(v, s->queue_sel);
+        virtio_resume(v);
         break;
     default: break;
     }
@@ -501,7 +512,8 @@ static void virtio_config_written(PciDev *pd, unsigned off, unsigned len)
 
 static bool virtio_init_msix(VirtioPci *v, Error *err)
 {
-    if (v->vectors == VIRTIO_VECTORS_DEFAULT) v->vectors = v->cls->vectors;
+    if (v->vectors == VIRTIO_VECTORS_DEFAULT)
+        v->vectors = v->cls->vectors ? v->cls->vectors : v->queues + 1;
     return msix_init(&v->pci, BAR_MSIX, "virtio-pci-msix", v->vectors, offsetof(VirtioState, msix),
         v->no_modern ? CAP_MSIX_ALONE : CAP_MSIX, err);
 }
@@ -512,6 +524,7 @@ bool virtio_realize(VirtioPci *v, const VirtioClass *cls, Error *err)
     uint32_t ports = 4, config_at;
 
     v->cls = cls;
+    if (!v->queues) v->queues = cls->queues;
     if (v->no_legacy && v->no_modern)
         return error_set(err, "device cannot work as neither modern nor legacy mode is enabled");
     if (!pci_attach(pd, err) || !virtio_init_msix(v, err)) return false;
@@ -539,6 +552,7 @@ void virtio_power_on(VirtioPci *v)
     store_le16(config + PCI_SUBSYSTEM_VENDOR_ID, VIRTIO_VENDOR);
     store_le16(config + PCI_SUBSYSTEM_ID, v->no_legacy ? 0x1100 : v->cls->device);
     if (!v->no_modern) virtio_add_caps(v);
+    virtio_state(v)->nqueues = (uint16_t)v->queues;
     msix_power_on(&v->pci);
 }
 
@@ -554,5 +568,5 @@ void virtio_sync(VirtioPci *v)
 {
     if (v->cls->cancel) v->cls->cancel(v);
     pci_sync(&v->pci);
-    timer_arm(&v->work, virtio_state(v)->kicked ? clock_now(v->work.clock) : TIMER_NEVER);
+    virtio_resume(v);
 }

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Split rings of virtio devices.  Source: VIRTIO 1.1, chapters 2.6 and 2.6.2 (legacy layout). */
+#include <string.h>
+
 #include "hw/virtio.h"
 
 enum {
@@ -61,7 +63,7 @@ void virtio_break(VirtioPci *v, const char *why)
 
     guest_error(&v->pci.dev, "%s", why);
     s->broken = true;
-    s->kicked = 0;
+    memset(s->kicks, 0, sizeof(s->kicks));
     if (!virtio_has(v, VIRTIO_VERSION_1)) return;
     s->status |= VIRTIO_NEEDS_RESET;
     virtio_config_changed(v);

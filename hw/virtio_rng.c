@@ -78,7 +78,7 @@ static void rng_kick(VirtioPci *v, unsigned q)
         while ((got = virtio_peek(v, q, 0, &r->chain)) == VIRTIO_CHAIN) rng_serve(r);
         if (got == VIRTIO_WAIT) return;
     } while (!virtio_idle(v, q));
-    virtio_state(v)->kicked = 0;
+    virtio_unkick(v, q);
 }
 
 static bool rng_realize(Device *dev, Error *err)

@@ -25,12 +25,12 @@ static void put_zeroes(Stream *st, size_t n)
     stream_put(st, zeroes, n);
 }
 
-static void save_queues(Stream *st, const VirtioWire *wire, const VirtioState *v)
+static void save_queues(Stream *st, const VirtioState *v)
 {
     bool vectors = msix_vectors(v->pci.config);
 
-    stream_put_be32(st, wire->cls->queues);
-    for (unsigned i = 0; i < wire->cls->queues; i++) {
+    stream_put_be32(st, v->nqueues);
+    for (unsigned i = 0; i < v->nqueues; i++) {
         const VirtioQueue *q = &v->queues[i];
 
         stream_put_be32(st, q->num);
@@ -46,13 +46,13 @@ static void save_halves(Stream *st, const uint32_t halves[2])
     stream_put_be32(st, halves[1]);
 }
 
-static void save_modern(Stream *st, const VirtioWire *wire, const VirtioState *v)
+static void save_modern(Stream *st, const VirtioState *v)
 {
     put_mark(st, "virtio_pci/modern_state");
     stream_put_be32(st, v->dfselect);
     stream_put_be32(st, v->gfselect);
     save_halves(st, v->gfeatures);
-    for (unsigned i = 0; i < wire->cls->queues; i++) {
+    for (unsigned i = 0; i < v->nqueues; i++) {
         const VirtioQueue *q = &v->queues[i];
 
         stream_put_be16(st, q->set_num);
@@ -62,20 +62,20 @@ static void save_modern(Stream *st, const VirtioWire *wire, const VirtioState *v
         save_halves(st, q->set_avail);
         save_halves(st, q->set_used);
     }
-    put_zeroes(st, (WIRE_QUEUES - wire->cls->queues) * (size_t)QUEUE_BYTES);
+    put_zeroes(st, (WIRE_QUEUES - v->nqueues) * (size_t)QUEUE_BYTES);
 }
 
 /* The device works in modern mode, too: it has the capabilities that say so. */
 static bool is_modern(const VirtioState *v) { return v->pci.config[VIRTIO_CAP_FIRST] == 0x09; }
 
-static void save_rings(Stream *st, const VirtioWire *wire, const VirtioState *v)
+static void save_rings(Stream *st, const VirtioState *v)
 {
     put_mark(st, "virtio/virtqueues");
-    for (unsigned i = 0; i < wire->cls->queues; i++) {
+    for (unsigned i = 0; i < v->nqueues; i++) {
         stream_put_be64(st, v->queues[i].avail);
         stream_put_be64(st, v->queues[i].used);
     }
-    put_zeroes(st, (WIRE_QUEUES - wire->cls->queues) * (size_t)16);
+    put_zeroes(st, (WIRE_QUEUES - v->nqueues) * (size_t)16);
 }
 
 /* Queues that are smaller than they could be. */
@@ -83,12 +83,12 @@ static void save_sizes(Stream *st, const VirtioWire *wire, const VirtioState *v)
 {
     bool differ = false;
 
-    for (unsigned i = 0; i < wire->cls->queues; i++)
-        differ |= v->queues[i].num != wire->cls->num[i];
+    for (unsigned i = 0; i < v->nqueues; i++)
+        differ |= v->queues[i].num != virtio_queue_size(wire->cls, i);
     if (!differ) return;
     put_mark(st, "virtio/ringsize");
-    for (unsigned i = 0; i < wire->cls->queues; i++) stream_put_be32(st, wire->cls->num[i]);
-    put_zeroes(st, (WIRE_QUEUES - wire->cls->queues) * (size_t)4);
+    for (unsigned i = 0; i < v->nqueues; i++) stream_put_be32(st, virtio_queue_size(wire->cls, i));
+    put_zeroes(st, (WIRE_QUEUES - v->nqueues) * (size_t)4);
 }
 
 static void save_flag(Stream *st, const char *name, bool flag)
@@ -113,18 +113,18 @@ void virtio_wire_save(Stream *st, const VirtioWire *wire, const void *s)
     stream_put_be32(st, (uint32_t)v->features);
     stream_put_be32(st, wire->cls->config_len);
     stream_put(st, v->config, wire->cls->config_len);
-    save_queues(st, wire, v);
+    save_queues(st, v);
     if (wire->save) wire->save(st, s);
     if (is_modern(v)) {
         put_mark(st, "virtio/64bit_features");
         stream_put_be64(st, v->features);
-        save_rings(st, wire, v);
+        save_rings(st, v);
     }
     save_sizes(st, wire, v);
     save_flag(st, "virtio/broken", v->broken);
     if (is_modern(v)) {
         put_mark(st, "virtio/extra_state");
-        save_modern(st, wire, v);
+        save_modern(st, v);
     }
     save_flag(st, "virtio/started", v->status & VIRTIO_DRIVER_OK);
     save_flag(st, "virtio/disabled", command && !(command & PCI_COMMAND_MASTER));
@@ -165,16 +165,16 @@ static void load_queues(Stream *st, const VirtioWire *wire, VirtioState *v)
     unsigned vectors = msix_vectors(v->pci.config);
     uint32_t n = stream_get_be32(st);
 
-    if (n != wire->cls->queues && stream_ok(st))
-        stream_fail(st, "device has %u queues, and not %u", wire->cls->queues, n);
-    for (unsigned i = 0; i < wire->cls->queues; i++) {
+    if (n != v->nqueues && stream_ok(st))
+        stream_fail(st, "device has %u queues, and not %u", v->nqueues, n);
+    for (unsigned i = 0; i < v->nqueues; i++) {
         VirtioQueue *q = &v->queues[i];
 
         q->num = stream_get_be32(st);
         q->desc = stream_get_be64(st);
         q->last_avail = stream_get_be16(st);
         if (vectors) q->vector = load_vector(st, vectors);
-        if (stream_ok(st) && (q->num > wire->cls->num[i] || (q->num & (q->num - 1))))
+        if (stream_ok(st) && (q->num > virtio_queue_size(wire->cls, i) || (q->num & (q->num - 1))))
             stream_fail(st, "queue %u has %u entries", i, q->num);
         if (q->desc) virtio_legacy_ring(q); /* until a subsection says otherwise */
     }
@@ -186,7 +186,7 @@ static void load_halves(Stream *st, uint32_t halves[2])
     halves[1] = stream_get_be32(st);
 }
 
-static void load_modern(Stream *st, const VirtioWire *wire, VirtioState *v)
+static void load_modern(Stream *st, VirtioState *v)
 {
     char name[256];
 
@@ -194,7 +194,7 @@ static void load_modern(Stream *st, const VirtioWire *wire, VirtioState *v)
     v->dfselect = stream_get_be32(st);
     v->gfselect = stream_get_be32(st);
     load_halves(st, v->gfeatures);
-    for (unsigned i = 0; i < wire->cls->queues; i++) {
+    for (unsigned i = 0; i < v->nqueues; i++) {
         VirtioQueue *q = &v->queues[i];
 
         q->set_num = stream_get_be16(st);
@@ -204,28 +204,28 @@ static void load_modern(Stream *st, const VirtioWire *wire, VirtioState *v)
         load_halves(st, q->set_avail);
         load_halves(st, q->set_used);
     }
-    stream_skip(st, (WIRE_QUEUES - wire->cls->queues) * (size_t)QUEUE_BYTES);
+    stream_skip(st, (WIRE_QUEUES - v->nqueues) * (size_t)QUEUE_BYTES);
 }
 
-static void load_rings(Stream *st, const VirtioWire *wire, VirtioState *v)
+static void load_rings(Stream *st, VirtioState *v)
 {
-    for (unsigned i = 0; i < wire->cls->queues; i++) {
+    for (unsigned i = 0; i < v->nqueues; i++) {
         v->queues[i].avail = stream_get_be64(st);
         v->queues[i].used = stream_get_be64(st);
     }
-    stream_skip(st, (WIRE_QUEUES - wire->cls->queues) * (size_t)16);
+    stream_skip(st, (WIRE_QUEUES - v->nqueues) * (size_t)16);
 }
 
-static void load_subsection(Stream *st, const VirtioWire *wire, VirtioState *v, const char *name)
+static void load_subsection(Stream *st, VirtioState *v, const char *name)
 {
     if (!strcmp(name, "virtio/64bit_features"))
         v->features = stream_get_be64(st);
     else if (!strcmp(name, "virtio/virtqueues"))
-        load_rings(st, wire, v);
+        load_rings(st, v);
     else if (!strcmp(name, "virtio/ringsize"))
         stream_skip(st, WIRE_QUEUES * 4);
     else if (!strcmp(name, "virtio/extra_state"))
-        load_modern(st, wire, v);
+        load_modern(st, v);
     else if (!strcmp(name, "virtio/broken"))
         v->broken = stream_get_u8(st) != 0;
     else if (!strcmp(name, "virtio/started") || !strcmp(name, "virtio/disabled") ||
@@ -259,9 +259,11 @@ void virtio_wire_load(Stream *st, const VirtioWire *wire, void *s)
     load_queues(st, wire, v);
     if (wire->load) wire->load(st, s);
     v->broken = false;
-    while (stream_ok(st) && next_mark(st, "virtio/", name)) load_subsection(st, wire, v, name);
+    while (stream_ok(st) && next_mark(st, "virtio/", name)) load_subsection(st, v, name);
     if (stream_ok(st) && v->features & ~(wire->cls->features | VIRTIO_COMMON))
         stream_fail(st, "the driver uses features that are not offered here");
     /* What has no place on the wire is taken for the worst: there may be work. */
-    v->kicked = v->status & VIRTIO_DRIVER_OK ? (uint8_t)((1u << wire->cls->queues) - 1) : 0;
+    memset(v->kicks, 0, sizeof(v->kicks));
+    for (unsigned i = 0; v->status & VIRTIO_DRIVER_OK && i < v->nqueues; i++)
+        v->kicks[i / 64] |= 1ull << i % 64;
 }

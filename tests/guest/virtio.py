@@ -3,7 +3,8 @@
 # TEST-TIMEOUT: 400
 """Virtio disk, network card and entropy device under Linux: as transitional, modern and legacy ones;
 they survive savevm and loadvm at work, and a journey to QEMU and back.  Disk and network interrupt by
-MSI-X, the entropy device, which has no vectors, by INTA.  SeaBIOS boots from the disk."""
+MSI-X, the entropy device, which has no vectors, by INTA.  SeaBIOS boots from the disk.  With two CPUs
+the disk has a queue for each."""
 import hashlib
 import os
 import re
@@ -116,6 +117,45 @@ def abroad(vm, opts, want):
     vm.kill()
 
 
+def on_each_cpu(vm, what):
+    """Two queues, and each CPU's requests go by its own."""
+    TAP.equal(vm.shell("ls /sys/block/vda/mq").split(), ["0", "1"], what + ": queues")
+    for cpu in (0, 1):
+        before = per_cpu(vm)
+        vm.shell(f"taskset {1 << cpu} dd if=/dev/vda of=/tmp/cpu{cpu} bs=64k count=16 iflag=direct "
+                 "2>/dev/null", 120)
+        after = per_cpu(vm)
+        TAP.check([b < a for b, a in zip(before, after)][cpu], f"{what}: queue {cpu} interrupts",
+                  f"{before}, then {after}")
+    TAP.equal(vm.shell("cmp /tmp/cpu0 /tmp/cpu1 && echo same").strip(), "same",
+              what + ": both read the same")
+
+
+def per_cpu(vm):
+    found = re.findall(r"^ *\d+: +(\d+) +(\d+) +PCI-MSI.*virtio\d-req", vm.shell("cat /proc/interrupts"),
+                       re.M)
+    return [int(a) + int(b) for a, b in found]
+
+
+def queues():
+    kernel, initrd = linux686.files(TMP, modules=MODULES)
+    disk = linux686.disk(TMP + "/queues.qcow2")
+    opts = linux686.options(kernel, initrd, nic=None) + [
+        "-smp", "2", "-drive", f"file={disk},format=qcow2,if=virtio"]
+    opts[opts.index("-M") + 1] = "pc-i440fx-7.2,usb=off,hpet=off,vmport=off"
+    vm = linux686.boot(opts)
+    vm.shell("dd if=/dev/urandom of=/dev/vda bs=64k count=16 conv=fsync 2>/dev/null")
+    on_each_cpu(vm, "two queues")
+    TAP.equal(vm.hmp("savevm q"), "", "savevm with two queues")
+    TAP.equal(vm.hmp("loadvm q"), "", "loadvm with two queues")
+    on_each_cpu(vm, "after loadvm")
+    for qemu in (True, False) if shutil.which(journey.QEMU) else ():
+        vm = journey.move(TAP, vm, opts, qemu)
+        on_each_cpu(vm, "two queues " + ("in QEMU" if qemu else "back"))
+    vm.quit()
+    vm.kill()
+
+
 def boots():
     demo = os.environ["SRCDIR"] + "/demo"
     subprocess.run([demo + "/build.sh", demo, TMP + "/demo.img"], check=True)
@@ -138,5 +178,5 @@ def linux():
         vm.kill()
 
 
-TAP.run(boots, linux)
+TAP.run(boots, queues, linux)
 TAP.finish()

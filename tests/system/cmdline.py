@@ -79,6 +79,8 @@ def refuses():
             (f"-hda {raw} -hdb {raw}", None),  # one image, two writers
             ("-device nosuch", None),
             ("-device ne2k_isa,nosuch=1", None),
+            (f"-drive file={raw},format=raw,if=none,id=d -device virtio-blk-pci,drive=d,num-queues=0",
+             "-device virtio-blk-pci: num-queues=0: 1 to 255 expected"),
             ("-netdev nosuch,id=a", None),
             ("-netdev user", None),
             ("-netdev user,id=a -netdev user,id=a", None),

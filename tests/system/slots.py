@@ -29,6 +29,10 @@ LINES = [
     (["-nic", "user,model=virtio-net-pci", "-device", "virtio-rng-pci"], "1af4:1000 1af4:1005"),
     (["-nic", "user,model=virtio-net-pci", *USER, "-device", "virtio-net-pci,netdev=n"],
      "1af4:1000 1af4:1000"),
+    # As many queues as CPUs, and room for their vectors.
+    (["-smp", "3", *VIRTIO], "1af4:1001"),
+    (["-drive", f"file={DISKS[0]},format=qcow2,if=none,id=d", "-device",
+      "virtio-blk-pci,drive=d,num-queues=255"], "1af4:1001"),
 ]
 
 
