@@ -9,6 +9,8 @@ QEMU = "qemu-system-x86_64"
 
 def move(tap, vm, options, qemu):
     """By a stream in a file, to a new emulator with the same options, which goes on; answers it."""
+    if not qemu:
+        vm.hmp("stop")  # QEMU may lose what a guest writes meanwhile: docs/interop.md
     stream = os.environ["TMPDIR"] + "/stream"
     vm.hmp(f'migrate "exec:cat > {stream}"')
     status, text = vm.wait_migration()
