@@ -214,8 +214,8 @@ bool opt_memory(CommandLine *cl, const char *option, const char *arg, Error *err
     const char *size = options_get(o, "size");
     uint64_t bytes = 0;
     bool ok = !size || parse_size(size, 'M', &bytes, err);
-    if (ok && size && (bytes < MiB || bytes > 3584ull * MiB)) {
-        ok = error_set(err, "guest memory is 1 MiB to 3584 MiB");
+    if (ok && size && (bytes < MiB || bytes > 1023 * GiB)) {
+        ok = error_set(err, "guest memory is 1 MiB to 1023 GiB");
     }
     ok = ok && options_check_used(o, "memory", err);
     if (ok && size) cl->config.ram_size = align_up(bytes, MiB);

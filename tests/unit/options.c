@@ -179,7 +179,7 @@ static void test_unknown(void)
     refused("--nografic", "-nografic: invalid option (did you mean '-nographic'?)");
     refused("-qqqqqqqqqq", "-qqqqqqqqqq: invalid option ('stasis -help' lists them)");
     refused("-m", "-m: requires an argument");
-    refused("-m 1T", "-m 1T: guest memory is 1 MiB to 3584 MiB");
+    refused("-m 1T", "-m 1T: guest memory is 1 MiB to 1023 GiB");
     refused("-smp 0", "-smp 0: cpus: a number from 1 to 1024 expected");
     refused("-smp 3,cores=2,sockets=1",
         "-smp 3,cores=2,sockets=1: Invalid CPU topology: sockets (1) * dies (1) * "
