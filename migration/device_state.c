@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/command.h"
@@ -30,6 +31,22 @@ static bool device_state_idle(Machine *m, Error *err)
     return true;
 }
 
+/* The machine stands while the file is written or read: nothing else may be waited for. */
+static int device_state_open(const char *path, int flags, Error *err)
+{
+    int fd = open(path, flags | O_CLOEXEC | O_NONBLOCK, 0660);
+    struct stat st;
+
+    if (fd < 0) {
+        error_set(err, "Unable to open %s: %s", path, strerror(errno));
+    } else if (fstat(fd, &st) || !S_ISREG(st.st_mode)) {
+        error_set(err, "%s is not a regular file", path);
+        close(fd);
+        fd = -1;
+    }
+    return fd;
+}
+
 static bool device_state_write(int fd, const Stream *st, Error *err)
 {
     for (size_t done = 0; done < st->size;) {
@@ -44,10 +61,10 @@ static bool device_state_write(int fd, const Stream *st, Error *err)
 
 static bool device_state_store(const char *path, const Stream *st, Error *err)
 {
-    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0660);
+    int fd = device_state_open(path, O_WRONLY | O_CREAT | O_TRUNC, err);
     bool ok;
 
-    if (fd < 0) return error_set(err, "Unable to open %s: %s", path, strerror(errno));
+    if (fd < 0) return false;
     ok = device_state_write(fd, st, err);
     if (close(fd) < 0 && ok) ok = error_errno(err, errno, "Error while writing the devices' state");
     return ok;
@@ -97,8 +114,8 @@ bool device_state_load(Machine *m, const char *path, Error *err)
 
     if (machine_running(m)) return error_set(err, "Cannot update device state while vm is running");
     if (!device_state_idle(m, err) || !save_allowed(m, err)) return false;
-    fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return error_set(err, "Unable to open %s: %s", path, strerror(errno));
+    fd = device_state_open(path, O_RDONLY, err);
+    if (fd < 0) return false;
     disks_drain(m);
     load = load_begin(m);
     load->devices_only = true;

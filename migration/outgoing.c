@@ -366,8 +366,8 @@ static bool outgoing_give_up(Outgoing *o)
         outgoing_abandon(o, MIGRATION_FAILED);
         return false;
     }
-    o->save->postcopy = o->want_postcopy;
-    if (o->want_postcopy) {
+    o->save->postcopy = o->want_postcopy && o->back.met; /* else its RAM has gone already */
+    if (o->save->postcopy) {
         channel_set_depth(&o->ch, DEPTH_MIN);
         postcopy_out_package(o->save, o->back.stasis);
     }
@@ -891,6 +891,8 @@ bool outgoing_start_postcopy(Machine *m, Error *err)
         return error_set(err, "Postcopy must be started after migration has been started");
     if (capability_on(m, "block"))
         return error_set(err, "Postcopy does not carry disks that are being sent");
+    if (!o->ch.socket)
+        return error_set(err, "Postcopy needs a channel that is answered, such as tcp: or unix:");
     o->want_postcopy = true;
     return true;
 }

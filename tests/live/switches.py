@@ -233,6 +233,11 @@ def devices_alone():
         TAP.equal(vm.hmp("info hash"), before, "to the digest")
         TAP.check("Unable to open /nosuch/x: No such file" in
                   vm.hmp("xen_save_devices_state /nosuch/x"), "a file that cannot be made is named")
+        os.mkfifo(f"{TMP}/fifo")  # whose other end never comes: nobody waits for it
+        TAP.equal(vm.hmp(f"xen_load_devices_state {TMP}/fifo"),
+                  f"Error: {TMP}/fifo is not a regular file\n", "a pipe is no file to load")
+        TAP.check("Unable to open" in vm.hmp(f"xen_save_devices_state {TMP}/fifo"),
+                  "nor one to save to")
         vm.hmp("cont")
     with QmpVm(*options(), "-S") as q:
         q.qmp.cmd("xen-save-devices-state", filename=path, live=True)

@@ -112,6 +112,22 @@ def snapshot_first():
     TAP.equal(src.qmp.cmd("query-status")["status"], "running", "then the guest runs on")
     TAP.check("first" in src.qmp.hmp("info snapshots"), "with its snapshot")
     src.__exit__()
+def one_way():
+    """A file cannot ask for pages: the guest is not given away to it before it is whole."""
+    src = vm("-m", "32")
+    set_capabilities(src.qmp, "postcopy-ram")
+    src.qmp.cmd("migrate-set-parameters", max_bandwidth=20000)
+    src.qmp.cmd("migrate", uri=f"exec:cat > {TMP}/whole")
+    wait(src, "active")
+    TAP.equal(src.qmp.error("migrate-start-postcopy")[1],
+              "Postcopy needs a channel that is answered, such as tcp: or unix:",
+              "no post-copy into a file")
+    src.qmp.cmd("migrate-set-parameters", max_bandwidth=1 << 30)
+    TAP.equal(wait(src, "completed"), "completed", "it goes there whole")
+    src.__exit__()
+    dst = vm("-m", "32", "-incoming", f"exec:cat {TMP}/whole")
+    TAP.equal(wait(dst, "completed"), "completed", "and comes from there")
+    dst.__exit__()
 
 
 def late():
@@ -166,5 +182,5 @@ def refusals():
 
 
 subprocess.run([IMG, "create", "-q", "-f", "qcow2", DISK, "1M"], check=True)
-TAP.run(paused_switchover, cancelled, snapshot_first, late, uuids, refusals)
+TAP.run(paused_switchover, cancelled, one_way, snapshot_first, late, uuids, refusals)
 TAP.finish()
