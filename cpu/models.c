@@ -85,10 +85,10 @@ static const CpuModel models[] = {
         .desc = "Enables all features that work",
         .vendor = "GenuineIntel",
         .brand = "Stasis Virtual CPU",
-        .level = 7,
+        .level = 13,
         .xlevel = 0x80000008,
         .family = 6,
-        .model = 6,
+        .model = 26, /* kernels do not trust the PAT of a model below 15 */
         .stepping = 3,
         .ecx1 = ECX_MAX | ECX_CX16,
         .edx1 = EDX_MAX,
@@ -457,6 +457,21 @@ static void models_set_leaf1(Cpu *cpu, uint32_t hidden)
     models_set(cpu, cpu_signature(cpu->model), ebx, cpu->features.ecx1, edx);
 }
 
+/* The highest leaves, which features that were added bring along. */
+static uint32_t models_level(const Cpu *cpu)
+{
+    bool seven = cpu->features.ebx7 || cpu->features.ecx7;
+
+    return MAX_OF(cpu->model->level, seven ? 7u : 1u);
+}
+
+static uint32_t models_xlevel(const Cpu *cpu)
+{
+    bool one = cpu->features.ecx80000001 || cpu->features.edx80000001;
+
+    return MAX_OF(cpu->model->xlevel, one ? 0x80000001 : 0);
+}
+
 void op_cpuid(Cpu *cpu, const Insn *in)
 {
     enum { CMP_LEGACY = 1 << 1, MWAIT_WAYS = 3 }; /* ECX of MWAIT has a meaning: interrupts */
@@ -466,9 +481,10 @@ void op_cpuid(Cpu *cpu, const Insn *in)
     uint32_t leaf = (uint32_t)cpu->s.regs[R_EAX];
 
     (void)in;
-    if (leaf > (leaf & 0x80000000 ? m->xlevel : m->level)) leaf = m->level;
+    if (leaf > (leaf & 0x80000000 ? models_xlevel(cpu) : models_level(cpu)))
+        leaf = models_level(cpu);
     switch (leaf) {
-    case 0: models_set_vendor(cpu, m->level); break;
+    case 0: models_set_vendor(cpu, models_level(cpu)); break;
     case 1: models_set_leaf1(cpu, hidden); break;
     case 2: models_set(cpu, 1, 0, 0, m->cache); break;
     case 4: models_set_cache(cpu, (uint32_t)cpu->s.regs[R_ECX]); break;
@@ -481,7 +497,7 @@ void op_cpuid(Cpu *cpu, const Insn *in)
             models_set(cpu, 0, cpu->features.ebx7, cpu->features.ecx7, 0);
         }
         break;
-    case 0x80000000: models_set_vendor(cpu, m->xlevel); break;
+    case 0x80000000: models_set_vendor(cpu, models_xlevel(cpu)); break;
     case 0x80000001:
         models_set(cpu, cpu_signature(m), 0,
             cpu->features.ecx80000001 | (several && cpu_is_amd(cpu) ? CMP_LEGACY : 0),

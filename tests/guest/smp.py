@@ -169,6 +169,7 @@ def off_and_on():
     what = "amd64, a CPU off and on"
     _, vm = boot(2, linux686.disk(f"{TMP}/onoff.qcow2"), "amd64")
     TAP.equal(timer(vm), "lapic-deadline", what + ": the timer's deadline is the TSC's")
+    TAP.check("PAT: Configuration" in vm.shell("dmesg"), what + ": the kernel uses the PAT")
     for online, count in ((0, 1), (1, 2)):
         vm.shell(f"echo {online} > /sys/devices/system/cpu/cpu1/online", 60)
         TAP.equal(vm.shell("nproc").strip(), str(count), f"{what}: online is {online}")

@@ -39,8 +39,8 @@ static void test_signatures(void)
         const char *model;
         uint32_t signature, level;
     } expect[] = { { "486", 0x480, 1 }, { "pentium", 0x543, 1 }, { "pentium2", 0x652, 2 },
-        { "pentium3", 0x673, 3 }, { "qemu32", 0x663, 4 }, { "max", 0x663, 7 },
-        { "Nehalem", 0x106a3, 11 } };
+        { "pentium3", 0x673, 3 }, { "qemu32", 0x663, 4 }, { "max", 0x106a3, 13 },
+        { "Nehalem", 0x106a3, 11 }, { "pentium3,+fsgsbase", 0x673, 7 } };
     uint32_t r[4];
 
     for (unsigned i = 0; i < G_N_ELEMENTS(expect); i++) {
@@ -75,6 +75,12 @@ static void test_masked(void)
     g_assert_false(r[3] >> FEAT_NX & 1);
     leaf("qemu32,+nx,+3dnow", 0x80000001, r);
     g_assert_cmphex(r[3], ==, 1u << FEAT_NX);
+    leaf("pentium3,+nx", 0x80000000, r);
+    g_assert_cmphex(r[0], ==, 0x80000001);
+    leaf("pentium3,+nx", 0x80000001, r);
+    g_assert_cmphex(r[3], ==, 1u << FEAT_NX);
+    leaf("pentium3", 0x80000000, r);
+    g_assert_cmphex(r[0], ==, 0);
     leaf("max", 7, r);
     g_assert_cmphex(
         r[1], ==, 1u << FEAT7_SMEP | 1u << FEAT7_SMAP | 1u << FEAT7_FSGSBASE | 1u << 18);
