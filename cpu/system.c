@@ -248,15 +248,14 @@ static void system_load_table(Cpu *cpu, const Insn *in, SegReg *table)
 static void system_store_table(Cpu *cpu, const Insn *in, const SegReg *table)
 {
     unsigned size = cpu_code64(cpu) ? 8 : 4;
-    uint64_t lin, base = table->base;
+    uint64_t lin;
 
     if (in->modrm >= 0xc0) cpu_raise(cpu, EXC_UD, 0);
     cpu_check_umip(cpu);
     lin = insn_lin(cpu, in, 2 + size, true);
     cpu_probe(cpu, lin, 2 + size, true, false);
-    if (in->opsize == 2 && size == 4) base &= 0xffffff;
     cpu_store(cpu, lin, table->limit & 0xffff, 2);
-    cpu_store(cpu, lin + 2, base, size);
+    cpu_store(cpu, lin + 2, table->base, size); /* all of it, whatever the operand size */
 }
 
 void op_lgdt(Cpu *cpu, const Insn *in) { system_load_table(cpu, in, &cpu->s.gdt); }

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * x87: dispatch of D8 to DF, exceptions and the stack's faults.  Source: Intel SDM volume 1 chapter
- * 8, volume 2 appendix A.  Not modelled: scaled results of unmasked overflow and underflow outside
- * of the four basic operations (the masked ones' results stand there); where CR0.NE is clear the
- * CPU goes on after an unmasked exception until IRQ 13 is taken, and does not freeze.
+ * 8, volume 2 appendix A.  Not modelled: where CR0.NE is clear the CPU goes on after an unmasked
+ * exception until IRQ 13 is taken, and does not freeze.
  */
 #include "cpu/x87.h"
 

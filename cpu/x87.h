@@ -42,7 +42,6 @@ enum { X87_HOST_UNKNOWN = 0xff };
 typedef void X87Fn(Cpu *cpu, const Insn *in);
 
 /* A kind of operation on the host: operand(s) in, result and status word out. */
-typedef uint16_t X87Unary(const FpReg *a, FpReg *r);
 typedef uint16_t X87Binary(const FpReg *a, const void *b, FpReg *r);
 
 /* -- registers -- */

@@ -72,6 +72,23 @@ static void test_table_limits(void)
     machine_free(m);
 }
 
+GUEST_CODE(store_tables, 32, "data16 sgdt 0x5000; data16 sidt 0x5010; hlt");
+
+/* With a 16-bit operand, too, SGDT and SIDT store all of the base. */
+static void test_store_tables(void)
+{
+    Machine *m = prot_new();
+    Cpu *cpu = test_cpu(m);
+
+    prot_code(m, store_tables);
+    cpu->s.gdt.base = 0x12345678;
+    cpu->s.idt.base = 0xfedcba98;
+    g_assert_cmpint(test_run(m, 1000), ==, CPU_HALTED);
+    g_assert_cmphex(peek32(m, AT_DATA + 2), ==, 0x12345678);
+    g_assert_cmphex(peek32(m, AT_DATA + 0x12), ==, 0xfedcba98);
+    machine_free(m);
+}
+
 GUEST_CODE(rep_movsb, 32, "rep movsb; hlt");
 GUEST_CODE(rep_stosb, 32, "rep stosb; hlt");
 GUEST_CODE(rep_scasb, 32, "repne scasb; hlt");
@@ -677,6 +694,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/cpu/prot/segment-loads", test_segment_loads);
     g_test_add_func("/cpu/prot/table-limits", test_table_limits);
+    g_test_add_func("/cpu/prot/store-tables", test_store_tables);
     g_test_add_func("/cpu/prot/string-ends", test_string_ends);
     g_test_add_func("/cpu/prot/accessed", test_accessed);
     g_test_add_func("/cpu/prot/limits", test_limits);
