@@ -3,6 +3,7 @@
 # TEST-TIMEOUT: 300
 """Other firmware than SeaBIOS, by -bios: GRUB sets the display up by itself and loads a kernel from a
 disk, in the long form Linux, too; U-Boot, in 32 and 64 bits, reads a file."""
+import hashlib
 import os
 import sys
 import zlib
@@ -19,6 +20,12 @@ TAP = Tap()
 TMP = os.environ["TMPDIR"]
 LONG = "TEST_LONG" in os.environ
 KERNEL = "multiboot /kernel alpha beta=2\nboot\n"
+# GRUB leaves the disk's channel switched off (IDETIM, in PCI configuration space), with which Linux
+# does not use it; and reads by it nevertheless, as it may in QEMU.
+PIIX = "0000:00:01.1"
+ENABLE = f"""printf '\\300' | dd of=/sys/bus/pci/devices/{PIIX}/config bs=1 seek=65 2>/dev/null
+cd /sys/bus/pci/drivers/ata_piix; echo {PIIX} > unbind; echo {PIIX} > bind; cd /
+while [ ! -e /dev/sda1 ]; do usleep 100000; done; sha256sum < /dev/sda1""".replace("\n", ";")
 LINUX = f"linux /vmlinuz {linux686.APPEND}\ninitrd /initrd\nboot\n"
 
 
@@ -74,8 +81,12 @@ def grub_linux():
     with grub_menu(disk) as vm:
         choose(vm)
         linux686.ready(vm, 600)
-        text = vm.shell("dmesg | grep -E 'DMI|SeaBIOS'; sha256sum /dev/sda1 > /dev/null && echo ok")
-        TAP.check("SeaBIOS" not in text and text.endswith("ok\n"), "Linux runs without a BIOS", text)
+        text = vm.shell("dmesg | grep DMI")
+        TAP.check("DMI not present" in text, "Linux runs without a BIOS", text)
+        with open(disk, "rb") as f:
+            f.seek(bootdisk.FIRST * 512)
+            want = hashlib.sha256(f.read()).hexdigest()
+        TAP.check(want in vm.shell(ENABLE), "and reads the disk by interrupts, once it is enabled")
 
 
 def u_boot():
@@ -83,6 +94,8 @@ def u_boot():
     disk = make_disk(TMP + "/u.img", {"data.bin": data})
     for kind in "qemu-x86", "qemu-x86_64":
         firmware = f"{guests.package('u-boot-qemu')}/usr/lib/u-boot/{kind}/u-boot.rom"
+        # Its 16-bit data segments end at 64 KiB.  The VGA BIOS that would be run with a display reads
+        # above that, which is a fault (not in QEMU, which does not check) that leads nowhere.
         with start(firmware, disk, "-cpu", "qemu64", "-vga", "none", "-S") as vm:
             vm.hmp("cont")  # what is said before anybody listens is lost
             vm.serial.expect(r"DRAM: +128 MiB", 60)
