@@ -13,7 +13,7 @@ import time
 
 sys.path[:0] = [os.environ["SRCDIR"] + "/tests", os.environ["SRCDIR"] + "/tests/lib"]
 import linux686
-from guest_vm import VM
+from guest_vm import TIMES, VM
 from qmp import QmpVm
 from tap import Tap
 
@@ -30,7 +30,7 @@ def memory(vm, at, size):
 
 def find_rsdp(vm, patience):
     """Its address and bytes, once the firmware has written it."""
-    end = time.monotonic() + patience
+    end = time.monotonic() + patience * TIMES
     while time.monotonic() < end:
         area = memory(vm, 0xe0000, 0x20000)
         for i in range(0, len(area), 16):

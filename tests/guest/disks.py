@@ -13,7 +13,7 @@ import time
 
 sys.path[:0] = [os.environ["SRCDIR"] + "/tests", os.environ["SRCDIR"] + "/tests/lib"]
 import asm_guest
-from guest_vm import VM
+from guest_vm import TIMES, VM
 from tap import Tap
 
 TAP = Tap()
@@ -77,7 +77,7 @@ def content(path):
 
 
 def wait_for(vm, pattern):
-    end = time.monotonic() + 60
+    end = time.monotonic() + 60 * TIMES
     while time.monotonic() < end:
         text = vm.hmp("info migrate")
         m = re.search(pattern, text)
@@ -195,7 +195,7 @@ def refused():
         disk = image("bad", "raw")
         vm = start(disk, "-S", "-incoming", "defer")
         vm.hmp(f"migrate_incoming file:{TMP}/bad")
-        end = time.monotonic() + 20
+        end = time.monotonic() + 20 * TIMES
         while why not in vm.stderr() and time.monotonic() < end:
             time.sleep(0.05)
         TAP.check(why in vm.stderr(), f"refused: {why}", vm.stderr())

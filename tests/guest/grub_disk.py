@@ -15,7 +15,7 @@ import bootdisk
 import guests
 import linux686
 import screen
-from guest_vm import VM
+from guest_vm import TIMES, VM
 from tap import Tap
 
 TAP = Tap()
@@ -87,7 +87,7 @@ def picture(vm):
     want = bytearray(1024 * 768 * 3)
     for i in range(768):
         want[(i * 1024 + i) * 3 + 2] = 255
-    end = time.monotonic() + 60
+    end = time.monotonic() + 60 * TIMES
     shown = screen.picture(vm)
     while shown != (1024, 768, want) and time.monotonic() < end:
         time.sleep(0.2)

@@ -11,7 +11,7 @@ import time
 sys.path[:0] = [os.environ["SRCDIR"] + "/tests", os.environ["SRCDIR"] + "/tests/lib"]
 import guests
 import screen
-from guest_vm import VM
+from guest_vm import TIMES, VM
 from tap import Tap
 
 TAP = Tap()
@@ -53,7 +53,7 @@ def bar(vm):
 
 
 def wait_bar(vm, test):
-    end = time.monotonic() + 120
+    end = time.monotonic() + 120 * TIMES
     seen = bar(vm)
     while not (seen and test(seen)) and time.monotonic() < end:
         time.sleep(0.3)
@@ -97,7 +97,7 @@ def colours(vm):
 
 
 def wait_colours(vm, test, timeout=900):
-    end = time.monotonic() + timeout
+    end = time.monotonic() + timeout * TIMES
     while True:
         seen = colours(vm)
         if test(*seen) or time.monotonic() > end:

@@ -12,7 +12,7 @@ sys.path[:0] = [os.environ["SRCDIR"] + "/tests", os.environ["SRCDIR"] + "/tests/
 import guests
 import linux686
 import screen
-from guest_vm import VM
+from guest_vm import TIMES, VM
 from tap import Tap
 
 TAP = Tap()
@@ -39,7 +39,7 @@ def errors(vm):
 
 def reach(vm, number, timeout=120):
     """Until test #number or a later one, or the next pass, is under way."""
-    end = time.monotonic() + timeout
+    end = time.monotonic() + timeout * TIMES
     while True:
         shown = screen.text(vm)
         m = re.search(TESTS, shown)

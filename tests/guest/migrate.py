@@ -43,7 +43,7 @@ def move(src, opts, uri_in, uri_out, pass_fds=()):
     src.serial.drain()
     begin = time.monotonic()
     src.hmp(f'migrate -d "{uri_out}"')
-    end = time.monotonic() + 60
+    end = time.monotonic() + 60 * TIMES
     while time.monotonic() < end:
         status, text = None, src.hmp("info migrate")
         m = re.search(r"Migration status: (\w+)", text)
@@ -149,7 +149,7 @@ def slow_reader():
     src.serial.send("i=0; while [ $i -lt 5000 ]; do i=$((i+1)); echo N$i; done; echo D''ONE\n")
     time.sleep(1)
     src.hmp(f"migrate -d unix:{TMP}/slow")
-    end = time.monotonic() + 60
+    end = time.monotonic() + 60 * TIMES
     while "completed" not in src.hmp("info migrate"):
         if time.monotonic() > end:
             raise TimeoutError(src.hmp("info migrate"))

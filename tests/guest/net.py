@@ -12,7 +12,7 @@ sys.path[:0] = [os.environ["SRCDIR"] + "/tests", os.environ["SRCDIR"] + "/tests/
 import linux686
 import pcap
 import web
-from guest_vm import VM
+from guest_vm import TIMES, VM
 from tap import Tap
 
 TAP = Tap()
@@ -33,7 +33,7 @@ def pxe():
                 "imgfetch http://10.0.2.2:%d/done ||\nshell\n" % ((server.port,) * 2))
     nic = f"user,model=ne2k_pci,tftp={TMP}/tftp,bootfile=boot.ipxe"
     vm = VM("-M", "pc", "-m", "64", "-nodefaults", "-vga", "std", "-nic", nic, "-boot", "n")
-    end = time.monotonic() + 120
+    end = time.monotonic() + 120 * TIMES
     while len(server.asked) < 2 and time.monotonic() < end:
         time.sleep(0.1)
     TAP.equal(server.asked, ["/52:54:00:12:34:56/10.0.2.15", "/done"],

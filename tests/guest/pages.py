@@ -14,7 +14,7 @@ import time
 
 sys.path[:0] = [os.environ["SRCDIR"] + "/tests", os.environ["SRCDIR"] + "/tests/lib"]
 import asm_guest
-from guest_vm import STASIS, VM
+from guest_vm import STASIS, TIMES, VM
 from tap import Tap
 
 TAP = Tap()
@@ -62,7 +62,7 @@ def move(vm, to_qemu, name, settings, wanted, source_settings=()):
         vm.hmp(line)
     dst.hmp(f"migrate_incoming {uri}")
     vm.hmp(f"migrate -d {uri}")
-    end = time.monotonic() + 60
+    end = time.monotonic() + 60 * TIMES
     while time.monotonic() < end:
         text = vm.hmp("info migrate")
         if not re.search(r"status: (setup|active)", text) or all(counter(text, k) >= v for k, v in wanted.items()):

@@ -12,7 +12,7 @@ import time
 
 sys.path[:0] = [os.environ["SRCDIR"] + "/tests", os.environ["SRCDIR"] + "/tests/lib"]
 import linux686
-from guest_vm import VM
+from guest_vm import TIMES, VM
 from tap import Tap
 
 TAP = Tap()
@@ -76,7 +76,7 @@ def return_path_and_pause():
     capabilities((vm,), "return-path", "pause-before-switchover")
     TAP.check("none" in vm.hmp("migrate_continue pre-switchover"), "nothing to continue yet")
     vm.hmp(f"migrate -d {uri}")
-    end = time.monotonic() + 30
+    end = time.monotonic() + 30 * TIMES
     while "pre-switchover" not in vm.hmp("info migrate") and time.monotonic() < end:
         time.sleep(0.02)
     TAP.check("finish-migrate" in vm.hmp("info status"), "stopped before the switchover")

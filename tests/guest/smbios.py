@@ -11,7 +11,7 @@ import time
 
 sys.path[:0] = [os.environ["SRCDIR"] + "/tests", os.environ["SRCDIR"] + "/tests/lib"]
 import linux686
-from guest_vm import VM
+from guest_vm import TIMES, VM
 from tap import Tap
 
 TAP = Tap()
@@ -46,7 +46,7 @@ def published(more, emulator=None):
     path = TMP + "/memory"
     options = ["-M", "pc-i440fx-7.2", "-m", "64", "-nodefaults", "-vga", "none"] + more
     with VM(*options, emulator=emulator, serial=False) as vm:
-        end = time.monotonic() + 60
+        end = time.monotonic() + 60 * TIMES
         while time.monotonic() < end:
             vm.hmp(f'pmemsave 0xf0000 0x10000 "{path}"')
             with open(path, "rb") as f:

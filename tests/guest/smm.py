@@ -13,7 +13,7 @@ import time
 
 sys.path[:0] = [os.environ["SRCDIR"] + "/tests", os.environ["SRCDIR"] + "/tests/lib"]
 import asm_guest
-from guest_vm import VM
+from guest_vm import TIMES, VM
 from tap import Tap
 
 TAP = Tap()
@@ -76,7 +76,7 @@ def said(log):
 
 
 def wait_said(log, word):
-    end = time.monotonic() + 60
+    end = time.monotonic() + 60 * TIMES
     while word not in said(log) and time.monotonic() < end:
         time.sleep(0.05)
     TAP.check(word in said(log), f"the guest says {word!r}", "\n".join(said(log)))
@@ -153,7 +153,7 @@ def firmware():
         with VM("-M", "pc,smm=" + how, "-m", "16", "-nic", "none", "-drive",
                 f"file={TMP}/none.img,format=raw,if=ide", "-d", "int", "-D", log,
                 serial=False) as vm:
-            end = time.monotonic() + 20
+            end = time.monotonic() + 20 * TIMES
             while time.monotonic() < end:
                 with open(log) as f:
                     text = f.read()

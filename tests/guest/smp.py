@@ -12,7 +12,7 @@ import time
 sys.path[:0] = [os.environ["SRCDIR"] + "/tests", os.environ["SRCDIR"] + "/tests/lib"]
 import guests
 import linux686
-from guest_vm import VM
+from guest_vm import TIMES, VM
 from tap import Tap
 
 TAP = Tap()
@@ -152,7 +152,7 @@ def postcopy(what, disk, args, cpus, steps):
     vm.hmp(f"migrate -d unix:{TMP}/post")
     time.sleep(0.5)
     TAP.equal(vm.hmp("migrate_start_postcopy"), "", what + ": post-copy begins")
-    end = time.monotonic() + 60
+    end = time.monotonic() + 60 * TIMES
     while "completed" not in vm.hmp("info migrate") and time.monotonic() < end:
         time.sleep(0.2)
     TAP.check("completed" in vm.hmp("info migrate"), what + ": all pages have come",

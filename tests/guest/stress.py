@@ -16,6 +16,7 @@ sys.path[:0] = [os.environ["SRCDIR"] + "/tests", os.environ["SRCDIR"] + "/tests/
 import bootdisk
 import guests
 import linux686
+from guest_vm import TIMES
 from tap import Tap
 
 TAP = Tap()
@@ -45,7 +46,7 @@ def start(cpus, extra, disk, modules=("ata_piix", "sd_mod")):
 
 def until(vm, command, want, timeout):
     """Until the command's answer is the one."""
-    end = time.monotonic() + timeout
+    end = time.monotonic() + timeout * TIMES
     got = vm.shell(command).strip()
     while got != want and time.monotonic() < end:
         time.sleep(0.2)

@@ -5,6 +5,8 @@ import re
 import subprocess
 import time
 
+from guest_vm import TIMES
+
 SRC = os.environ.get("SRCDIR") or os.path.dirname(os.path.dirname(os.path.dirname(
     os.path.abspath(__file__))))
 
@@ -31,7 +33,7 @@ def paragraphs(lines, pattern):
 
 def output(log, seconds=60):
     """All lines of a debug console's file, once there is one with the final "Z"."""
-    end = time.monotonic() + seconds
+    end = time.monotonic() + seconds * TIMES
     while time.monotonic() < end:
         if os.path.exists(log):
             with open(log) as f:

@@ -5,7 +5,7 @@ import os
 import time
 
 import web
-from guest_vm import VM
+from guest_vm import TIMES, VM
 
 PAYLOAD = os.urandom(3000000)
 DIGEST = hashlib.sha256(PAYLOAD).hexdigest()
@@ -37,7 +37,7 @@ def pxe(tap, model):
         f.write("#!ipxe\nimgfetch http://10.0.2.2:%d/ipxe ||\nshell\n" % SERVER.port)
     vm = VM("-M", "pc", "-m", "64", "-nodefaults", "-vga", "std", "-boot", "n", "-nic",
             f"user,model={model},tftp={tmp}/tftp,bootfile=boot.ipxe")
-    end = time.monotonic() + 120
+    end = time.monotonic() + 120 * TIMES
     while "/ipxe" not in SERVER.asked and time.monotonic() < end:
         time.sleep(0.1)
     tap.check("/ipxe" in SERVER.asked, "iPXE gets an address, a script by TFTP, a file by HTTP")
