@@ -100,7 +100,7 @@ Machine *machine_new(const char *type, GMainContext *ctx, Error *err)
     m->config.type = g_strdup(type);
     m->config.ram_size = cls->default_ram;
     m->config.cpus = m->config.dies = m->config.cores = m->config.threads = 1;
-    m->config.boot_menu_timeout_ms = -1;
+    m->config.boot_menu_timeout_ms = m->config.boot_retry_ms = -1;
     m->config.rtc_base = INT64_MIN;
     m->dirty_budget = DIRTY_UNLIMITED;
     m->config.drives = g_ptr_array_new();
@@ -143,6 +143,7 @@ static void machine_free_config(MachineConfig *c)
     g_ptr_array_free(c->parallels, TRUE);
     g_ptr_array_free(c->devices, TRUE);
     g_ptr_array_free(c->globals, TRUE);
+    if (c->fw_cfg_files) g_ptr_array_free(c->fw_cfg_files, TRUE);
 }
 
 /* All are told before the first one is gone, and with them the notifiers that they hold. */

@@ -49,9 +49,10 @@ typedef struct DriveConfig {
 } DriveConfig;
 
 typedef struct NicConfig {
-    char *model;  /* NULL: the machine's default */
-    char *netdev; /* id of the backend object, or NULL */
-    char *mac;    /* text, or NULL: the next of 52:54:00:12:34:56 ... */
+    char *model;     /* NULL: the machine's default */
+    char *netdev;    /* id of the backend object, or NULL */
+    bool no_vectors; /* without MSI-X */
+    char *mac;       /* text, or NULL: the next of 52:54:00:12:34:56 ... */
     char *id;
 } NicConfig;
 
@@ -69,6 +70,8 @@ typedef struct MachineConfig {
     char *boot_once;
     bool boot_menu;
     int boot_menu_timeout_ms; /* -1: the firmware's */
+    int boot_retry_ms;        /* how long after all has failed it is tried again, or -1: never */
+    bool boot_strict;         /* from nothing that has no bootindex= */
     char *vga;                /* "std", "none" */
     bool acpi, hpet, usb, vmport;
     bool smm; /* what raises SMIs is wired */
@@ -76,15 +79,16 @@ typedef struct MachineConfig {
     bool firmware_on_serial;     /* -nographic: the firmware talks on the first serial port too */
     bool no_reboot, no_shutdown; /* what a guest's reset and power-off do */
     bool only_migratable;        /* no device is made that blocks savevm and migration */
-    bool stopped;         /* -S: the guest waits for `cont`, after an incoming migration too */
-    GPtrArray *drives;    /* DriveConfig */
-    GPtrArray *nics;      /* NicConfig */
-    GPtrArray *serials;   /* char *: ids of character devices, NULL for -serial none */
-    GPtrArray *parallels; /* likewise */
-    GPtrArray *devices;   /* Options of each -device, created after the board's own */
-    GPtrArray *globals;   /* Options {driver, property, value} of -global */
-    char *debugcon;       /* id of a character device, or NULL */
-    int64_t rtc_base;     /* Unix seconds of -rtc base=, or INT64_MIN: the host's time */
+    bool stopped;            /* -S: the guest waits for `cont`, after an incoming migration too */
+    GPtrArray *drives;       /* DriveConfig */
+    GPtrArray *nics;         /* NicConfig */
+    GPtrArray *serials;      /* char *: ids of character devices, NULL for -serial none */
+    GPtrArray *parallels;    /* likewise */
+    GPtrArray *devices;      /* Options of each -device, created after the board's own */
+    GPtrArray *fw_cfg_files; /* Options {name, string or file} of -fw_cfg; may be NULL */
+    GPtrArray *globals;      /* Options {driver, property, value} of -global */
+    char *debugcon;          /* id of a character device, or NULL */
+    int64_t rtc_base;        /* Unix seconds of -rtc base=, or INT64_MIN: the host's time */
     bool rtc_localtime;
 } MachineConfig;
 

@@ -10,6 +10,7 @@
 
 #include "block/block.h"
 #include "core/apic.h"
+#include "hw/boot_order.h"
 #include "hw/fdc.h"
 #include "hw/fw_cfg.h"
 #include "hw/ide.h"
@@ -306,13 +307,45 @@ static bool board_e820(Board *b, Error *err)
     return ok;
 }
 
+/* -fw_cfg name=NAME,string=TEXT or ,file=FILE */
+static bool board_user_file(Board *b, Options *o, Error *err)
+{
+    const char *name = options_get(o, "name"), *text = options_get(o, "string");
+    const char *file = options_get(o, "file");
+    GError *gerr = NULL;
+    char *data = NULL;
+    gsize len = text ? strlen(text) : 0;
+    bool ok;
+
+    if (!name || !*name) return error_set(err, "name= is missing");
+    if (!text == !file) return error_set(err, "one of string= and file= expected");
+    if (!options_check_used(o, "fw_cfg", err)) return false;
+    if (file && !g_file_get_contents(file, &data, &len, &gerr)) {
+        error_set(err, "%s", gerr->message);
+        g_error_free(gerr);
+        return false;
+    }
+    ok = fw_cfg_add_file(b->fw_cfg, name, file ? data : text, len, err);
+    g_free(data);
+    return ok;
+}
+
+static bool board_user_files(Board *b, Error *err)
+{
+    const GPtrArray *files = b->m->config.fw_cfg_files;
+
+    for (guint i = 0; files && i < files->len; i++)
+        if (!board_user_file(b, files->pdata[i], err)) return error_prefix(err, "-fw_cfg: ");
+    return true;
+}
+
 static bool board_fw_cfg(Board *b, Error *err)
 {
     const MachineConfig *c = &b->m->config;
     /* APIC ids end below this one. */
     uint16_t ids = (uint16_t)(machine_apic_id(b->m, c->cpus - 1) + 1);
     static const uint8_t com1[] = { 0xf8, 0x03 };
-    static const uint8_t no_retry[4] = { 0xff, 0xff, 0xff, 0xff }; /* ms, -1: never */
+    uint32_t retry = GUINT32_TO_LE((uint32_t)c->boot_retry_ms); /* -1: never */
     uint16_t wait = GUINT16_TO_LE((uint16_t)c->boot_menu_timeout_ms);
     void *no_numa;
 
@@ -332,11 +365,19 @@ static bool board_fw_cfg(Board *b, Error *err)
     if (b->m->config.firmware_on_serial &&
         !fw_cfg_add_file(b->fw_cfg, "etc/sercon-port", com1, sizeof(com1), err))
         return false;
-    if (!fw_cfg_add_file(b->fw_cfg, "etc/boot-fail-wait", no_retry, sizeof(no_retry), err) ||
+    if (!fw_cfg_add_file(b->fw_cfg, "etc/boot-fail-wait", &retry, sizeof(retry), err) ||
         !board_e820(b, err))
         return false;
-    return !b->bootorder->len ||
-           fw_cfg_add_file(b->fw_cfg, "bootorder", b->bootorder->str, b->bootorder->len + 1, err);
+    return board_user_files(b, err);
+}
+
+/* What -kernel boots, then what has a bootindex; with -boot strict=on nothing else. */
+static bool board_boot_order(Board *b, Error *err)
+{
+    boot_order_put(b->m, b->bootorder);
+    if (!b->bootorder->len) return true;
+    if (b->m->config.boot_strict) g_string_append(b->bootorder, "\nHALT");
+    return fw_cfg_add_file(b->fw_cfg, "bootorder", b->bootorder->str, b->bootorder->len + 1, err);
 }
 
 bool board_rom_file(Board *b, const char *name, const char *file, Error *err)
@@ -364,7 +405,7 @@ bool board_finish(Board *b, Error *err)
     const char *usual = c->boot_order ? c->boot_order : "cad";
 
     if (!board_kernel(b, err) || !board_fw_cfg(b, err) || !board_user_devices(b, err) ||
-        !board_virtio_drives(b, err))
+        !board_virtio_drives(b, err) || !board_boot_order(b, err))
         return false;
     board_cmos_memory(b);
     board_cmos_floppies(b);

@@ -82,7 +82,8 @@ static bool board_nic(Board *b, const NicConfig *nic, const char *model, Error *
     /* As in QEMU, a card of -nic has no vectors of MSI-X, and one of -device has. */
     return dev && board_set_mac(b, dev, nic->mac, err) &&
            (!nic->netdev || device_set(dev, "netdev", nic->netdev, err)) &&
-           (!class_has_prop(dev->cls, "vectors") || device_set(dev, "vectors", "0", err)) &&
+           (!nic->no_vectors || !class_has_prop(dev->cls, "vectors") ||
+               device_set(dev, "vectors", "0", err)) &&
            (strcmp(dev->cls->bus, "isa") || board_set_jumpers(b, dev, err)) &&
            device_realize(dev, err);
 }
@@ -94,7 +95,10 @@ bool board_nics(Board *b, const char *fallback, const char *bus, Error *err)
     for (guint i = 0; i < nics->len; i++) {
         const NicConfig *nic = nics->pdata[i];
         const char *model = nic->model ? nic->model : fallback;
-        const DeviceClass *cls = device_class_find(model);
+        const DeviceClass *cls;
+
+        if (!strcmp(model, "virtio")) model = "virtio-net-pci"; /* its name in -nic */
+        cls = device_class_find(model);
 
         if (!cls || !class_has_prop(cls, "netdev") || !cls->bus)
             return error_set(err, "Unsupported NIC model: %s", model);

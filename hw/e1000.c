@@ -124,7 +124,7 @@ static const VmField e1000_exact[] = { VM_INT(S, tx_first), VM_INT(S, tx_tag), V
 #undef PROPS
 #undef S
 
-static const Prop e1000_props[] = { PCI_PROPS(E1000), PROP(E1000, netdev, ""),
+static const Prop e1000_props[] = { PCI_PROPS(E1000), PCI_BOOT_PROP(E1000), PROP(E1000, netdev, ""),
     PROP_MAC_ADDR(E1000, mac, "00:00:00:00:00:00"), PROP(E1000, romfile, E1000_ROM), PROP_END };
 
 /* -- interrupts and statistics -- */
@@ -322,7 +322,8 @@ static bool e1000_realize(Device *dev, Error *err)
     E1000 *e = E1000(dev);
 
     net_mac_default(dev->m, e->mac);
-    if (!pci_attach(&e->pci, err)) return false;
+    if (!pci_attach(&e->pci, err) || !pci_boot_order(&e->pci, "ethernet", "/ethernet-phy@0", err))
+        return false;
     if (!pci_load_boot_rom(&e->pci, e->romfile, E1000_ROM, "e1000.rom", err)) return false;
     e->port = net_nic_new(dev, "e1000", e->mac, e->netdev, &e1000_port_ops, err);
     if (!e->port) return false;

@@ -12,6 +12,7 @@
 #include "core/machine.h"
 #include "core/qmp.h"
 #include "hw/acpi.h"
+#include "hw/boot_order.h"
 #include "hw/drive_error.h"
 
 enum { REG_SRB = 1, REG_DOR, REG_TDR, REG_MSR, REG_DATA, REG_DIR = 7 };
@@ -400,6 +401,8 @@ static const Prop fdc_props[] = {
     PROP_AS(Fdc, fdtype[0], "fdtypeA", "auto"),
     PROP_AS(Fdc, fdtype[1], "fdtypeB", "auto"),
     PROP(Fdc, fallback, "288"),
+    PROP_AS(Fdc, bootindex[0], "bootindexA", "-1"),
+    PROP_AS(Fdc, bootindex[1], "bootindexB", "-1"),
     PROP_END,
 };
 
@@ -477,6 +480,16 @@ static void fdc_result_due(void *opaque)
     fdc_read_id_end(f);
 }
 
+static bool fdc_boot_order(Fdc *f, unsigned unit, Error *err)
+{
+    char *path = g_strdup_printf(
+        "%s/fdc@%04x/floppy@%u", boot_order_isa(f->dev.m), (unsigned)f->iobase, unit);
+    bool ok = boot_order_add(f->dev.m, f->bootindex[unit], path, err);
+
+    g_free(path);
+    return ok;
+}
+
 static bool fdc_realize(Device *dev, Error *err)
 {
     Fdc *f = FDC(dev);
@@ -486,7 +499,8 @@ static bool fdc_realize(Device *dev, Error *err)
     if (!fdc_parse_type(f->fallback, &fallback, err)) return false;
     if (fallback == FDC_NONE) return error_set(err, "fallback is a drive type, not 'auto'");
     for (unsigned unit = 0; unit < FDC_DRIVES; unit++)
-        if (!fdc_attach_drive(f, unit, fallback, err)) return false;
+        if (!fdc_attach_drive(f, unit, fallback, err) || !fdc_boot_order(f, unit, err))
+            return false;
     return fdc_transfer_realize(f, err) &&
            pio_map(dev, f->iobase + REG_SRB, REG_DATA, &fdc_io, REG_SRB, "fdc", err) &&
            pio_map(dev, f->iobase + REG_DIR, 1, &fdc_io, REG_DIR, "fdc", err);

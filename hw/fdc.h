@@ -113,6 +113,7 @@ struct Fdc {
     Irq irq;
     BlockDev *blk[FDC_DRIVES];
     char *fdtype[FDC_DRIVES], *fallback;
+    int32_t bootindex[FDC_DRIVES];
     FdcUnit units[FDC_DRIVES];
     Timer timer, result_timer;
     FdcRequest *req;

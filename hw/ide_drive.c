@@ -6,7 +6,9 @@
 #include <stdio.h>
 
 #include "core/machine.h"
+#include "hw/boot_order.h"
 #include "hw/ide.h"
+#include "hw/pci.h"
 
 enum { UNIT_ANY = -1 };
 
@@ -14,7 +16,7 @@ typedef struct IdeDriveDev {
     Device dev;
     BlockDev *drive;
     char *serial, *bus;
-    int32_t unit;
+    int32_t unit, bootindex;
 } IdeDriveDev;
 
 static const Prop ide_drive_props[] = {
@@ -22,6 +24,7 @@ static const Prop ide_drive_props[] = {
     PROP(IdeDriveDev, serial, ""),
     PROP(IdeDriveDev, bus, ""),
     PROP(IdeDriveDev, unit, "-1"),
+    PROP(IdeDriveDev, bootindex, "-1"),
     PROP_END,
 };
 
@@ -34,10 +37,23 @@ static int ide_drive_unit(const IdeDriveDev *d, const IdeBus *bus)
     return UNIT_ANY;
 }
 
+static bool ide_drive_boot_order(const IdeDriveDev *d, unsigned bus, int unit, Error *err)
+{
+    Machine *m = d->dev.m;
+    char *path = pci_nth(m, 0)
+                     ? g_strdup_printf("/pci@i0cf8/ide@1,1/drive@%u/disk@%d", bus, unit)
+                     : g_strdup_printf("/isa/ide@%s/drive@0/disk@%d", bus ? "0170" : "01f0", unit);
+    bool ok = boot_order_add(m, d->bootindex, path, err);
+
+    g_free(path);
+    return ok;
+}
+
+/* Without bus= the last channel comes first, as in QEMU. */
 static bool ide_drive_plug(IdeDriveDev *d, bool cdrom, Error *err)
 {
     Machine *m = d->dev.m;
-    unsigned first = 0, last = IDE_BUSES - 1;
+    unsigned last = 0, first = IDE_BUSES - 1;
     void *user;
     char end;
 
@@ -52,12 +68,13 @@ static bool ide_drive_plug(IdeDriveDev *d, bool cdrom, Error *err)
             return error_set(err, "Bus '%s' not found", d->bus);
         last = first;
     }
-    for (unsigned n = first; n <= last; n++) {
+    for (unsigned n = first + 1; n-- > last;) {
         IdeBus *bus = ide_bus_find(m, n);
         int unit = bus ? ide_drive_unit(d, bus) : UNIT_ANY;
 
         if (unit == UNIT_ANY) continue;
-        return ide_bus_plug(bus, (unsigned)unit, d->drive, cdrom, d->serial, err);
+        return ide_drive_boot_order(d, n, unit, err) &&
+               ide_bus_plug(bus, (unsigned)unit, d->drive, cdrom, d->serial, err);
     }
     return error_set(
         err, "there is no free place for another IDE drive%s%s", *d->bus ? " on " : "", d->bus);

@@ -35,8 +35,8 @@ static const VmState ne2000_pci_vmstate = {
 };
 static const VmField ne2000_pci_exact[] = { NE2000_EXACT(struct Ne2000PciState), VM_END };
 
-static const Prop ne2000_pci_props[] = { PCI_PROPS(Ne2000Pci), PROP(Ne2000Pci, netdev, ""),
-    PROP_MAC_ADDR(Ne2000Pci, chip.mac, "00:00:00:00:00:00"),
+static const Prop ne2000_pci_props[] = { PCI_PROPS(Ne2000Pci), PCI_BOOT_PROP(Ne2000Pci),
+    PROP(Ne2000Pci, netdev, ""), PROP_MAC_ADDR(Ne2000Pci, chip.mac, "00:00:00:00:00:00"),
     PROP_AS(Ne2000Pci, chip.flow, "flow", "on"), PROP(Ne2000Pci, romfile, NE2000_ROM), PROP_END };
 
 static uint32_t ne2000_pci_read(Device *dev, uint32_t reg, unsigned size)
@@ -63,7 +63,8 @@ static bool ne2000_pci_realize(Device *dev, Error *err)
     n->chip.s = &n->s.chip;
     n->chip.realtek = true;
     n->chip.set_irq = ne2000_pci_set_irq;
-    if (!pci_attach(&n->pci, err)) return false;
+    if (!pci_attach(&n->pci, err) || !pci_boot_order(&n->pci, "ethernet", "/ethernet-phy@0", err))
+        return false;
     if (!ne2000_realize(&n->chip, "ne2k_pci", n->netdev, err)) return false;
     pci_bar_io(&n->pci, 0, "ne2000", NE2000_BAR, &ne2000_pci_io, 0);
     if (!pci_load_boot_rom(&n->pci, n->romfile, NE2000_ROM, "ne2000.rom", err)) {

@@ -6,6 +6,7 @@
  * What a BAR maps is a function of configuration space: pci_map_bars compares it with what is
  * mapped.  Lines of devices are counted by the bus (irq_count) and wired to the interrupt router.
  */
+#include "hw/boot_order.h"
 #include "hw/pci.h"
 
 #include <assert.h>
@@ -93,6 +94,18 @@ bool pci_attach(PciDev *pd, Error *err)
                                             PCI_COMMAND_SERR | PCI_COMMAND_INTX_OFF);
     pd->w1cmask[PCI_STATUS + 1] = PCI_STATUS_ERRORS;
     return true;
+}
+
+bool pci_boot_order(PciDev *pd, const char *name, const char *part, Error *err)
+{
+    char function[8] = "", *path;
+    bool ok;
+
+    if (pd->addr % 8) g_snprintf(function, sizeof(function), ",%x", pd->addr % 8);
+    path = g_strdup_printf("/pci@i0cf8/%s@%x%s%s", name, pd->addr / 8, function, part);
+    ok = boot_order_add(pd->dev.m, pd->bootindex, path, err);
+    g_free(path);
+    return ok;
 }
 
 PciDev *pci_nth(Machine *m, unsigned n)

@@ -68,6 +68,7 @@ typedef struct PciMsix {
 struct PciDev {
     Device dev;
     uint16_t addr; /* property "addr": slot * 8 + function as text "0x02.0"; 0xffff: next free */
+    int32_t bootindex; /* property, or -1 */
     char *addr_text;
     PciBar bars[PCI_BARS + 1];   /* the last is the expansion ROM */
     uint8_t wmask[PCI_CONFIG];   /* bits that the guest may write */
@@ -85,10 +86,15 @@ static inline uint8_t *pci_config(PciDev *pd) { return pci_state(pd)->config; }
 
 /* The property every PCI class lists: PCI_PROPS(T) where T's first member is `PciDev pci`. */
 #define PCI_PROPS(T) PROP_AS(T, pci.addr_text, "addr", "")
+/* Those that may be booted from: pci_boot_order in realize. */
+#define PCI_BOOT_PROP(T) PROP_AS(T, pci.bootindex, "bootindex", "-1")
 
 /* In realize: puts the device on the machine's bus at its addr (which must be free), sets its path
  * ("0000:00:03.0").  bars and wmask of special registers may be set before or after. */
 bool pci_attach(PciDev *pd, Error *err);
+/* Where the firmware finds the device, by its bootindex: name is of the kind of card ("ethernet"),
+ * part of what is in it ("/ethernet-phy@0"). */
+bool pci_boot_order(PciDev *pd, const char *name, const char *part, Error *err);
 /* In power_on: writes identity and the reset values of a type 0 header into s. pin: 0 none, 1 A. */
 void pci_power_on(
     PciDev *pd, uint16_t vendor, uint16_t device, uint8_t revision, uint16_t class, uint8_t pin);

@@ -173,9 +173,9 @@ static const VmField rtl_exact[] = { VM_INT(S, waiting), VM_END };
 #undef TALLY
 #undef EEPROM
 
-static const Prop rtl_props[] = { PCI_PROPS(Rtl8139), PROP(Rtl8139, netdev, ""),
-    PROP_MAC_ADDR(Rtl8139, mac, "00:00:00:00:00:00"), PROP(Rtl8139, revision, "0x20"),
-    PROP(Rtl8139, romfile, RTL_ROM), PROP_END };
+static const Prop rtl_props[] = { PCI_PROPS(Rtl8139), PCI_BOOT_PROP(Rtl8139),
+    PROP(Rtl8139, netdev, ""), PROP_MAC_ADDR(Rtl8139, mac, "00:00:00:00:00:00"),
+    PROP(Rtl8139, revision, "0x20"), PROP(Rtl8139, romfile, RTL_ROM), PROP_END };
 
 /* -- interrupts, DMA, timer -- */
 
@@ -625,7 +625,8 @@ static bool rtl_realize(Device *dev, Error *err)
     Rtl8139 *r = RTL8139(dev);
 
     net_mac_default(dev->m, r->mac);
-    if (!pci_attach(&r->pci, err)) return false;
+    if (!pci_attach(&r->pci, err) || !pci_boot_order(&r->pci, "ethernet", "/ethernet-phy@0", err))
+        return false;
     if (!pci_load_boot_rom(&r->pci, r->romfile, RTL_ROM, "rtl8139.rom", err)) return false;
     r->port = net_nic_new(dev, "rtl8139", r->mac, r->netdev, &rtl_port_ops, err);
     if (!r->port) return false;

@@ -130,7 +130,8 @@ static const VmState virtio_blk_vmstate = {
 static const VmField virtio_blk_exact[] = { VIRTIO_EXACT(struct VirtioBlkState),
     VM_INT(struct VirtioBlkState, deadline), VM_INT(struct VirtioBlkState, queue), VM_END };
 static const Prop virtio_blk_props[] = { VIRTIO_PROPS(VirtioBlk), PROP(VirtioBlk, drive, ""),
-    PROP(VirtioBlk, serial, ""), PROP_AS(VirtioBlk, num_queues, "num-queues", "65535"), PROP_END };
+    PROP_AS(VirtioBlk, v.pci.bootindex, "bootindex", "-1"), PROP(VirtioBlk, serial, ""),
+    PROP_AS(VirtioBlk, num_queues, "num-queues", "65535"), PROP_END };
 
 /* -- the host's side -- */
 
@@ -466,7 +467,9 @@ static bool blk_realize(Device *dev, Error *err)
     b->v.queues = b->num_queues == QUEUES_AUTO ? dev->m->config.cpus : b->num_queues;
     if (!b->v.queues || b->v.queues > VIRTIO_QUEUES)
         return error_set(err, "num-queues=%u: 1 to %d expected", b->v.queues, VIRTIO_QUEUES);
-    if (!virtio_realize(&b->v, &blk_class, err)) return false;
+    if (!virtio_realize(&b->v, &blk_class, err) ||
+        !pci_boot_order(&b->v.pci, "scsi", "/disk@0,0", err))
+        return false;
     block_dev_attach(b->drive, &fixed, b);
     timer_init(&b->timer, &dev->m->clock, blk_due, b);
     b->v.masked = (block_dev_writable(b->drive) ? F_RO : 0) | (b->v.queues == 1 ? F_MQ : 0);
@@ -513,7 +516,7 @@ static void blk_sync(Device *dev)
     timer_arm(&b->timer, b->s.deadline);
 }
 
-DEVICE(virtio_blk, "Virtio disk", VirtioBlk, .name = "virtio-blk-pci", .bus = "pci",
-    .user_creatable = true, .props = virtio_blk_props, .vmstates = VMSTATES(&virtio_blk_vmstate),
-    .exact = virtio_blk_exact, .realize = blk_realize, .unrealize = blk_unrealize,
-    .power_on = blk_power_on, .reset = blk_reset, .sync = blk_sync);
+DEVICE(virtio_blk, "Virtio disk", VirtioBlk, .name = "virtio-blk-pci", .alias = "virtio-blk",
+    .bus = "pci", .user_creatable = true, .props = virtio_blk_props,
+    .vmstates = VMSTATES(&virtio_blk_vmstate), .exact = virtio_blk_exact, .realize = blk_realize,
+    .unrealize = blk_unrealize, .power_on = blk_power_on, .reset = blk_reset, .sync = blk_sync);

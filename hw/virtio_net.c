@@ -128,7 +128,8 @@ static const VmState virtio_net_vmstate = {
 };
 static const VmField virtio_net_exact[] = { VIRTIO_EXACT(struct VirtioNetState), VM_END };
 #define VIRTIO_NET_ROM "efi-virtio.rom" /* for BIOS and EFI */
-static const Prop virtio_net_props[] = { VIRTIO_PROPS(VirtioNet), PROP(VirtioNet, netdev, ""),
+static const Prop virtio_net_props[] = { VIRTIO_PROPS(VirtioNet),
+    PROP_AS(VirtioNet, v.pci.bootindex, "bootindex", "-1"), PROP(VirtioNet, netdev, ""),
     PROP_MAC_ADDR(VirtioNet, mac, "00:00:00:00:00:00"), PROP(VirtioNet, romfile, VIRTIO_NET_ROM),
     PROP_END };
 
@@ -413,7 +414,9 @@ static bool net_realize(Device *dev, Error *err)
     VirtioNet *n = (VirtioNet *)dev;
 
     net_mac_default(dev->m, n->mac);
-    if (!virtio_realize(&n->v, &net_class, err)) return false;
+    if (!virtio_realize(&n->v, &net_class, err) ||
+        !pci_boot_order(&n->v.pci, "ethernet", "/ethernet-phy@0", err))
+        return false;
     if (!pci_load_boot_rom(&n->v.pci, n->romfile, VIRTIO_NET_ROM, "virtio-net-pci.rom", err))
         return false;
     n->port = net_nic_new(dev, "virtio-net-pci", n->mac, n->netdev, &net_ops, err);
@@ -434,7 +437,7 @@ static void net_sync(Device *dev)
     virtio_sync(&n->v);
 }
 
-DEVICE(virtio_net, "Virtio network card", VirtioNet, .name = "virtio-net-pci", .alias = "virtio",
-    .bus = "pci", .user_creatable = true, .props = virtio_net_props,
+DEVICE(virtio_net, "Virtio network card", VirtioNet, .name = "virtio-net-pci",
+    .alias = "virtio-net", .bus = "pci", .user_creatable = true, .props = virtio_net_props,
     .vmstates = VMSTATES(&virtio_net_vmstate), .exact = virtio_net_exact, .realize = net_realize,
     .unrealize = net_unrealize, .power_on = net_power_on, .reset = net_reset, .sync = net_sync);

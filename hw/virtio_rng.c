@@ -5,14 +5,17 @@
  */
 #include <errno.h>
 #include <sys/random.h>
+#include <unistd.h>
 
-#include "core/machine.h"
+#include "core/rng.h"
 #include "hw/virtio.h"
 
 enum { RNG_CHUNK = 256, RNG_MAX = 64 * KiB /* bytes for one chain */ };
 
 typedef struct VirtioRng {
     VirtioPci v;
+    char *rng; /* property: id of the source of -object, or "" */
+    const RngSource *source;
     VirtioChain chain;
     struct VirtioRngState {
         VirtioState v;
@@ -37,7 +40,8 @@ static const VmState virtio_rng_vmstate = {
     .name = "virtio-rng", .version = 1, .min_version = 1, .fields = virtio_rng_fields
 };
 static const VmField virtio_rng_exact[] = { VIRTIO_EXACT(struct VirtioRngState), VM_END };
-static const Prop virtio_rng_props[] = { VIRTIO_PROPS(VirtioRng), PROP_END };
+static const Prop virtio_rng_props[] = { VIRTIO_PROPS(VirtioRng), PROP(VirtioRng, rng, ""),
+    PROP_END };
 
 /* The next number of a sequence (SplitMix64: an increment and two multiplications). */
 static uint64_t rng_next(uint64_t *x)
@@ -52,7 +56,9 @@ static uint64_t rng_next(uint64_t *x)
 /* False where the host has none at the moment. */
 static bool rng_bytes(VirtioRng *r, uint64_t *seed, uint8_t buf[RNG_CHUNK])
 {
-    if (!r->v.pci.dev.m->clock.icount) return getrandom(buf, RNG_CHUNK, 0) == RNG_CHUNK;
+    if (!r->v.pci.dev.m->clock.icount)
+        return r->source && r->source->fd >= 0 ? read(r->source->fd, buf, RNG_CHUNK) == RNG_CHUNK
+                                               : getrandom(buf, RNG_CHUNK, 0) == RNG_CHUNK;
     for (unsigned i = 0; i < RNG_CHUNK; i += 8) store_le64(buf + i, rng_next(seed));
     return true;
 }
@@ -83,7 +89,13 @@ static void rng_kick(VirtioPci *v, unsigned q)
 
 static bool rng_realize(Device *dev, Error *err)
 {
-    return virtio_realize(VIRTIO_PCI(dev), &rng_class, err);
+    VirtioRng *r = (VirtioRng *)dev;
+
+    r->source = *r->rng ? machine_object(dev->m, "rng", r->rng) : NULL;
+    if (*r->rng && !r->source)
+        return error_set(
+            err, "Device '%s' not found: 'rng' names an -object rng-random or rng-builtin", r->rng);
+    return virtio_realize(&r->v, &rng_class, err);
 }
 
 static void rng_power_on(Device *dev) { virtio_power_on(VIRTIO_PCI(dev)); }
@@ -92,7 +104,7 @@ static void rng_reset(Device *dev) { virtio_reset(VIRTIO_PCI(dev)); }
 
 static void rng_sync(Device *dev) { virtio_sync(VIRTIO_PCI(dev)); }
 
-DEVICE(virtio_rng, "Virtio entropy device", VirtioRng, .name = "virtio-rng-pci", .bus = "pci",
-    .user_creatable = true, .props = virtio_rng_props, .vmstates = VMSTATES(&virtio_rng_vmstate),
-    .exact = virtio_rng_exact, .realize = rng_realize, .power_on = rng_power_on, .reset = rng_reset,
-    .sync = rng_sync);
+DEVICE(virtio_rng, "Virtio entropy device", VirtioRng, .name = "virtio-rng-pci",
+    .alias = "virtio-rng", .bus = "pci", .user_creatable = true, .props = virtio_rng_props,
+    .vmstates = VMSTATES(&virtio_rng_vmstate), .exact = virtio_rng_exact, .realize = rng_realize,
+    .power_on = rng_power_on, .reset = rng_reset, .sync = rng_sync);

@@ -43,6 +43,7 @@ static void build_config(Machine *m, CommandLine *cl)
     *from = (MachineConfig){ 0 };
     g_ptr_array_set_free_func(to->devices, build_free_options);
     g_ptr_array_set_free_func(to->globals, build_free_options);
+    g_ptr_array_set_free_func(to->fw_cfg_files, build_free_options);
     g_ptr_array_set_free_func(to->serials, g_free);
     g_ptr_array_set_free_func(to->parallels, g_free);
 }
@@ -105,9 +106,9 @@ Machine *machine_build(CommandLine *cl, GMainContext *ctx, Error *err)
     build_clock(m, cl);
     build_smbios(m, cl);
     if (build_log(m, cl, err) && build_chardevs(m, cl, err) && build_drives(m, cl, err) &&
-        migration_init(m, err) && build_networks(m, cl, err) && machine_init(m, err) &&
-        build_filters(m, cl, err) && build_display(m, cl, err) && build_start_state(m, cl, err) &&
-        build_monitors(m, cl, err)) {
+        build_sources(m, cl, err) && migration_init(m, err) && build_networks(m, cl, err) &&
+        machine_init(m, err) && build_filters(m, cl, err) && build_display(m, cl, err) &&
+        build_start_state(m, cl, err) && build_monitors(m, cl, err)) {
         if (cl->torture) machine_set_torture(m, cl->torture);
         return m;
     }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "block/block.h"
+#include "core/rng.h"
 #include "monitor/monitor.h"
 #include "net/net.h"
 #include "system/build.h"
@@ -242,14 +243,21 @@ static void build_free_nic(void *p)
 static bool build_nic(Machine *m, OptionUse *use, unsigned n, Error *err)
 {
     Options *o = use->opts;
-    const char *mac = options_get(o, "mac"), *id = options_get(o, "id");
+    bool legacy = !strcmp(use->option, "net");
+    const char *mac = options_get(o, legacy ? "macaddr" : "mac"), *id = options_get(o, "id");
     uint8_t bytes[6];
     NicConfig *nc = g_new0(NicConfig, 1);
 
     nc->model = g_strdup(options_get(o, "model"));
     nc->mac = g_strdup(mac);
+    nc->no_vectors = !legacy;
     g_ptr_array_add(m->config.nics, nc);
     if (mac && !mac_parse(mac, bytes)) return error_set(err, "invalid MAC address '%s'", mac);
+    if (legacy && !strcmp(options_get_or(o, "type", ""), "nic")) { /* a card by itself */
+        nc->netdev = g_strdup(options_get(o, "netdev"));
+        return options_check_used(o, "net", err);
+    }
+    if (legacy && !options_get(o, "card")) return error_set(err, "-net nic is missing");
     nc->netdev = id ? g_strdup(id) : g_strdup_printf("#net%03u", n);
     if (!id) options_set(o, "id", nc->netdev);
     return net_backend_create(m, o, err) != NULL;
@@ -272,10 +280,26 @@ bool build_networks(Machine *m, CommandLine *cl, Error *err)
     return true;
 }
 
+static bool build_is_filter(const OptionUse *use)
+{
+    return !strcmp(options_get_or(use->opts, "qom-type", ""), "filter-dump");
+}
+
+bool build_sources(Machine *m, CommandLine *cl, Error *err)
+{
+    for (unsigned i = 0; i < cl->objects->len; i++) {
+        OptionUse *use = cl->objects->pdata[i];
+        if (!build_is_filter(use) && !rng_source_create(m, use->opts, err))
+            return build_failed(use, err);
+    }
+    return true;
+}
+
 bool build_filters(Machine *m, CommandLine *cl, Error *err)
 {
     for (unsigned i = 0; i < cl->objects->len; i++) {
         OptionUse *use = cl->objects->pdata[i];
+        if (!build_is_filter(use)) continue;
         if (!net_filter_dump_create(m, use->opts, err)) return build_failed(use, err);
     }
     return true;

@@ -107,6 +107,43 @@ bool opt_nic(CommandLine *cl, const char *option, const char *arg, Error *err)
     return true;
 }
 
+static void opt_net_add(Options *to, const Options *card)
+{
+    for (unsigned i = 0; i < card->entries->len; i++) {
+        const OptionsEntry *e = card->entries->pdata[i];
+        if (strcmp(e->key, "type")) options_set(to, e->key, e->value);
+    }
+    options_set(to, "card", "on");
+}
+
+/* The form of old: a card and its back end, each by a -net.  They are put together. */
+bool opt_net(CommandLine *cl, const char *option, const char *arg, Error *err)
+{
+    Options *o, *other;
+    OptionUse *use = cl->net_half;
+
+    if (!strcmp(arg, "none")) return cl->no_nic = true;
+    o = options_parse(arg, "type", err);
+    if (!o) return false;
+    bool card = !strcmp(options_get_or(o, "type", ""), "nic");
+    if (!use) {
+        opt_keep(cl->nics, option, arg, o);
+        if (!options_get(o, "netdev")) cl->net_half = cl->nics->pdata[cl->nics->len - 1];
+        return true;
+    }
+    other = use->opts;
+    cl->net_half = NULL;
+    if (card == !strcmp(options_get_or(other, "type", ""), "nic")) {
+        options_free(o);
+        return error_set(err, "a card (-net nic) and one back end expected; use -nic or -netdev");
+    }
+    /* The back end's options with the card's. */
+    use->opts = card ? other : o;
+    opt_net_add(use->opts, card ? o : other);
+    options_free(card ? o : other);
+    return true;
+}
+
 /* The board reads the fields; whether they are known shows when it is built. */
 bool opt_smbios(CommandLine *cl, const char *option, const char *arg, Error *err)
 {
@@ -120,7 +157,7 @@ bool opt_smbios(CommandLine *cl, const char *option, const char *arg, Error *err
 bool opt_object(CommandLine *cl, const char *option, const char *arg, Error *err)
 {
     if (option_wants_help(arg)) {
-        puts("List of user creatable objects:\n  filter-dump");
+        puts("List of user creatable objects:\n  filter-dump\n  rng-builtin\n  rng-random");
         return cl->answered = true;
     }
     if (!strcmp(arg, "filter-dump,help")) {
@@ -131,8 +168,9 @@ bool opt_object(CommandLine *cl, const char *option, const char *arg, Error *err
     Options *o = options_parse(arg, "qom-type", err);
     if (!o) return false;
     const char *type = options_get_or(o, "qom-type", "");
-    if (strcmp(type, "filter-dump")) {
-        error_set(err, "invalid object type '%s'; 'filter-dump' is the one there is", type);
+    if (strcmp(type, "filter-dump") && strcmp(type, "rng-random") && strcmp(type, "rng-builtin")) {
+        error_set(err,
+            "invalid object type '%s'; filter-dump, rng-builtin and rng-random are there", type);
         options_free(o);
         return false;
     }
@@ -188,6 +226,19 @@ bool opt_mon(CommandLine *cl, const char *option, const char *arg, Error *err)
 }
 
 /* -- display and log -- */
+
+bool opt_vnc(CommandLine *cl, const char *option, const char *arg, Error *err)
+{
+    (void)cl, (void)option;
+    return !strcmp(arg, "none") || error_set(err, "there is no VNC server; 'none' is accepted");
+}
+
+/* Keys come as positions: a window needs no layout. */
+bool opt_keymap(CommandLine *cl, const char *option, const char *arg, Error *err)
+{
+    (void)cl, (void)option;
+    return !strcmp(arg, "en-us") || error_set(err, "'en-us' is the one keyboard layout there is");
+}
 
 bool opt_display(CommandLine *cl, const char *option, const char *arg, Error *err)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Options about the machine itself and how it runs. */
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -243,9 +244,15 @@ bool opt_boot(CommandLine *cl, const char *option, const char *arg, Error *err)
     if (!o) return false;
     const char *order = options_get(o, "order"), *once = options_get(o, "once");
     uint64_t splash = 0;
-    bool strict, ok = options_get_bool(o, "menu", &c->boot_menu, err) &&
-                      options_get_bool(o, "strict", &strict, err) &&
-                      options_get_u64(o, "splash-time", &splash, err);
+    uint64_t retry = 0;
+    bool ok = options_get_bool(o, "menu", &c->boot_menu, err) &&
+              options_get_bool(o, "strict", &c->boot_strict, err) &&
+              options_get_u64(o, "splash-time", &splash, err);
+    if (ok && options_get(o, "reboot-timeout") && strcmp(options_get(o, "reboot-timeout"), "-1")) {
+        ok = options_get_u64(o, "reboot-timeout", &retry, err) &&
+             (retry <= 0xffff || error_set(err, "reboot-timeout is -1 to 65535 ms"));
+        c->boot_retry_ms = (int)retry;
+    }
     if (ok && options_get(o, "splash-time")) {
         ok = splash <= 0xffff || error_set(err, "splash-time is 0 to 65535 ms");
         c->boot_menu_timeout_ms = (int)splash;
@@ -476,6 +483,45 @@ bool opt_vga(CommandLine *cl, const char *option, const char *arg, Error *err)
     }
     opt_replace(&cl->config.vga, arg);
     return true;
+}
+
+/* What follows upon an event: each may be chosen once and again. */
+bool opt_action(CommandLine *cl, const char *option, const char *arg, Error *err)
+{
+    static const struct {
+        const char *key, *usual, *other;
+        size_t flag; /* in MachineConfig: the other one is wanted; 0: it is not there */
+    } actions[] = {
+        { "reboot", "reset", "shutdown", offsetof(MachineConfig, no_reboot) },
+        { "shutdown", "poweroff", "pause", offsetof(MachineConfig, no_shutdown) },
+        { "panic", "none", "none", 0 },
+        { "watchdog", "none", "none", 0 },
+    };
+    Options *o = options_parse(arg, NULL, err);
+    bool ok = o != NULL;
+
+    (void)option;
+    for (unsigned i = 0; ok && i < ARRAY_SIZE(actions); i++) {
+        const char *to = options_get(o, actions[i].key);
+        if (!to) continue;
+        if (strcmp(to, actions[i].usual) && strcmp(to, actions[i].other))
+            ok = error_set(err, "%s=%s: %s%s%s expected", actions[i].key, to, actions[i].usual,
+                actions[i].flag ? " or " : "", actions[i].flag ? actions[i].other : "");
+        else if (actions[i].flag)
+            *(bool *)((char *)&cl->config + actions[i].flag) = strcmp(to, actions[i].usual) != 0;
+    }
+    ok = ok && options_check_used(o, "action", err);
+    if (o) options_free(o);
+    return ok;
+}
+
+bool opt_fw_cfg(CommandLine *cl, const char *option, const char *arg, Error *err)
+{
+    Options *o = options_parse(arg, "name", err);
+
+    (void)option;
+    if (o) g_ptr_array_add(cl->config.fw_cfg_files, o);
+    return o != NULL;
 }
 
 bool opt_no_hpet(CommandLine *cl, const char *option, const char *arg, Error *err)

@@ -31,7 +31,7 @@ typedef struct OptionDef {
         .name = (name_), .help = (help_), .flag = offsetof(CommandLine, member)                    \
     }
 
-static OptionSet opt_help, opt_version, opt_torture;
+static OptionSet opt_help, opt_version, opt_torture, opt_no_user_config;
 
 /* clang-format off */
 static const OptionDef options_table[] = {
@@ -49,7 +49,8 @@ static const OptionDef options_table[] = {
         "how many CPUs, and how they are made up", opt_smp),
     CALL("m", "[size=]MEGS", "guest memory, with an optional suffix K, M or G", opt_memory),
     CALL("boot", "[order=]DRIVES[,once=DRIVES][,menu=on|off][,splash-time=MS]",
-        "what to boot from: floppy (a), disk (c), CD-ROM (d), network (n)", opt_boot),
+        "what to boot from: floppy (a), disk (c), CD-ROM (d), network (n); also strict=, "
+        "reboot-timeout=", opt_boot),
     CALL("device", "DRIVER[,PROP=VALUE...]",
         "adds a device ('-device help' lists them, '-device DRIVER,help' its properties)",
         opt_device),
@@ -59,7 +60,10 @@ static const OptionDef options_table[] = {
     CALL("uuid", "UUID", "the machine's UUID", opt_uuid),
     CALL("smbios", "type=N[,FIELD=VALUE...]",
         "what the firmware's tables say ('-smbios help' lists the fields)", opt_smbios),
+    CALL("fw_cfg", "[name=]NAME,string=TEXT|file=FILE", "a file for the firmware and the guest",
+        opt_fw_cfg),
     FLAG("nodefaults", "no devices that were not asked for", config.no_defaults),
+    CALL("no-user-config", NULL, "nothing: there are no such files", opt_no_user_config),
 
     HEADING("Disks"),
     CALL("hda", "FILE", NULL, opt_disk),
@@ -77,6 +81,8 @@ static const OptionDef options_table[] = {
     HEADING("Display"),
     CALL("display", "TYPE", "what shows the screen ('-display help' lists them)", opt_display),
     FLAG("nographic", "no display; serial port and monitor on the terminal", nographic),
+    CALL("vnc", "none", NULL, opt_vnc),
+    CALL("k", "en-us", "as QEMU has them, and no others", opt_keymap),
     CALL("vga", "std|none", "the display adapter", opt_vga),
 
     HEADING("Network"),
@@ -84,6 +90,10 @@ static const OptionDef options_table[] = {
         opt_netdev),
     CALL("nic", "TYPE|none[,model=MODEL][,mac=MAC][,...]",
         "a network card with its back end in one", opt_nic),
+    CALL("net", "nic|TYPE|none[,...]", "the old form: -net nic[,model=][,macaddr=] -net user[,...]",
+        opt_net),
+    CALL("object", "rng-random,id=ID[,filename=FILE] | rng-builtin,id=ID",
+        "where a virtio-rng-pci has its numbers from", opt_object),
     CALL("object", "filter-dump,id=ID,netdev=NETDEV,file=FILE[,maxlen=N]",
         "writes a back end's traffic to a pcap file", opt_object),
 
@@ -118,6 +128,8 @@ static const OptionDef options_table[] = {
         "virtual time counts instructions, 2^N ns each: a run is repeatable", opt_icount),
     FLAG("no-reboot", "end instead of rebooting", config.no_reboot),
     FLAG("no-shutdown", "stop instead of ending when the guest powers off", config.no_shutdown),
+    CALL("action", "[reboot=reset|shutdown][,shutdown=poweroff|pause]",
+        "what a guest's reset and power-off do", opt_action),
     CALL("no-acpi", NULL, "no ACPI", opt_no_acpi),
     CALL("no-hpet", NULL, "no event timers (HPET)", opt_no_hpet),
     TEXT("pidfile", "FILE", "write the process id to FILE", pidfile),
@@ -173,6 +185,12 @@ void options_print_help(FILE *to)
 
 /* -- parsing -- */
 
+static bool opt_no_user_config(CommandLine *cl, const char *option, const char *arg, Error *err)
+{
+    (void)cl, (void)option, (void)arg, (void)err;
+    return true;
+}
+
 static bool opt_torture(CommandLine *cl, const char *option, const char *arg, Error *err)
 {
     uint64_t n = 0;
@@ -192,8 +210,30 @@ static const OptionDef *options_find(const char *name)
     return NULL;
 }
 
+/* What people try that know QEMU, and why it is not there. */
+static const struct {
+    const char *name, *why;
+} options_absent[] = {
+    { "enable-kvm", "there is no KVM: instructions are executed by this program (-accel tcg)" },
+    { "usb", "USB is not modelled" },
+    { "usbdevice", "USB is not modelled" },
+    { "s", "there is no gdb server" },
+    { "gdb", "there is no gdb server" },
+    { "blockdev", "use -drive" },
+    { "soundhw", "there are no sound cards" },
+    { "audiodev", "there are no sound cards" },
+    { "curses", "use -nographic, or -display sdl" },
+    { "sdl", "use -display sdl" },
+    { "spice", "use -display sdl" },
+    { "pflash", "there are no flash chips; use -bios" },
+};
+
 static bool options_unknown(const char *name, Error *err)
 {
+    for (unsigned i = 0; i < ARRAY_SIZE(options_absent); i++)
+        if (!strcmp(options_absent[i].name, name))
+            return error_set(err, "-%s: %s", name, options_absent[i].why);
+
     const char *names[ARRAY_SIZE(options_table)];
     size_t n = 0;
 
@@ -230,7 +270,7 @@ static void options_init(CommandLine *cl)
     *cl = (CommandLine){ .icount_sleep = true, .rtc_clock = -1 };
     for (unsigned i = 0; i < ARRAY_SIZE(uses); i++) *uses[i] = g_ptr_array_new();
     c->cpus = c->dies = c->cores = c->threads = 1;
-    c->boot_menu_timeout_ms = -1;
+    c->boot_menu_timeout_ms = c->boot_retry_ms = -1;
     c->rtc_base = INT64_MIN;
     c->type_opts = options_new();
     c->acpi = c->hpet = c->smm = true;
@@ -240,6 +280,7 @@ static void options_init(CommandLine *cl)
     c->parallels = g_ptr_array_new();
     c->devices = g_ptr_array_new();
     c->globals = g_ptr_array_new();
+    c->fw_cfg_files = g_ptr_array_new();
 }
 
 /* What makes sense only together. */
@@ -316,6 +357,7 @@ static void options_config_free(MachineConfig *c)
     if (c->type_opts) options_free(c->type_opts);
     options_list_free(c->devices);
     options_list_free(c->globals);
+    options_list_free(c->fw_cfg_files);
 }
 
 void command_line_free(CommandLine *cl)

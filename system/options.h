@@ -17,9 +17,10 @@ typedef struct CommandLine {
     MachineConfig config;
     GPtrArray *drives, *netdevs, *nics, *chardevs, *objects, *smbios, *mons; /* OptionUse ... */
     GPtrArray *serials, *parallels, *monitors, *debugcons; /* ... with opts NULL */
-    bool snapshot; /* -snapshot: every drive writes to a temporary overlay */
-    bool no_nic;   /* -nic none */
-    char *display; /* -display */
+    bool snapshot;       /* -snapshot: every drive writes to a temporary overlay */
+    bool no_nic;         /* -nic none */
+    OptionUse *net_half; /* of nics: a -net whose other half has not come yet, or NULL */
+    char *display;       /* -display */
     bool nographic;
     bool icount, icount_sleep;
     unsigned icount_shift;
@@ -44,10 +45,11 @@ typedef bool OptionSet(CommandLine *cl, const char *option, const char *arg, Err
 
 /* -- opt_machine.c: the machine and how it runs -- */
 OptionSet opt_machine, opt_cpu, opt_memory, opt_smp, opt_accel, opt_boot, opt_rtc, opt_icount,
-    opt_global, opt_name, opt_uuid, opt_device, opt_vga, opt_no_acpi, opt_no_hpet;
+    opt_global, opt_name, opt_uuid, opt_device, opt_vga, opt_no_acpi, opt_no_hpet, opt_action,
+    opt_fw_cfg;
 /* -- opt_backend.c: what it is connected to -- */
 OptionSet opt_disk, opt_cdrom, opt_floppy, opt_drive, opt_netdev, opt_nic, opt_chardev, opt_line,
-    opt_mon, opt_object, opt_smbios, opt_display, opt_log;
+    opt_mon, opt_object, opt_smbios, opt_display, opt_log, opt_net, opt_vnc, opt_keymap;
 /* -- help_values.c: lists for `help` -- */
 bool option_wants_help(const char *arg);
 bool help_values(const char *option); /* false: it has no list of keys */

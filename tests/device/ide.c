@@ -499,7 +499,7 @@ static void test_plug(Fixture *f, gconstpointer data)
     (void)data;
     f->other = make_image();
     add_drive(f->m, "hd1", f->other, "");
-    bare_add(f->m, "ide-hd", "second", "drive", "hd1", "serial", "ABC");
+    bare_add(f->m, "ide-hd", "second", "drive", "hd1", "bus", "ide.0", "serial", "ABC");
     out8(f->m, DEVICE, 0xf0); /* the first free place: unit 1 */
     out8(f->m, STATUS, 0xec);
     read_block(f->m, buf, 512);
@@ -524,7 +524,7 @@ static void add_failing(Fixture *f, const char *fault, const char *more)
     f->other = make_image();
     file = g_strdup_printf("fault:%s:%s", fault, f->other);
     add_drive(f->m, "hd1", file, more);
-    bare_add(f->m, "ide-hd", "second", "drive", "hd1");
+    bare_add(f->m, "ide-hd", "second", "drive", "hd1", "bus", "ide.0");
     set_lba(f->m, 3, 1);
     out8(f->m, DEVICE, 0xf0);
     g_free(file);

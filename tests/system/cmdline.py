@@ -35,7 +35,7 @@ def answers():
             ("-display help", r".*\nnone .*"),
             ("-vga help", r".*std .*"),
             ("-d help", r".*\nguest_errors .*"),
-            ("-object help", r".*filter-dump\n"),
+            ("-object help", r".*filter-dump\n.*rng-random\n"),
             ("-accel help", r".*\ntcg\n"),
             ("-boot help", r"-boot options:\n  order=.*once=.*menu=.*"),
             ("-rtc help", r"-rtc options:\n  base=.*clock=.*"),
@@ -101,6 +101,21 @@ def refuses():
             ("-global nothing", None),
             ("-incoming nosuch:x", None),
             ("-loadvm x", "no block device can store vmstate for snapshot"),
+            ("-enable-kvm", "-enable-kvm: there is no KVM: instructions are executed by this program "
+                            "(-accel tcg)"),
+            ("-usb", "-usb: USB is not modelled"),
+            ("-gdb tcp::1234", "-gdb: there is no gdb server"),
+            ("-vnc :1", "-vnc :1: there is no VNC server; 'none' is accepted"),
+            ("-net nic -net nic", "-net nic: a card (-net nic) and one back end expected; use -nic or "
+                                  "-netdev"),
+            ("-net user", "-net user: -net nic is missing"),
+            ("-action reboot=stop", "-action reboot=stop: reboot=stop: reset or shutdown expected"),
+            ("-fw_cfg opt/x", "-fw_cfg: one of string= and file= expected"),
+            ("-device virtio-rng-pci,rng=none", "-device virtio-rng-pci: Device 'none' not found: "
+                                                "'rng' names an -object rng-random or rng-builtin"),
+            ("-object rng-random,id=r,filename=/nosuch", None),
+            ("-device e1000,bootindex=1 -device rtl8139,bootindex=1",
+             "-device rtl8139: The bootindex 1 has already been used"),
             ("-pidfile /nosuch/dir", None),
             ("-D /nosuch/log", None),
             ("-uuid x", "-uuid x: failed to parse UUID string: wrong format")]:

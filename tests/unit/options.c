@@ -169,8 +169,8 @@ static void test_devices(void)
     command_line_free(&cl);
     refused("-device isa-seril", "-device isa-seril: 'isa-seril' is not a valid device model "
                                  "name; did you mean 'isa-serial'?");
-    refused("-object foo,id=x",
-        "-object foo,id=x: invalid object type 'foo'; 'filter-dump' is the one there is");
+    refused("-object foo,id=x", "-object foo,id=x: invalid object type 'foo'; filter-dump, "
+                                "rng-builtin and rng-random are there");
 }
 
 static void test_unknown(void)
