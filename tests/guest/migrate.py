@@ -147,6 +147,7 @@ def slow_reader():
     src = VM(*opts)
     dst = VM(*without_loadvm(opts), "-incoming", f"unix:{TMP}/slow", tag="dst")
     src.serial.send("i=0; while [ $i -lt 5000 ]; do i=$((i+1)); echo N$i; done; echo D''ONE\n")
+    src.serial.expect(r"N\d+\r", 60)  # all of the line is with the guest
     time.sleep(1)
     src.hmp(f"migrate -d unix:{TMP}/slow")
     end = time.monotonic() + 60 * TIMES
