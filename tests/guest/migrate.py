@@ -154,8 +154,9 @@ def slow_reader():
     while "completed" not in src.hmp("info migrate"):
         if time.monotonic() > end:
             raise TimeoutError(src.hmp("info migrate"))
-        if select.select([src.serial.sock], [], [], 0.01)[0]:
-            src.serial.data += src.serial.sock.recv(20)
+        for _ in range(20):  # slow, but not for so long that it seems to read no more
+            if select.select([src.serial.sock], [], [], 0.01)[0]:
+                src.serial.data += src.serial.sock.recv(20)
         dst.serial.pump(0)
     src.proc.kill()
     src.serial.read_rest()
