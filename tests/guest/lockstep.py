@@ -22,11 +22,15 @@ LIMIT = 2000000 if LONG else 25000
 
 def compare(what, options, detours):
     """Compares LIMIT instructions, of which so many may begin a detour."""
-    try:
-        done, found = lockstep(options, LIMIT, TMP)
-    except Difference as d:
-        TAP.check(False, what, str(d))
-        return
+    for again in (True, False):
+        try:
+            done, found = lockstep(options, LIMIT, TMP)
+            break
+        except Difference as d:
+            # One may have taken an interrupt that is due at the snapshot before it is looked at.
+            if not again or not str(d).startswith("after 0 instructions"):
+                TAP.check(False, what, str(d))
+                return
     print(f"# {what}: {done} instructions, {len(found)} detours")
     TAP.check(done == LIMIT, f"{what}: {LIMIT} instructions alike", f"only {done}")
     TAP.check(len(found) <= detours, f"{what}: hardly any detour", str(found[:20]))
