@@ -112,7 +112,8 @@ struct DeviceClass {
     size_t state_size;   /* ... and its size; 0: no state */
     const Prop *props;
     const VmState *const *vmstates; /* NULL-terminated: a section each, all over s; see VMSTATES */
-    const VmField *exact; /* integers that no section has and exactness needs: vmdescription key */
+    /* Integers that no section has and exactness needs, and checks of them: vmdescription key. */
+    const VmField *exact;
     const char *unmigratable; /* why this device blocks savevm and migration, or NULL */
     bool user_creatable;      /* by -device */
     const char *bus;          /* "isa", "pci", NULL: neither */

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* Sources of random numbers that the command line names: objects of kind "rng". */
+/* Sources of random numbers for devices: objects of kind "rng" (rng-random, rng-builtin). */
 #pragma once
 
 #include "core/machine.h"
 
-typedef struct RngSource {
-    int fd; /* of the file that is read; -1: the host's own generator */
-} RngSource;
+typedef struct RngSource RngSource;
 
-/* -object rng-random,id=ID[,filename=FILE] and rng-builtin,id=ID */
-bool rng_source_create(Machine *m, Options *opts, Error *err);
+/* NULL: there is none with this id. */
+RngSource *rng_source_find(Machine *m, const char *id);
+/* Up to len bytes; returns how many there are at the moment, perhaps none.  r NULL: the host's own
+ * generator. */
+size_t rng_source_read(const RngSource *r, uint8_t *buf, size_t len);

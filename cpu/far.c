@@ -8,7 +8,6 @@
  */
 #include "cpu/decode.h"
 #include "cpu/descriptor.h"
-#include "cpu/tlb.h"
 
 static bool far_is_real(const Cpu *cpu) { return !cpu_protected(cpu) || cpu_v86(cpu); }
 

@@ -167,8 +167,7 @@ static void mmu_fill(
     uint8_t *host = p->block->host + page;
     enum MmuKind reads = kind != MMU_FETCH || !mmu_fetch_differs(cpu) ? MMU_READ : MMU_FETCH;
 
-    if (kind == MMU_READ || !tlb_find(cpu, lin, who, reads, 1))
-        tlb_fill(cpu, lin, host, who, reads, w);
+    if (!tlb_find(cpu, lin, who, reads, 1)) tlb_fill(cpu, lin, host, who, reads, w);
     if (kind != MMU_WRITE || p->readonly) return; /* a write sets the dirty bit */
     if (!p->block->watch[p->off >> PAGE_BITS])
         tlb_fill(cpu, lin, host, who, MMU_WRITE, w);

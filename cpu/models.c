@@ -462,14 +462,14 @@ static uint32_t models_level(const Cpu *cpu)
 {
     bool seven = cpu->features.ebx7 || cpu->features.ecx7;
 
-    return MAX_OF(cpu->model->level, seven ? 7u : 1u);
+    return seven ? MAX_OF(cpu->model->level, 7u) : cpu->model->level;
 }
 
 static uint32_t models_xlevel(const Cpu *cpu)
 {
     bool one = cpu->features.ecx80000001 || cpu->features.edx80000001;
 
-    return MAX_OF(cpu->model->xlevel, one ? 0x80000001 : 0);
+    return one ? MAX_OF(cpu->model->xlevel, 0x80000001) : cpu->model->xlevel;
 }
 
 void op_cpuid(Cpu *cpu, const Insn *in)

@@ -127,8 +127,17 @@ static const VmField virtio_blk_fields[] = { VM_VIRTIO(struct VirtioBlkState, vi
 static const VmState virtio_blk_vmstate = {
     .name = "virtio-blk", .version = 2, .min_version = 2, .fields = virtio_blk_fields
 };
+static bool blk_has_queue(const void *state, int version)
+{
+    const struct VirtioBlkState *s = state;
+
+    (void)version;
+    return s->queue < s->v.nqueues;
+}
+
 static const VmField virtio_blk_exact[] = { VIRTIO_EXACT(struct VirtioBlkState),
-    VM_INT(struct VirtioBlkState, deadline), VM_INT(struct VirtioBlkState, queue), VM_END };
+    VM_INT(struct VirtioBlkState, deadline), VM_INT(struct VirtioBlkState, queue),
+    VM_VALIDATE("queue must be below num-queues", blk_has_queue), VM_END };
 static const Prop virtio_blk_props[] = { VIRTIO_PROPS(VirtioBlk), PROP(VirtioBlk, drive, ""),
     PROP_AS(VirtioBlk, v.pci.bootindex, "bootindex", "-1"), PROP(VirtioBlk, serial, ""),
     PROP_AS(VirtioBlk, num_queues, "num-queues", "65535"), PROP_END };

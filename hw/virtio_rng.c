@@ -3,10 +3,6 @@
  * Virtio entropy device.  Source: VIRTIO 1.1, chapter 5.4.  Under -icount the numbers follow from
  * the virtual clock, so that a run is repeatable.
  */
-#include <errno.h>
-#include <sys/random.h>
-#include <unistd.h>
-
 #include "core/rng.h"
 #include "hw/virtio.h"
 
@@ -53,14 +49,12 @@ static uint64_t rng_next(uint64_t *x)
     return z ^ z >> 31;
 }
 
-/* False where the host has none at the moment. */
-static bool rng_bytes(VirtioRng *r, uint64_t *seed, uint8_t buf[RNG_CHUNK])
+/* How many there are; 0: none at the moment. */
+static size_t rng_bytes(VirtioRng *r, uint64_t *seed, uint8_t *buf, size_t len)
 {
-    if (!r->v.pci.dev.m->clock.icount)
-        return r->source && r->source->fd >= 0 ? read(r->source->fd, buf, RNG_CHUNK) == RNG_CHUNK
-                                               : getrandom(buf, RNG_CHUNK, 0) == RNG_CHUNK;
+    if (!r->v.pci.dev.m->clock.icount) return rng_source_read(r->source, buf, len);
     for (unsigned i = 0; i < RNG_CHUNK; i += 8) store_le64(buf + i, rng_next(seed));
-    return true;
+    return len;
 }
 
 static void rng_serve(VirtioRng *r)
@@ -68,9 +62,10 @@ static void rng_serve(VirtioRng *r)
     uint64_t want = MIN_OF(r->chain.in_len, RNG_MAX), done = 0;
     uint64_t seed = (uint64_t)clock_now(&r->v.pci.dev.m->clock);
     uint8_t buf[RNG_CHUNK];
+    size_t n;
 
-    while (done < want && rng_bytes(r, &seed, buf))
-        done += virtio_write(&r->v, &r->chain, done, buf, MIN_OF(want - done, RNG_CHUNK));
+    while ((n = rng_bytes(r, &seed, buf, MIN_OF(want - done, RNG_CHUNK))) > 0)
+        done += virtio_write(&r->v, &r->chain, done, buf, n);
     virtio_fill(&r->v, 0, 0, &r->chain, (uint32_t)done);
     virtio_publish(&r->v, 0, 1);
 }
@@ -91,7 +86,7 @@ static bool rng_realize(Device *dev, Error *err)
 {
     VirtioRng *r = (VirtioRng *)dev;
 
-    r->source = *r->rng ? machine_object(dev->m, "rng", r->rng) : NULL;
+    r->source = *r->rng ? rng_source_find(dev->m, r->rng) : NULL;
     if (*r->rng && !r->source)
         return error_set(
             err, "Device '%s' not found: 'rng' names an -object rng-random or rng-builtin", r->rng);

@@ -61,6 +61,9 @@ static void exact_set(const VmField *f, void *elem, json_int_t val)
     stream_free(&st);
 }
 
+/* VM_VALIDATE: a check of what was loaded before it, and no value. */
+static bool exact_is_check(const VmField *f) { return f->flags & VMF_MUST_EXIST; }
+
 static json_t *vmdesc_exact(Device *dev)
 {
     json_t *o = json_object();
@@ -68,8 +71,10 @@ static json_t *vmdesc_exact(Device *dev)
     device_settle(dev);
     for (const VmField *f = dev->cls->exact; f->name; f++) {
         const char *elem = (const char *)device_state(dev) + f->offset;
-        json_t *a = json_array();
+        json_t *a;
 
+        if (exact_is_check(f)) continue;
+        a = json_array();
         for (size_t i = 0; i < exact_count(f); i++)
             json_array_append_new(a, json_integer(exact_get(f, elem + i * f->stride)));
         json_object_set_new(o, f->name, a);
@@ -122,7 +127,9 @@ static bool vmdesc_apply_device(Device *dev, char *copy, json_t *values, Error *
     for (const VmField *f = dev->cls->exact; f->name; f++) {
         json_t *a = json_object_get(values, f->name);
 
-        if (!a) continue;
+        if (exact_is_check(f) && !f->exists(copy, 0))
+            return error_set(err, "vmdescription: '%s': %s", dev->id, f->name);
+        if (!a || exact_is_check(f)) continue;
         if (!json_is_array(a) || json_array_size(a) != exact_count(f))
             return error_set(
                 err, "vmdescription: '%s.%s' has not %zu values", dev->id, f->name, exact_count(f));

@@ -8,6 +8,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "core/user_object.h"
 #include "net/internal.h"
 #include "util/bits.h"
 
@@ -76,7 +77,7 @@ static int dump_open(const char *path, uint32_t maxlen, Error *err)
     return fd;
 }
 
-bool net_filter_dump_create(Machine *m, Options *opts, Error *err)
+static bool dump_create(Machine *m, Options *opts, Error *err)
 {
     const char *id = options_get(opts, "id"), *netdev = options_get(opts, "netdev");
     const char *file = options_get_or(opts, "file", "qemu-vlan0.pcap");
@@ -94,7 +95,6 @@ bool net_filter_dump_create(Machine *m, Options *opts, Error *err)
     if (!maxlen || maxlen > UINT32_MAX) {
         return error_set(err, "Property 'filter-dump.maxlen' is out of range");
     }
-    options_get(opts, "qom-type"); /* "filter-dump": why we are here */
     if (!options_check_used(opts, "filter-dump", err)) return false;
     fd = dump_open(file, (uint32_t)maxlen, err);
     if (fd < 0) return false;
@@ -111,3 +111,7 @@ bool net_filter_dump_create(Machine *m, Options *opts, Error *err)
     net_filter_add(port, f);
     return true;
 }
+
+USER_OBJECT(dump, .name = "filter-dump", .create = dump_create,
+    .help = "  id=<str>\n  netdev=<id of a -netdev>\n  file=<str>\n"
+            "  maxlen=<size> - of a frame, what is longer is cut");

@@ -91,8 +91,6 @@ SET_DECLARE(net_backends);
 
 /* -netdev type,id=x,... */
 NetPort *net_backend_create(Machine *m, Options *opts, Error *err);
-/* -object filter-dump,id=x,netdev=y,file=z[,maxlen=n] */
-bool net_filter_dump_create(Machine *m, Options *opts, Error *err);
 
 /* -- announcement (RARP), see net/announce.c -- */
 typedef struct AnnounceParams {

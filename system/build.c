@@ -106,8 +106,8 @@ Machine *machine_build(CommandLine *cl, GMainContext *ctx, Error *err)
     build_clock(m, cl);
     build_smbios(m, cl);
     if (build_log(m, cl, err) && build_chardevs(m, cl, err) && build_drives(m, cl, err) &&
-        build_sources(m, cl, err) && migration_init(m, err) && build_networks(m, cl, err) &&
-        machine_init(m, err) && build_filters(m, cl, err) && build_display(m, cl, err) &&
+        build_objects(m, cl, true, err) && migration_init(m, err) && build_networks(m, cl, err) &&
+        machine_init(m, err) && build_objects(m, cl, false, err) && build_display(m, cl, err) &&
         build_start_state(m, cl, err) && build_monitors(m, cl, err)) {
         if (cl->torture) machine_set_torture(m, cl->torture);
         return m;

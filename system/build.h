@@ -21,9 +21,8 @@ bool machine_begin(Machine *m, Error *err);
 bool build_chardevs(Machine *m, CommandLine *cl, Error *err);
 bool build_drives(Machine *m, CommandLine *cl, Error *err);
 bool build_networks(Machine *m, CommandLine *cl, Error *err);
-/* -object rng-...: devices look for them. */
-bool build_sources(Machine *m, CommandLine *cl, Error *err);
-bool build_filters(Machine *m, CommandLine *cl, Error *err);
+/* -object, of the types that come before the devices, or of those that come behind them. */
+bool build_objects(Machine *m, CommandLine *cl, bool early, Error *err);
 bool build_monitors(Machine *m, CommandLine *cl, Error *err);
 
 /* -- defaults.c -- */

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "block/block.h"
-#include "core/rng.h"
+#include "core/user_object.h"
 #include "monitor/monitor.h"
 #include "net/net.h"
 #include "system/build.h"
@@ -280,27 +280,13 @@ bool build_networks(Machine *m, CommandLine *cl, Error *err)
     return true;
 }
 
-static bool build_is_filter(const OptionUse *use)
-{
-    return !strcmp(options_get_or(use->opts, "qom-type", ""), "filter-dump");
-}
-
-bool build_sources(Machine *m, CommandLine *cl, Error *err)
+bool build_objects(Machine *m, CommandLine *cl, bool early, Error *err)
 {
     for (unsigned i = 0; i < cl->objects->len; i++) {
-        OptionUse *use = cl->objects->pdata[i];
-        if (!build_is_filter(use) && !rng_source_create(m, use->opts, err))
-            return build_failed(use, err);
-    }
-    return true;
-}
+        const OptionUse *use = cl->objects->pdata[i];
+        const UserObjectType *type = user_object_find(options_get(use->opts, "qom-type"));
 
-bool build_filters(Machine *m, CommandLine *cl, Error *err)
-{
-    for (unsigned i = 0; i < cl->objects->len; i++) {
-        OptionUse *use = cl->objects->pdata[i];
-        if (!build_is_filter(use)) continue;
-        if (!net_filter_dump_create(m, use->opts, err)) return build_failed(use, err);
+        if (type->early == early && !type->create(m, use->opts, err)) return build_failed(use, err);
     }
     return true;
 }

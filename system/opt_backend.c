@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "block/block.h"
+#include "core/user_object.h"
 #include "net/net.h"
 #include "system/options.h"
 #include "ui/ui.h"
@@ -111,6 +112,7 @@ static void opt_net_add(Options *to, const Options *card)
 {
     for (unsigned i = 0; i < card->entries->len; i++) {
         const OptionsEntry *e = card->entries->pdata[i];
+
         if (strcmp(e->key, "type")) options_set(to, e->key, e->value);
     }
     options_set(to, "card", "on");
@@ -157,20 +159,26 @@ bool opt_smbios(CommandLine *cl, const char *option, const char *arg, Error *err
 bool opt_object(CommandLine *cl, const char *option, const char *arg, Error *err)
 {
     if (option_wants_help(arg)) {
-        puts("List of user creatable objects:\n  filter-dump\n  rng-builtin\n  rng-random");
-        return cl->answered = true;
-    }
-    if (!strcmp(arg, "filter-dump,help")) {
-        puts("filter-dump options:\n  id=<str>\n  netdev=<id of a -netdev>\n  file=<str>\n"
-             "  maxlen=<size> - of a frame, what is longer is cut");
+        char *names = user_object_names("\n  ");
+
+        printf("List of user creatable objects:\n  %s\n", names);
+        g_free(names);
         return cl->answered = true;
     }
     Options *o = options_parse(arg, "qom-type", err);
     if (!o) return false;
-    const char *type = options_get_or(o, "qom-type", "");
-    if (strcmp(type, "filter-dump") && strcmp(type, "rng-random") && strcmp(type, "rng-builtin")) {
-        error_set(err,
-            "invalid object type '%s'; filter-dump, rng-builtin and rng-random are there", type);
+    const char *name = options_get_or(o, "qom-type", "");
+    const UserObjectType *type = user_object_find(name);
+    if (type && g_str_has_suffix(arg, ",help")) {
+        printf("%s options:\n%s\n", type->name, type->help);
+        options_free(o);
+        return cl->answered = true;
+    }
+    if (!type) {
+        char *names = user_object_names(", ");
+
+        error_set(err, "invalid object type '%s'; there are: %s", name, names);
+        g_free(names);
         options_free(o);
         return false;
     }

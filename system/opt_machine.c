@@ -503,6 +503,7 @@ bool opt_action(CommandLine *cl, const char *option, const char *arg, Error *err
     (void)option;
     for (unsigned i = 0; ok && i < ARRAY_SIZE(actions); i++) {
         const char *to = options_get(o, actions[i].key);
+
         if (!to) continue;
         if (strcmp(to, actions[i].usual) && strcmp(to, actions[i].other))
             ok = error_set(err, "%s=%s: %s%s%s expected", actions[i].key, to, actions[i].usual,

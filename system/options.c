@@ -92,10 +92,9 @@ static const OptionDef options_table[] = {
         "a network card with its back end in one", opt_nic),
     CALL("net", "nic|TYPE|none[,...]", "the old form: -net nic[,model=][,macaddr=] -net user[,...]",
         opt_net),
-    CALL("object", "rng-random,id=ID[,filename=FILE] | rng-builtin,id=ID",
-        "where a virtio-rng-pci has its numbers from", opt_object),
-    CALL("object", "filter-dump,id=ID,netdev=NETDEV,file=FILE[,maxlen=N]",
-        "writes a back end's traffic to a pcap file", opt_object),
+    CALL("object", "TYPE,id=ID[,...]",
+        "filter-dump (traffic to a pcap file), a source of rng= ... ('-object help' lists them)",
+        opt_object),
 
     HEADING("Lines (DEV: stdio, pty, null, file:F, pipe:F, tcp:HOST:PORT, unix:F, chardev:ID)"),
     CALL("chardev", "TYPE,id=ID[,mux=on|off][,...]",

@@ -156,6 +156,24 @@ def queues():
     vm.kill()
 
 
+def entropy():
+    """Numbers come from the file that -object names, and each only once."""
+    source, seen = os.urandom(1 << 20), []
+    with open(TMP + "/numbers", "wb") as f:
+        f.write(source)
+    kernel, initrd = linux686.files(TMP, modules=("virtio_pci", "virtio-rng"))
+    vm = linux686.boot(linux686.options(kernel, initrd, nic=None) + [
+        "-object", f"rng-random,id=numbers,filename={TMP}/numbers",
+        "-device", "virtio-rng-pci,rng=numbers"])
+    for _ in range(2):
+        got = bytes.fromhex(vm.shell("head -c 64 /dev/hwrng | od -An -v -tx1").replace("\n", " "))
+        seen.append(source.find(got) if len(got) == 64 else -1)
+    TAP.check(0 <= seen[0] and seen[0] + 64 <= seen[1], "numbers of a file, one after the other",
+              str(seen))
+    vm.quit()
+    vm.kill()
+
+
 def boots():
     demo = os.environ["SRCDIR"] + "/demo"
     subprocess.run([demo + "/build.sh", demo, TMP + "/demo.img"], check=True)
@@ -178,5 +196,5 @@ def linux():
         vm.kill()
 
 
-TAP.run(boots, queues, linux)
+TAP.run(boots, queues, entropy, linux)
 TAP.finish()

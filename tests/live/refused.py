@@ -190,5 +190,28 @@ def streams():
         counts_on(vm, "good stream after a bad one")
 
 
-TAP.run(snapshots, full_disk, two_disks, streams)
+def values():
+    """What stands in the description for exactness is checked as sections are."""
+    subprocess.run([IMG, "create", "-q", "-f", "qcow2", TMP + "/blk", "1M"], check=True)
+    blk = ["-M", "pc", "-m", "1", "-S", "-nodefaults", "-drive",
+           f"file={TMP}/blk,format=qcow2,if=none,id=d", "-device",
+           "virtio-blk-pci,drive=d,id=b,num-queues=2"]
+    with VM(*blk, serial=False) as vm:
+        vm.hmp(f"migrate file:{TMP}/values")
+        vm.quit()
+    with open(TMP + "/values", "rb") as f:
+        data = f.read()
+    at = data.index(b'"queue": [0]', data.rindex(b'"stasis"')) + len(b'"queue": [')
+    for value, fits in ((b"1", True), (b"2", False), (b"9", False)):
+        with open(TMP + "/bad", "wb") as f:
+            f.write(data[:at] + value + data[at + 1:])
+        r = subprocess.run([STASIS, *blk, "-display", "none", "-monitor", "stdio", "-incoming",
+                            f"file:{TMP}/bad"], capture_output=True, text=True, timeout=30,
+                           input="quit\n")
+        TAP.check((r.returncode == 0) == fits and
+                  ("'b': queue must be below num-queues" in r.stderr) != fits,
+                  f"a disk that was at queue {value.decode()} of 2", f"{r.returncode} {r.stderr}")
+
+
+TAP.run(snapshots, full_disk, two_disks, streams, values)
 TAP.finish()

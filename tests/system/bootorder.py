@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """bootindex=: what the firmware says that it boots from is what it says under QEMU with the same
-options; -boot strict and reboot-timeout; where a disk without bus= is put."""
+options; -boot strict and reboot-timeout; where a disk without bus= is put; files of -fw_cfg."""
 import os
 import re
 import shutil
@@ -61,5 +61,22 @@ def compare():
             tap.equal(order([*options, "-accel", "tcg"], QEMU), want, name + ": in QEMU")
 
 
-tap.run(compare)
+def file():
+    """The firmware finds what -fw_cfg gives it."""
+    log = TMP + "/file.log"
+    with open(TMP + "/message", "w") as f:
+        f.write("\nfrom a file\n")
+    for given, want in (("string=\nhere is the menu\n", "here is the menu"),
+                        (f"file={TMP}/message", "from a file")):
+        with Vm("-m", "32", "-debugcon", "file:" + log, "-global", "isa-debugcon.iobase=0x402",
+                "-boot", "menu=on", "-fw_cfg", "name=etc/boot-menu-message," + given):
+            end, text = time.monotonic() + 30, ""
+            while time.monotonic() < end and want not in text:
+                time.sleep(0.05)
+                with open(log, errors="replace") as f:
+                    text = f.read()
+        tap.check(want in text, "-fw_cfg " + given.split("=")[0] + "=", text[-300:])
+
+
+tap.run(compare, file)
 tap.finish()

@@ -231,8 +231,20 @@ def boot_sector(path, code):
     return path
 
 
+def old_net():
+    """-net nic and -net user make what -nic makes, but for the vectors."""
+    for halves in (("nic,model=e1000,macaddr=52:54:00:00:00:01", "user"),
+                   ("user", "nic,model=e1000,macaddr=52:54:00:00:00:01")):
+        with Vm("-net", halves[0], "-net", halves[1]) as vm:
+            text = vm.cmd("info network")
+            tap.check("mac=52:54:00:00:00:01" in text.replace("macaddr", "mac") and
+                      "net=10.0.2.0" in text, "-net " + " -net ".join(halves), text)
+            tap.check("8086:100e" in vm.cmd("info pci"), "its card", vm.cmd("info pci"))
+
+
 def no_reboot():
-    """A guest that resets itself: -no-reboot ends, -no-shutdown with it stops instead."""
+    """A guest that resets itself: -no-reboot ends, -no-shutdown with it stops instead; -action says
+    the same."""
     disk = boot_sector(os.path.join(TMP, "reset.img"), RESET)
     args = ("-M", "isapc", "-drive", f"file={disk},format=raw,if=ide")
     with Vm(*args, "-no-reboot") as vm:
@@ -243,6 +255,14 @@ def no_reboot():
         vm.cmd("system_reset")
         vm.cmd("cont")
         tap.check(vm.wait_status("paused (shutdown)", 20), "after system_reset it runs again")
+    with Vm(*args, "-action", "reboot=shutdown") as vm:
+        tap.equal(vm.wait(20), 0, "-action reboot=shutdown: it ends the program")
+    with Vm(*args, "-action", "reboot=shutdown,shutdown=pause") as vm:
+        tap.check(vm.wait_status("paused (shutdown)", 20),
+                  "-action reboot=shutdown,shutdown=pause: it stops", vm.cmd("info status"))
+    with Vm(*args, "-action", "reboot=reset") as vm:
+        time.sleep(1.5)
+        tap.check(vm.wait_status("running"), "-action reboot=reset: it goes on")
     with Vm(*args) as vm:
         time.sleep(1.5)
         tap.check(vm.wait_status("running"), "without, it resets and goes on")
@@ -272,6 +292,6 @@ def snapshot_mode():
         tap.check(f.read() == before, "-snapshot leaves the image as it was")
 
 
-tap.run(answers, refuses, pidfile, daemonize, stdio, exit_codes, globals_, no_reboot,
+tap.run(answers, refuses, pidfile, daemonize, stdio, exit_codes, globals_, old_net, no_reboot,
         drives, snapshot_mode)
 tap.finish()

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "core/command.h"
+#include "core/user_object.h"
 #include "net/net.h"
 #include "util/bits.h"
 
@@ -48,7 +49,7 @@ static void setup(Fixture *x, gconstpointer data)
         net_port_new(x->m, wire, &sink_ops, NULL, NULL);
         text = g_strdup_printf("id=d%d,netdev=%s,file=%s", i, wire, x->path[i]);
         opts = options_parse(text, NULL, NULL);
-        g_assert_true(net_filter_dump_create(x->m, opts, NULL));
+        g_assert_true(user_object_find("filter-dump")->create(x->m, opts, NULL));
         iobase = g_strdup_printf("%d", 0x300 + i * 0x40);
         g_assert_nonnull(device_create(
             x->m, "ne2k_isa", NULL, NULL, "netdev", wire, "irq", "", "iobase", iobase, NULL));

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "core/command.h"
+#include "core/user_object.h"
 #include "util/bits.h"
 
 enum { PATIENCE_MS = 5000 };
@@ -473,7 +474,7 @@ static void test_dump(void)
     gsize len;
 
     machine_start(m, NULL);
-    g_assert_true(net_filter_dump_create(m, opts, NULL));
+    g_assert_true(user_object_find("filter-dump")->create(m, opts, NULL));
     send_text(far->port, "towards the guest");
     send_text(nic->port, "out");
     g_assert_true(g_file_get_contents(path, &data, &len, NULL)); /* while it is still open */

@@ -169,8 +169,9 @@ static void test_devices(void)
     command_line_free(&cl);
     refused("-device isa-seril", "-device isa-seril: 'isa-seril' is not a valid device model "
                                  "name; did you mean 'isa-serial'?");
-    refused("-object foo,id=x", "-object foo,id=x: invalid object type 'foo'; filter-dump, "
-                                "rng-builtin and rng-random are there");
+    refused("-object foo,id=x",
+        "-object foo,id=x: invalid object type 'foo'; there are: filter-dump, "
+        "rng-builtin, rng-random");
 }
 
 static void test_unknown(void)
