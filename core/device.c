@@ -180,16 +180,19 @@ void device_free(Device *dev)
 void device_initial_state(Device *dev, void *buf)
 {
     const DeviceClass *cls = dev->cls;
-    void *live;
+    uint8_t *live = device_state(dev), *initial = buf;
 
     if (!cls->state_size) return;
-    live = g_memdup2(device_state(dev), cls->state_size);
-    memset(device_state(dev), 0, cls->state_size);
+    memcpy(initial, live, cls->state_size);
+    memset(live, 0, cls->state_size);
     if (cls->power_on) cls->power_on(dev);
     if (cls->reset) cls->reset(dev);
-    memcpy(buf, device_state(dev), cls->state_size);
-    memcpy(device_state(dev), live, cls->state_size);
-    g_free(live);
+    for (size_t i = 0; i < cls->state_size; i++) {
+        uint8_t t = live[i];
+
+        live[i] = initial[i];
+        initial[i] = t;
+    }
 }
 
 void device_reset(Device *dev)

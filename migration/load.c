@@ -55,11 +55,13 @@ static void load_make_copies(LoadRun *run)
         c->sec = s;
         c->state = s->state;
         c->size = s->state_size;
-        c->copy = g_memdup2(s->state, s->state_size);
-        if (s->dev)
+        c->copy = g_malloc(c->size);
+        if (s->dev) {
             device_initial_state(s->dev, c->copy);
-        else
-            copy_unshare(run->m, c, c->copy, s->state);
+        } else {
+            memcpy(c->copy, c->state, c->size);
+            copy_unshare(run->m, c, c->copy, c->state);
+        }
         c->next = run->copies;
         run->copies = c;
     }

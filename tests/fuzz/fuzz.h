@@ -36,6 +36,11 @@ enum { FUZZ_SANITIZED = 0 };
 #endif
 #if defined(__SANITIZE_ADDRESS__)
 size_t __sanitizer_get_current_allocated_bytes(void); /* its header is clang's alone */
+
+/* Less of what has been freed is kept from use than otherwise: to get new memory each time takes
+ * most of a case. */
+const char *__asan_default_options(void);
+const char *__asan_default_options(void) { return "quarantine_size_mb=8"; }
 #endif
 
 typedef void FuzzCase(void *opaque, unsigned number, GRand *r);
