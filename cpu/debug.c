@@ -50,7 +50,7 @@ void cpu_debug_update(Cpu *cpu)
         default: debug |= DEBUG_DATA; break;
         }
     }
-    if (cpu->s.debug_pending) debug |= DEBUG_PENDING;
+    if (cpu->s.debug_pending & ~DEBUG_SHADOW) debug |= DEBUG_PENDING;
     if (debug && !cpu->debug) cpu->exit_pending = true;
     cpu->debug = debug;
 }
@@ -60,7 +60,7 @@ void cpu_debug_fetch(Cpu *cpu)
     uint64_t lin = cpu_code_lin(cpu);
     uint32_t hits;
 
-    if (cpu->s.eflags & FLAG_RF || cpu->s.debug_pending & DEBUG_HOLD) return;
+    if (cpu->s.eflags & FLAG_RF || cpu->s.debug_pending & DEBUG_SHADOW) return;
     hits = debug_match(cpu, 1 << BP_EXEC, lin, 1);
     if (!hits) return;
     cpu->s.dr[6] |= hits;
@@ -71,22 +71,12 @@ void cpu_debug_step(Cpu *cpu, bool tf)
 {
     uint32_t hits = cpu->s.debug_pending;
 
-    if (hits & DEBUG_HOLD) { /* after a load of SS: one instruction later */
-        cpu->s.debug_pending &= ~(uint32_t)DEBUG_HOLD;
-        cpu_debug_update(cpu);
-        return;
-    }
     if (tf) hits |= DR6_BS;
     if (!hits) return;
     cpu->s.debug_pending = 0;
     cpu->s.dr[6] |= hits;
     cpu_debug_update(cpu);
     cpu_raise(cpu, EXC_DB, 0);
-}
-
-void cpu_debug_hold(Cpu *cpu)
-{
-    if (cpu->debug) cpu->s.debug_pending |= DEBUG_HOLD;
 }
 
 bool cpu_debug_page(const Cpu *cpu, uint64_t lin)

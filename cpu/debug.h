@@ -5,8 +5,9 @@
  * cpu->debug says what is armed; while it is not zero the run loop goes instruction by instruction:
  *     cpu_debug_fetch(cpu);            (where DEBUG_FETCH; may raise #DB, a fault)
  *     tf = s.eflags & FLAG_TF; execute; commit; clear RF unless the instruction set it
- *     cpu_debug_step(cpu, tf);         (raises #DB, a trap, with s.eip after the instruction)
- * While it is zero nothing of this needs calling: debug_pending is zero too.
+ *     cpu_debug_step(cpu, tf);         (not where DEBUG_SHADOW has begun; raises #DB, a trap, with
+ *                                       s.eip after the instruction)
+ * While it is zero nothing of this needs calling: debug_pending has no bits of DR6, either.
  */
 #pragma once
 
@@ -20,8 +21,9 @@ enum {
     DEBUG_PENDING = 1 << 4, /* a breakpoint has been met and waits for the instruction's end */
 };
 
-/* Of debug_pending, beside DR6's bits: this instruction loads SS, its traps wait for the next. */
-#define DEBUG_HOLD (1u << 31)
+/* Of debug_pending, beside DR6's bits: SS has just been loaded.  Its traps come behind the next
+ * instruction, in front of which no breakpoint stops. */
+#define DEBUG_SHADOW (1u << 31)
 
 /* Recomputes cpu->debug after a change of TF, DR7, CR4.DE or a load. */
 void cpu_debug_update(Cpu *cpu);
@@ -34,5 +36,3 @@ bool cpu_debug_page(const Cpu *cpu, uint64_t lin);
 /* ... which reports each access; the trap follows at the instruction's end. */
 void cpu_debug_data(Cpu *cpu, uint64_t lin, unsigned size, bool write);
 void cpu_debug_io(Cpu *cpu, uint32_t port, unsigned size);
-/* MOV and POP to SS: see DEBUG_HOLD. */
-void cpu_debug_hold(Cpu *cpu);

@@ -5,7 +5,7 @@
  *
  * Invariant: a fault finds `s` as it was before the instruction.  The only thing to be put right is
  * s.eip, which inside a block stands at the block's start, and the budget, from which the whole
- * block was taken on entry.
+ * block was taken on entry.  Only an IRET leaves something behind: NMIs may come again.
  */
 #include "cpu/fault.h"
 
@@ -28,6 +28,8 @@ static void fault_settle(Cpu *cpu, bool done)
     cpu->cur = NULL;
     cpu->cur_synced = false;
     if (!done) cpu->slice_left++;
+    if (cpu->in_iret && done) cpu->s.hflags2 &= ~(uint32_t)HF2_NMI;
+    cpu->in_iret = false;
 }
 
 static _Noreturn void fault_leave(Cpu *cpu, FaultKind kind)

@@ -187,7 +187,7 @@ static void iret_long(Cpu *cpu, unsigned size)
     iret_done(cpu, eip);
 }
 
-void op_iret(Cpu *cpu, const Insn *in)
+static void iret_any(Cpu *cpu, const Insn *in)
 {
     if (cpu_long(cpu)) {
         if (cpu->s.eflags & FLAG_NT) cpu_raise(cpu, EXC_GP, 0);
@@ -208,4 +208,11 @@ void op_iret(Cpu *cpu, const Insn *in)
     } else {
         iret_protected(cpu, in->opsize);
     }
+}
+
+void op_iret(Cpu *cpu, const Insn *in)
+{
+    cpu->in_iret = true;
+    iret_any(cpu, in);
+    cpu->in_iret = false;
 }

@@ -160,7 +160,7 @@ static void run_step_undo(Cpu *cpu)
 
 static void run_step(Cpu *cpu)
 {
-    bool tf = cpu->s.eflags & FLAG_TF;
+    bool tf = cpu->s.eflags & FLAG_TF, shadow = cpu->s.debug_pending & DEBUG_SHADOW;
     Block *b;
 
     run_set_stretch(cpu, 1);
@@ -177,6 +177,11 @@ static void run_step(Cpu *cpu)
     dispatch_run(cpu, b);
     run_step_undo(cpu); /* RF that an IRET loaded is in the trap's frame */
     cpu->cur = NULL;
+    if (shadow) {
+        cpu->s.debug_pending &= ~DEBUG_SHADOW;
+    } else if (cpu->s.debug_pending & DEBUG_SHADOW) {
+        return;
+    }
     if (cpu->debug || tf) cpu_debug_step(cpu, tf && !cpu->soft_int);
 }
 

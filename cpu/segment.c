@@ -342,11 +342,13 @@ void stack_check_inner_ss(Cpu *cpu, uint16_t sel, unsigned cpl, uint32_t ext, De
 
 /* -- MOV, POP and LxS -- */
 
-/* After a load of SS neither interrupts nor debug traps come before the next instruction. */
+/* After a load of SS neither interrupts nor debug traps come before the next instruction.  Of
+ * several in a row only the first one does this. */
 static void segment_shadow(Cpu *cpu)
 {
+    if (cpu->s.debug_pending & DEBUG_SHADOW) return;
     cpu->s.hflags |= HF_SHADOW;
-    cpu_debug_hold(cpu);
+    cpu->s.debug_pending |= DEBUG_SHADOW;
 }
 
 void op_mov_sreg_rm(Cpu *cpu, const Insn *in)

@@ -225,7 +225,7 @@ typedef struct CpuState {
     uint32_t ferr;          /* exact: FERR is asserted towards IRQ 13 */
     uint64_t pdptr[4];      /* exact: the PDPTEs that PAE paging works with ... */
     uint32_t pdptr_valid;   /* ... or 0: the next walk loads them */
-    uint32_t debug_pending; /* exact: DR6 bits of a trap that a MOV SS has put off */
+    uint32_t debug_pending; /* exact: DR6 bits of a trap that a MOV SS has put off; DEBUG_SHADOW */
     uint32_t turn_left;     /* exact: instructions of the CPU's turn */
     uint8_t turn;           /* exact: its turn was the last one, and may go on */
 } CpuState;
@@ -272,6 +272,7 @@ struct Cpu {
     bool stop_turn;     /* ... or this CPU's part of it */
     bool soft_int;      /* the instruction was a software interrupt: no trap of TF behind it */
     bool cur_synced;    /* s.eip is already cur's own */
+    bool in_iret;       /* an IRET is under way */
     int64_t slice_left; /* instructions left in this stretch of the slice; a block is taken off
                           * when it is entered, so at call-outs the calling one counts as done */
     int64_t slice_rest; /* of the slice, behind this stretch (cpu/run.c) */

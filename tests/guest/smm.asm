@@ -6,6 +6,7 @@
 ; defined the save area has its 32-bit form (smm_legacy.expect), and there is no long mode.
 ; The firmware has set SMBASE to A0000h and has let port B2h raise SMIs.
 %include "boot.inc"
+%include "paragraphs.inc"
 %include "pics.inc"
 BOOT_SECTORS 10, gdtr, 8, start
 
@@ -37,13 +38,6 @@ F_HALT equ 0xfec9
 %endif
 F_REVISION equ 0xfefc
 
-%macro TEST 0
-    call head
-%endmacro
-%macro SHOW 1
-    mov eax,%1
-    call hex
-%endmacro
 ; One SMI, with an action for the handler.
 %macro SMI 1
     mov dword [ACTION],%1
@@ -365,57 +359,10 @@ on_ud:
     mov dword [esp],after_ud
     iret
 
-head:
+%macro PARAGRAPH_BEGIN 0
     mov dword [SMIS],0
-    mov al,10
-    out 0xe9,al
-    mov al,'T'
-    out 0xe9,al
-    mov al,[NUMBER]
-    inc byte [NUMBER]
-    aam 16
-    push eax
-    mov al,ah
-    call nibble
-    pop eax
-    call nibble
-    mov al,10
-    out 0xe9,al
-    ret
-
-char:                   ; on a line of its own
-    out 0xe9,al
-    mov al,' '
-    out 0xe9,al
-    mov al,10
-    out 0xe9,al
-    ret
-
-hex:
-    push ecx
-    mov ecx,8
-.l: rol eax,4
-    push eax
-    call nibble
-    pop eax
-    loop .l
-    pop ecx
-    push eax
-    mov al,' '
-    out 0xe9,al
-    mov al,10
-    out 0xe9,al
-    pop eax
-    ret
-
-nibble:
-    and al,15
-    cmp al,10
-    jb .d
-    add al,'a'-'0'-10
-.d: add al,'0'
-    out 0xe9,al
-    ret
+%endmacro
+    PARAGRAPHS
 
 ; -- the handler, at SMBASE + 8000h --
 
