@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 # TEST-TIMEOUT: 240
-"""Guests of our own that print paragraphs: when interrupts come (interrupts.asm).  What each of them
-says is compared with what stands beside its source, and a machine that is saved and loaded all the
-time says the same."""
+"""Guests of our own that print paragraphs: when interrupts come (interrupts.asm), and what masked
+address line 20 does (a20.asm).  What each of them says is compared with what stands beside its
+source, and a machine that is saved and loaded all the time says the same."""
 import os
 import re
 import shutil
@@ -44,8 +44,12 @@ def interrupts():
     guest("interrupts")
 
 
+def a20():
+    guest("a20")
+
+
 if shutil.which("nasm"):
-    TAP.run(interrupts)
+    TAP.run(interrupts, a20)
 else:
     TAP.skip("guests that print paragraphs", "nasm is not installed")
 TAP.finish()
