@@ -95,7 +95,6 @@ deps-check:
 	@$(SRC)/tools/deps.sh build check
 	@[ -f config.mk ] || $(SRC)/configure
 deps-bench: deps-check
-	@$(SRC)/tools/deps.sh bench
 
 .PHONY: run run-demo
 run: deps-build

@@ -16,6 +16,7 @@ import time
 SRC = os.environ.get("SRCDIR") or os.path.dirname(os.path.dirname(os.path.dirname(
     os.path.abspath(__file__))))
 sys.path[:0] = [SRC + "/tests", SRC + "/tests/lib"]
+import bochs
 import linux686
 from tap import Tap
 
@@ -24,23 +25,6 @@ STASIS = os.environ.get("STASIS", SRC + "/build/stasis")
 TURNS = int(os.environ.get("BENCH_TURNS", "2"))
 READY = b"GUEST READY"
 tap = Tap()
-
-BOCHSRC = """
-romimage: file={bios}
-vgaromimage: file={vgabios}
-cpu: model=p3_katmai, ips=50000000, reset_on_triple_fault=1
-memory: guest=64, host=64
-ata0-master: type=none
-ata1: enabled=1, ioaddr1=0x170, ioaddr2=0x370, irq=15
-ata1-master: type=cdrom, path={iso}, status=inserted
-boot: cdrom
-com1: enabled=1, mode=file, dev={serial}
-clock: sync=none
-log: {log}
-panic: action=fatal
-sound: waveoutdrv=dummy, waveindrv=dummy, midioutdrv=dummy
-display_library: rfb, options="timeout=0"
-"""
 
 
 def make_iso():
@@ -99,16 +83,13 @@ def target(what, ratio, met, wanted):
     print(f"# {what:24} {ratio:8.2f}  target: {wanted}: {'met' if met else 'MISSED'}", flush=True)
 
 
-def bochs(iso, serial):
-    """Its command; Debian's has a debugger, which is told to go on."""
-    rc, commands = TMP + "/bochsrc", TMP + "/bochs.commands"
-    with open(rc, "w") as f:
-        f.write(BOCHSRC.format(bios="/usr/share/bochs/BIOS-bochs-latest", iso=iso, serial=serial,
-                               vgabios="/usr/share/bochs/VGABIOS-lgpl-latest",
-                               log=TMP + "/bochs.log"))
-    with open(commands, "w") as f:
-        f.write("c\n")
-    return ["bochs", "-q", "-f", rc, "-rc", commands]
+def ask_bochs(iso, serial):
+    return bochs.command(
+        TMP + "/boot", "cpu: model=p3_katmai, ips=50000000, reset_on_triple_fault=1",
+        "memory: guest=64, host=64", "ata0-master: type=none",
+        "ata1: enabled=1, ioaddr1=0x170, ioaddr2=0x370, irq=15",
+        f"ata1-master: type=cdrom, path={iso}, status=inserted", "boot: cdrom",
+        f"com1: enabled=1, mode=file, dev={serial}")
 
 
 def main():
@@ -127,7 +108,7 @@ def main():
         tap.skip("against Bochs", "no bochs")
         return
     try:
-        theirs = best("bochs", bochs(iso, serial), serial, 1)
+        theirs = best("bochs", ask_bochs(iso, serial), serial, 1)
     except RuntimeError as e:
         tap.skip("against Bochs", str(e).replace("\n", " ")[:300])
     else:

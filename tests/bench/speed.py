@@ -16,6 +16,7 @@ SRC = os.environ.get("SRCDIR") or os.path.dirname(os.path.dirname(os.path.dirnam
     os.path.abspath(__file__))))
 sys.path[:0] = [SRC + "/tests", SRC + "/tests/lib"]
 import asm_guest
+import bochs
 from tap import Tap
 
 TMP = os.environ.get("TMPDIR", "/tmp")
@@ -45,36 +46,17 @@ WORK = [
 ]
 MIPS = 250  # the target of the integer loops
 
-BOCHSRC = """
-romimage: file=/usr/share/bochs/BIOS-bochs-latest
-vgaromimage: file=/usr/share/bochs/VGABIOS-lgpl-latest
-cpu: model=p4_willamette, ips=50000000
-memory: guest=128, host=128
-ata0-master: type=disk, mode=flat, path={disk}, cylinders=2, heads=16, spt=63
-boot: disk
-com1: enabled=1, mode=null
-port_e9_hack: enabled=1
-clock: sync=none
-log: {log}
-panic: action=fatal
-sound: waveoutdrv=dummy, waveindrv=dummy, midioutdrv=dummy
-display_library: rfb, options="timeout=0"
-"""
-
 
 def build():
     disk = TMP + "/speed.img"
-    asm_guest.build("bench/speed.asm", disk, size=2 * 16 * 63 * 512)
+    asm_guest.build("bench/speed.asm", disk, size=bochs.DISK_BYTES)
     return disk
 
 
-def bochs(disk):
-    rc, commands = TMP + "/speed.bochsrc", TMP + "/speed.bochs"
-    with open(rc, "w") as f:
-        f.write(BOCHSRC.format(disk=disk, log=TMP + "/bochs.log"))
-    with open(commands, "w") as f:
-        f.write("c\n")
-    return ["bochs", "-q", "-f", rc, "-rc", commands]
+def ask_bochs(disk):
+    return bochs.command(TMP + "/speed", "cpu: model=p4_willamette, ips=50000000",
+                         "memory: guest=128, host=128", *bochs.disk(disk),
+                         "com1: enabled=1, mode=null", "port_e9_hack: enabled=1")
 
 
 def pc(program, disk, *more):
@@ -144,7 +126,7 @@ def main():
         tcg = best(pc("qemu-system-i386", disk, "-accel", "tcg"), TURNS)
     if shutil.which("bochs"):
         try:
-            bx = best(bochs(disk), 1)
+            bx = best(ask_bochs(disk), 1)
         except RuntimeError as e:
             print(f"# no figures of Bochs: {e}")
     ours = best(pc(STASIS, disk, "-cpu", "qemu32"), TURNS)

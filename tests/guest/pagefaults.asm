@@ -1,7 +1,8 @@
 ; SPDX-License-Identifier: MIT
 ; Lets instructions and transfers of all kinds run into absent and read-only pages, and prints through
 ; port E9h what state the page fault found: an instruction has happened wholly or not at all.
-; pagefaults.expect is what a CPU of the P6 family says.  Assembled with nasm.
+; pagefaults.expect is what a CPU of the P6 family says, and Bochs but for what stands in oracle.py.
+; Assembled with nasm.
 ;
 ; Page faults go to a task of their own, which prints the error code, CR2 and all registers that the
 ; switch saved; other vectors print the top of their stack and registers.
