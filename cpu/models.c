@@ -14,6 +14,7 @@
 
 #include "cpu/cpu.h"
 #include "cpu/decode.h"
+#include "cpu/features.h"
 #include "util/options.h"
 
 #define F(name) (1u << FEAT_##name)
@@ -165,78 +166,6 @@ static const CpuModel models[] = {
         .cache = 0x2c307d },
 };
 
-typedef struct FeatureName {
-    const char *name;
-    uint8_t word; /* 0 ecx1, 1 edx1, 2 ecx80000001, 3 edx80000001, 4 ebx7, 5 ecx7 */
-    uint8_t bit;
-} FeatureName;
-
-static const FeatureName feature_names[] = {
-    { "fpu", 1, 0 },
-    { "vme", 1, 1 },
-    { "de", 1, 2 },
-    { "pse", 1, 3 },
-    { "tsc", 1, 4 },
-    { "msr", 1, 5 },
-    { "pae", 1, 6 },
-    { "mce", 1, 7 },
-    { "cx8", 1, 8 },
-    { "apic", 1, 9 },
-    { "sep", 1, 11 },
-    { "mtrr", 1, 12 },
-    { "pge", 1, 13 },
-    { "mca", 1, 14 },
-    { "cmov", 1, 15 },
-    { "pat", 1, 16 },
-    { "pse36", 1, 17 },
-    { "pn", 1, 18 },
-    { "clflush", 1, 19 },
-    { "ds", 1, 21 },
-    { "acpi", 1, 22 },
-    { "mmx", 1, 23 },
-    { "fxsr", 1, 24 },
-    { "sse", 1, 25 },
-    { "sse2", 1, 26 },
-    { "ss", 1, 27 },
-    { "ht", 1, 28 },
-    { "tm", 1, 29 },
-    { "pbe", 1, 31 },
-    { "pni", 0, 0 },
-    { "sse3", 0, 0 },
-    { "pclmulqdq", 0, 1 },
-    { "monitor", 0, 3 },
-    { "vmx", 0, 5 },
-    { "ssse3", 0, 9 },
-    { "cx16", 0, 13 },
-    { "sse4.1", 0, 19 },
-    { "sse4.2", 0, 20 },
-    { "x2apic", 0, 21 },
-    { "tsc-deadline", 0, FEAT_TSC_DEADLINE },
-    { "movbe", 0, 22 },
-    { "popcnt", 0, 23 },
-    { "aes", 0, 25 },
-    { "xsave", 0, 26 },
-    { "rdrand", 0, 30 },
-    { "rdseed", 4, 18 },
-    { "hypervisor", 0, 31 },
-    { "lahf-lm", 2, 0 },
-    { "lahf_lm", 2, 0 },
-    { "svm", 2, 2 },
-    { "abm", 2, 5 },
-    { "syscall", 3, 11 },
-    { "nx", 3, 20 },
-    { "mmxext", 3, 22 },
-    { "pdpe1gb", 3, 26 },
-    { "rdtscp", 3, 27 },
-    { "lm", 3, 29 },
-    { "3dnowext", 3, 30 },
-    { "3dnow", 3, 31 },
-    { "fsgsbase", 4, FEAT7_FSGSBASE },
-    { "smep", 4, FEAT7_SMEP },
-    { "smap", 4, FEAT7_SMAP },
-    { "umip", 5, FEAT7_UMIP },
-};
-
 uint32_t cpu_signature(const CpuModel *model)
 {
     uint32_t family = MIN_OF(model->family, 15u), extended = model->family - family;
@@ -246,56 +175,6 @@ uint32_t cpu_signature(const CpuModel *model)
 }
 
 /* -- parsing -- */
-
-static bool model_set_feature(Cpu *cpu, const char *name, bool on)
-{
-    uint32_t *words[] = { &cpu->features.ecx1, &cpu->features.edx1, &cpu->features.ecx80000001,
-        &cpu->features.edx80000001, &cpu->features.ebx7, &cpu->features.ecx7 };
-
-    for (unsigned i = 0; i < ARRAY_SIZE(feature_names); i++) {
-        const FeatureName *f = &feature_names[i];
-
-        if (strcmp(f->name, name)) continue;
-        if (on) {
-            *words[f->word] |= 1u << f->bit;
-        } else {
-            *words[f->word] &= ~(1u << f->bit);
-        }
-        return true;
-    }
-    return false;
-}
-
-/* One item behind the model's name: "+sse", "-apic", "sse", "sse=on", "check". */
-static bool model_parse_item(Cpu *cpu, const char *item, Error *err)
-{
-    bool on = true, ok;
-    char *name, *value;
-
-    if (!strcmp(item, "check") || !strcmp(item, "enforce") || g_str_has_prefix(item, "enforce=") ||
-        g_str_has_prefix(item, "check=")) {
-        return true;
-    }
-    if (*item == '+' || *item == '-') on = *item++ == '+';
-    name = g_strdup(item);
-    value = strchr(name, '=');
-    if (value) {
-        *value++ = 0;
-        ok = true;
-        if (!strcmp(value, "off") || !strcmp(value, "no") || !strcmp(value, "false")) {
-            on = false;
-        } else if (strcmp(value, "on") && strcmp(value, "yes") && strcmp(value, "true")) {
-            ok = error_set(err, "Property '%s' of a CPU is on or off, not '%s'", name, value);
-        }
-    } else {
-        ok = true;
-    }
-    if (ok && !model_set_feature(cpu, name, on)) {
-        ok = error_set(err, "Property '%s-x86_64-cpu.%s' not found", cpu->model->name, name);
-    }
-    g_free(name);
-    return ok;
-}
 
 static bool model_unknown(const char *name, Error *err)
 {
@@ -315,9 +194,34 @@ static uint32_t model_host_ecx1(void)
     return __get_cpuid(1, &a, &b, &c, &d) ? c : 0;
 }
 
+/* What is built, and here. */
+static void model_works(uint32_t works[WORDS_SOME])
+{
+    works[WORD_1_ECX] = WORKS_ECX1 & (~(uint32_t)ECX_HOST | model_host_ecx1());
+    works[WORD_1_EDX] = WORKS_EDX1;
+    works[WORD_80000001_ECX] = WORKS_ECX80000001;
+    works[WORD_80000001_EDX] = WORKS_EDX80000001;
+    works[WORD_7_EBX] = WORKS_EBX7;
+    works[WORD_7_ECX] = WORKS_ECX7;
+}
+
+static void model_take(Cpu *cpu, const FeatureRequest *r)
+{
+    cpu->features = (struct CpuFeatures){ .ecx1 = r->word[WORD_1_ECX],
+        .edx1 = r->word[WORD_1_EDX],
+        .ecx80000001 = r->word[WORD_80000001_ECX],
+        .edx80000001 = r->word[WORD_80000001_EDX],
+        .ebx7 = r->word[WORD_7_EBX],
+        .ecx7 = r->word[WORD_7_ECX] };
+    if (!cpu_has(cpu, FEAT_APIC)) cpu->features.ecx1 &= ~(uint32_t)(ECX_X2APIC | ECX_TSC_DEADLINE);
+    if (cpu_is_amd(cpu)) cpu->features.edx80000001 |= cpu->features.edx1 & EDX_AMD;
+}
+
 bool cpu_model_parse(Cpu *cpu, const char *text, Error *err)
 {
     char **items = g_strsplit(text, ",", 0);
+    FeatureRequest r = { .check = true };
+    uint32_t works[WORDS_SOME];
     bool ok = true;
 
     for (unsigned i = 0; items[0] && i < ARRAY_SIZE(models); i++) {
@@ -326,22 +230,17 @@ bool cpu_model_parse(Cpu *cpu, const char *text, Error *err)
     if (!cpu->model) {
         ok = model_unknown(items[0] ? items[0] : "", err);
     } else {
-        cpu->features = (struct CpuFeatures){ .ecx1 = cpu->model->ecx1,
-            .edx1 = cpu->model->edx1,
-            .ecx80000001 = cpu->model->ecx80000001,
-            .edx80000001 = cpu->model->edx80000001,
-            .ebx7 = cpu->model->ebx7,
-            .ecx7 = cpu->model->ecx7 };
-        for (char **it = items + 1; ok && *it; it++) ok = model_parse_item(cpu, *it, err);
-        cpu->features.ecx1 &= WORKS_ECX1 & (~(uint32_t)ECX_HOST | model_host_ecx1());
-        cpu->features.edx1 &= WORKS_EDX1;
-        if (!cpu_has(cpu, FEAT_APIC))
-            cpu->features.ecx1 &= ~(uint32_t)(ECX_X2APIC | ECX_TSC_DEADLINE);
-        cpu->features.ecx80000001 &= WORKS_ECX80000001;
-        cpu->features.edx80000001 &= WORKS_EDX80000001;
-        if (cpu_is_amd(cpu)) cpu->features.edx80000001 |= cpu->features.edx1 & EDX_AMD;
-        cpu->features.ebx7 &= WORKS_EBX7;
-        cpu->features.ecx7 &= WORKS_ECX7;
+        r.word[WORD_1_ECX] = cpu->model->ecx1;
+        r.word[WORD_1_EDX] = cpu->model->edx1;
+        r.word[WORD_80000001_ECX] = cpu->model->ecx80000001;
+        r.word[WORD_80000001_EDX] = cpu->model->edx80000001;
+        r.word[WORD_7_EBX] = cpu->model->ebx7;
+        r.word[WORD_7_ECX] = cpu->model->ecx7;
+        for (char **it = items + 1; ok && *it; it++)
+            ok = features_parse_item(&r, cpu->model->name, *it, err);
+        model_works(works);
+        ok = ok && features_mask(&r, works, cpu->index, err);
+        model_take(cpu, &r);
     }
     g_strfreev(items);
     return ok;
@@ -353,11 +252,7 @@ void cpu_models_help(void)
     for (unsigned i = 0; i < ARRAY_SIZE(models); i++) {
         printf("x86 %-20s  %s\n", models[i].name, models[i].desc);
     }
-    puts("\nRecognized CPUID flags:");
-    for (unsigned i = 0; i < ARRAY_SIZE(feature_names); i++) {
-        printf("%s%s%s", i % 12 ? "" : "  ", feature_names[i].name,
-            i % 12 == 11 || i + 1 == ARRAY_SIZE(feature_names) ? "\n" : " ");
-    }
+    features_help();
 }
 
 /* -- CPUID -- */

@@ -72,6 +72,10 @@ def refuses():
             ("-m", "-m: requires an argument"),
             ("-M pcc", "-M pcc: unsupported machine type 'pcc'; did you mean 'pc'?"),
             ("-cpu 586x", "unable to find CPU model '586x'"),
+            ("-cpu qemu64,-nonsense", "Property 'qemu64-x86_64-cpu.nonsense' not found"),
+            ("-cpu qemu64,+vmx,avx2=on,enforce -smp 2",
+             "the CPU doesn't support requested features: CPUID.01H:ECX.vmx [bit 5], "
+             "CPUID.07H:EBX.avx2 [bit 5]"),
             ("-hda /nosuch", "-hda /nosuch: Could not open '/nosuch': No such file or directory"),
             ("-drive file=/nosuch,format=raw", None),
             ("-drive if=scsi", "-drive if=scsi: unsupported bus type 'scsi'; if=ide or if=none"),
@@ -198,6 +202,20 @@ def stdio():
     tap.equal(p.returncode, 0, "Ctrl-A x leaves")
 
 
+def cpu_features():
+    """What a CPU does not have: warnings, said once."""
+    for text, names in [("qemu64,+vmx,invtsc=on,-avx2,pcid=off", ["01H:ECX.vmx [bit 5]",
+                                                                  "80000007H:EDX.invtsc [bit 8]"]),
+                        ("qemu64,+vmx,check=off", []),
+                        ("qemu64,avx512f", ["07H:EBX.avx512f [bit 16]"]), ("max", []), ("pentium3,+sse2,enforce", []), ("max,-lm,check", [])]:
+        p = subprocess.run([STASIS, "-S", "-display", "none", "-monitor", "stdio", "-smp", "2",
+                            "-cpu", text], text=True, input="quit\n", capture_output=True,
+                           timeout=20, check=False)
+        tap.check(p.returncode == 0 and p.stderr == "".join(
+            f"stasis: warning: the CPU doesn't support requested feature: CPUID.{n}\n"
+            for n in names), "-cpu " + text, p.stderr)
+
+
 def exit_codes():
     """isa-debug-exit decides the exit status; the monitor writes its port."""
     with Vm("-M", "isapc", "-S", "-device", "isa-debug-exit,iobase=0xf4,iosize=0x04") as vm:
@@ -292,6 +310,6 @@ def snapshot_mode():
         tap.check(f.read() == before, "-snapshot leaves the image as it was")
 
 
-tap.run(answers, refuses, pidfile, daemonize, stdio, exit_codes, globals_, old_net, no_reboot,
-        drives, snapshot_mode)
+tap.run(answers, refuses, pidfile, daemonize, stdio, cpu_features, exit_codes, globals_, old_net,
+        no_reboot, drives, snapshot_mode)
 tap.finish()

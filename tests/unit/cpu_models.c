@@ -164,7 +164,13 @@ static void test_texts(void)
         const char *text;
         bool ok;
     } cases[] = { { "pentium3,-apic", true }, { "qemu32,+sse2,check", true },
-        { "max,enforce=off,hypervisor=off", true }, { "pentium4", false },
+        { "max,enforce=off,hypervisor=off", true }, { "pentium4", false }, { "max,enforce", true },
+        { "qemu64,-avx2,-invtsc,xsave=off,-vmx,pcid=no,-amx_tile,enforce", true },
+        { "qemu64,+sse4_1,sse4-2,+xd,+tsc_deadline,enforce", true },
+        { "qemu64,+invtsc,avx2", true }, { "qemu64,+invtsc,enforce=on,enforce=off", true },
+        { "qemu64,+invtsc,-invtsc,enforce", true }, { "qemu64,enforce,avx2=on", false },
+        { "qemu64,check=off,enforce,+vmx", false }, { "max,-apic,enforce", true },
+        { "max,check=maybe", false }, { "max,-nonsense", false }, { "max,=on", false },
         { "pentium3,+nonsense", false }, { "pentium3,sse=maybe", false }, { "", false } };
 
     for (unsigned i = 0; i < G_N_ELEMENTS(cases); i++) {
