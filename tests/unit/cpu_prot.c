@@ -596,6 +596,59 @@ static void test_nmi_blocking(void)
     machine_free(m);
 }
 
+/* -- IRET that does not get through -- */
+
+static bool absent_request(void *opaque, RamBlock *b, uint64_t page)
+{
+    (void)opaque, (void)b, (void)page;
+    return true;
+}
+
+/* Into the handler of an NMI, in front of its IRET. */
+static Machine *nmi_machine(void)
+{
+    Machine *m = prot_new();
+
+    prot_code(m, nop_iret);
+    test_poke(m, AT_HANDLERS + 2 * HANDLER_SIZE, nop_iret, 2);
+    raise_wire(m, CPU_WIRE_NMI);
+    test_run(m, 1);
+    g_assert_true(test_cpu(m)->s.hflags2 & HF2_NMI);
+    return m;
+}
+
+static void test_nmi_absent(void)
+{
+    Machine *m = nmi_machine();
+    Cpu *cpu = test_cpu(m);
+    RamBlock *ram = test_machine(m)->block;
+    uint64_t page = (AT_STACK0 - 1) >> PAGE_BITS;
+    PageSource source = { .request = absent_request };
+    struct CpuState before = cpu->s;
+
+    mem_set_page_source(m, &source);
+    ram_watch(ram, page, 1, WATCH_ABSENT);
+    g_assert_cmpint(test_run(m, 1), ==, CPU_BLOCKED);
+    g_assert_cmpmem(&before, sizeof(before), &cpu->s, sizeof(before)); /* NMIs, too */
+    ram_page_arrived(ram, page, NULL);
+    test_run(m, 0); /* the kick */
+    test_run(m, 1);
+    g_assert_cmphex(cpu->s.eip, ==, AT_CODE);
+    g_assert_false(cpu->s.hflags2 & HF2_NMI);
+    machine_free(m);
+}
+
+static void test_nmi_fault(void)
+{
+    Machine *m = nmi_machine();
+    Cpu *cpu = test_cpu(m);
+
+    poke32(m, (uint32_t)cpu->s.regs[R_ESP] + 4, DATA0); /* for CS */
+    g_assert_cmpint(prot_run(m), ==, EXC_GP);
+    g_assert_false(cpu->s.hflags2 & HF2_NMI);
+    machine_free(m);
+}
+
 /* -- double and triple fault -- */
 
 GUEST_CODE(gp_fault, 32, "mov %ax, %ss; hlt");
@@ -714,6 +767,8 @@ int main(int argc, char **argv)
     g_test_add_func("/cpu/prot/sti-shadow", test_sti_shadow);
     g_test_add_func("/cpu/prot/ss-shadow", test_ss_shadow);
     g_test_add_func("/cpu/prot/ext-bit", test_ext_bit);
+    g_test_add_func("/cpu/prot/nmi_absent", test_nmi_absent);
+    g_test_add_func("/cpu/prot/nmi_fault", test_nmi_fault);
     g_test_add_func("/cpu/prot/nmi", test_nmi_blocking);
     g_test_add_func("/cpu/prot/double-fault", test_double_fault);
     g_test_add_func("/cpu/prot/sysenter", test_sysenter);
