@@ -265,7 +265,8 @@ def no_reboot():
     the same."""
     disk = boot_sector(os.path.join(TMP, "reset.img"), RESET)
     args = ("-M", "isapc", "-drive", f"file={disk},format=raw,if=ide")
-    with Vm(*args, "-no-reboot") as vm:
+    with Vm(*args, "-S", "-no-reboot") as vm:  # -S: or it may be gone before anybody speaks to it
+        vm.monitor.send("cont")
         tap.equal(vm.wait(20), 0, "-no-reboot: the guest's reset ends the program")
     with Vm(*args, "-no-reboot", "-no-shutdown") as vm:
         tap.check(vm.wait_status("paused (shutdown)", 20),
@@ -273,7 +274,8 @@ def no_reboot():
         vm.cmd("system_reset")
         vm.cmd("cont")
         tap.check(vm.wait_status("paused (shutdown)", 20), "after system_reset it runs again")
-    with Vm(*args, "-action", "reboot=shutdown") as vm:
+    with Vm(*args, "-S", "-action", "reboot=shutdown") as vm:
+        vm.monitor.send("cont")
         tap.equal(vm.wait(20), 0, "-action reboot=shutdown: it ends the program")
     with Vm(*args, "-action", "reboot=shutdown,shutdown=pause") as vm:
         tap.check(vm.wait_status("paused (shutdown)", 20),
