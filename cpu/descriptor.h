@@ -151,6 +151,12 @@ enum TaskWhy { TASK_JMP, TASK_CALL, TASK_IRET, TASK_INT_SOFT, TASK_INT };
 /* cpu_task_switch with the flags that the outgoing task gets. */
 void task_switch(Cpu *cpu, uint16_t sel, enum TaskWhy why, uint32_t eip, uint32_t eflags,
     bool has_code, uint32_t code);
+/* What a switch has done is there to stay: it is through, or the fault of its second half has been
+ * delivered.  Cheap where there was none. */
+void task_done(Cpu *cpu);
+/* An absent page was met: nothing has happened, in `s` or in memory. */
+void task_undo(Cpu *cpu);
+void task_free(Cpu *cpu); /* with the CPU */
 /* The event on its way (interrupt_injected, nmi_injected) has been taken: forgets it. */
 void interrupt_taken(Cpu *cpu);
 

@@ -12,6 +12,7 @@
 #include <assert.h>
 
 #include "cpu/blocks.h"
+#include "cpu/descriptor.h"
 #include "cpu/sse.h"
 
 /* Brings EIP and budget to the instruction that is left; done: it counts as executed. */
@@ -56,6 +57,7 @@ void cpu_page_fault(Cpu *cpu, uint64_t lin, uint32_t code)
 void cpu_blocked(Cpu *cpu)
 {
     fault_settle(cpu, false);
+    task_undo(cpu);
     fault_leave(cpu, FAULT_BLOCKED);
 }
 
@@ -133,6 +135,7 @@ static __attribute__((noinline)) FaultKind fault_run(
     cpu->fault_frame = f;
     kind = FAULT_SET(f->env) ? f->kind : FAULT_NONE;
     if (kind == FAULT_EXCEPTION && deliver && fault_deliver(cpu, f)) kind = FAULT_NONE;
+    task_done(cpu);
     if (kind == FAULT_NONE) body(cpu, arg);
     cpu->fault_frame = f->outer;
     return kind;

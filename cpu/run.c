@@ -99,6 +99,7 @@ void cpu_core_free(Cpu *cpu)
     mem_listener_del(cpu->dev.m, &cpu->listener);
     blocks_free(cpu);
     tlb_free(cpu);
+    task_free(cpu);
     cpu->cpus->cpu[--cpu->cpus->n] = NULL;
     if (cpu->cpus->n) return;
     cpu->dev.m->clock.slice_insns = NULL;

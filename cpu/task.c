@@ -4,12 +4,18 @@
  *
  * Everything that can fault in the outgoing task's context is probed first; then its state is
  * saved, TR and the incoming task's registers are loaded, and what is wrong with those faults in
- * the incoming task's context.  Not modelled: an absent page (WATCH_ABSENT) that is first met
- * there; the switch is done by then, and the restarted instruction finds segments unloaded.
+ * the incoming task's context.
+ *
+ * Invariant: an absent page (WATCH_ABSENT) that is met on the way, even where such a fault is
+ * delivered, undoes the switch as if it had not begun.  Accessed bits may stay.
  */
+#include <assert.h>
+#include <glib.h>
+
 #include "cpu/debug.h"
 #include "cpu/decode.h"
 #include "cpu/descriptor.h"
+#include "cpu/sse.h"
 
 /* Offsets in a TSS; registers and selectors follow one another in the encoding's order. */
 enum {
@@ -31,11 +37,24 @@ enum {
 enum { TASK_FLAGS = 0x3f7fd5 }; /* every flag there is */
 enum { DR6_BT = 1 << 15, DR7_LOCAL = 0x155 };
 
+enum { TASK_STORES = 2 + 8 + 6 + 1 + 2 }; /* of one switch: see task_save and task_switch */
+
 typedef struct TaskImage {
     bool wide, trap;
     uint32_t cr3, eip, eflags, regs[8];
     uint16_t segs[6], ldt;
 } TaskImage;
+
+/* A switch that may still be undone: the CPU before it, and what was written since in memory. */
+typedef struct TaskStep {
+    struct CpuState s;
+    unsigned n;
+    struct {
+        uint64_t lin;
+        uint32_t old;
+        unsigned size;
+    } stores[TASK_STORES];
+} TaskStep;
 
 static bool task_is_wide(uint32_t flags) { return flags >> SEGF_TYPE_SHIFT & DESC_IS_32; }
 
@@ -44,10 +63,82 @@ static uint32_t task_load(Cpu *cpu, uint64_t base, uint32_t off, unsigned size)
     return (uint32_t)cpu_load_sys(cpu, base + off, size);
 }
 
+/* -- what can be undone -- */
+
+/* From here on the switch is recorded: another step where a fault of one leads to the next. */
+static void task_keep(Cpu *cpu)
+{
+    TaskStep *step;
+
+    cpu_get_eflags(cpu);
+    sse_settle(cpu);
+    if (!cpu->task_steps) cpu->task_steps = g_array_new(false, false, sizeof(TaskStep));
+    g_array_set_size(cpu->task_steps, cpu->task_steps->len + 1);
+    step = &g_array_index(cpu->task_steps, TaskStep, cpu->task_steps->len - 1);
+    step->s = cpu->s;
+    step->n = 0;
+}
+
+/* In front of a store to what task_probe_writes has found writable. */
+static void task_note(Cpu *cpu, uint64_t lin, unsigned size)
+{
+    TaskStep *step = &g_array_index(cpu->task_steps, TaskStep, cpu->task_steps->len - 1);
+
+    assert(step->n < TASK_STORES);
+    step->stores[step->n].lin = lin;
+    step->stores[step->n].old = (uint32_t)cpu_load_sys(cpu, lin, size);
+    step->stores[step->n++].size = size;
+}
+
 static void task_store(Cpu *cpu, uint64_t base, uint32_t off, uint32_t val, unsigned size)
 {
+    task_note(cpu, base + off, size);
     cpu_store_sys(cpu, base + off, val, size);
 }
+
+static void task_set_type(Cpu *cpu, Desc *d, unsigned type)
+{
+    task_note(cpu, d->lin + 5, 1);
+    desc_set_type(cpu, d, type);
+}
+
+void task_done(Cpu *cpu)
+{
+    if (UNLIKELY(cpu->task_steps)) g_array_set_size(cpu->task_steps, 0);
+}
+
+static void task_undo_step(Cpu *cpu, const TaskStep *step)
+{
+    uint32_t requests = cpu->s.interrupt_request;
+
+    cpu->s = step->s;
+    cpu->s.interrupt_request = requests;
+    cpu_tlb_flush(cpu, false);
+    cpu_update_mode(cpu);
+    cpu_debug_update(cpu);
+    for (unsigned i = step->n; i--;)
+        cpu_store_sys(cpu, step->stores[i].lin, step->stores[i].old, step->stores[i].size);
+}
+
+void task_undo(Cpu *cpu)
+{
+    GArray *steps = cpu->task_steps;
+
+    while (steps && steps->len) {
+        TaskStep step = g_array_index(steps, TaskStep, steps->len - 1);
+
+        g_array_set_size(steps, steps->len - 1);
+        task_undo_step(cpu, &step);
+    }
+}
+
+void task_free(Cpu *cpu)
+{
+    if (cpu->task_steps) g_array_free(cpu->task_steps, true);
+    cpu->task_steps = NULL;
+}
+
+/* -- the switch -- */
 
 /* Finds the incoming TSS's descriptor and makes sure that it will do. */
 static void task_check(Cpu *cpu, uint16_t sel, enum TaskWhy why, Desc *d)
@@ -239,14 +330,15 @@ void task_switch(Cpu *cpu, uint16_t sel, enum TaskWhy why, uint32_t eip, uint32_
     task_read(cpu, &in, &t);
     task_probe_writes(cpu, &in, &out, nested);
 
+    task_keep(cpu);
     task_save(cpu, eip, why == TASK_IRET ? eflags & ~(uint32_t)FLAG_NT : eflags);
     if (nested) {
         task_store(cpu, desc_base(&in), 0, old, 2);
         t.eflags |= FLAG_NT;
     } else {
-        desc_set_type(cpu, &out, desc_type(&out) & ~(unsigned)DESC_BUSY);
+        task_set_type(cpu, &out, desc_type(&out) & ~(unsigned)DESC_BUSY);
     }
-    desc_set_type(cpu, &in, desc_type(&in) | DESC_BUSY);
+    task_set_type(cpu, &in, desc_type(&in) | DESC_BUSY);
     task_commit(cpu, sel, &in, &t);
 
     task_load_segments(cpu, &t, ext);
@@ -261,6 +353,7 @@ void task_switch(Cpu *cpu, uint16_t sel, enum TaskWhy why, uint32_t eip, uint32_
         cpu->s.dr[6] |= DR6_BT;
         cpu_raise(cpu, EXC_DB, 0);
     }
+    task_done(cpu);
 }
 
 void cpu_task_switch(

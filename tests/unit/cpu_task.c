@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Task switches, virtual-8086 mode and debug exceptions. */
+#include "migration/migration.h"
 #include "tests/unit/cpu_prot.h"
 
 /* -- tasks -- */
@@ -26,6 +27,8 @@ GUEST_CODE(call_taskgate, 32, "lcall $0x88, $0; nop; hlt");
 GUEST_CODE(jump_task16, 32, "ljmp $0x38, $0; nop; hlt");
 GUEST_CODE(iret_hlt, 32, "iret; hlt");
 GUEST_CODE(ud2_hlt, 32, "ud2; hlt");
+GUEST_CODE(int_task, 32, "int $0x40; nop; hlt");
+GUEST_CODE(nop_hlt, 32, "nop; hlt");
 
 static void test_jump_task(void)
 {
@@ -202,6 +205,216 @@ static void test_task_trap(void)
     g_assert_cmphex(prot_stack(m, 0), ==, AT_DATA);
     g_assert_true(cpu->s.dr[6] & 1 << 15);
     machine_free(m);
+}
+
+/* -- pages that are still to come -- */
+
+/* Each thing in a page of its own, linear as physical; the incoming task has its own tables. */
+enum {
+    FAR_GDT = 0x30000,
+    FAR_GDT_B = 0x31000, /* what the incoming task sees there: without the TSSs' two */
+    FAR_IDT = 0x32000,
+    FAR_TSS_A = 0x34ff0, /* over the end of a page */
+    FAR_TSS_B = 0x36ff0,
+    FAR_TSS_C = 0x38ff0,
+    FAR_STACK_B = 0x3b000,
+    FAR_STACK_C = 0x3c000,
+    FAR_LDT = 0x3d000,
+    FAR_CODE_B = 0x3e000,
+    FAR_TABLES = 0x40000, /* a directory and its one table; the other task's follow */
+    FAR_VECTOR = 0x40,
+    TSS_C = TSS_16,
+};
+
+typedef struct Asked {
+    RamBlock *block;
+    uint64_t page;
+} Asked;
+
+static bool absent_request(void *opaque, RamBlock *b, uint64_t page)
+{
+    Asked *a = opaque;
+
+    a->block = b;
+    a->page = page;
+    return true;
+}
+
+/* Accessed and dirty from the start, so that memory's bytes can be compared. */
+static void put_tables(Machine *m, uint32_t at)
+{
+    poke32(m, at, (at + 0x1000) | 0x67);
+    for (uint32_t i = 0; i < 256; i++) poke32(m, at + 0x1000 + 4 * i, i << 12 | 0x67);
+}
+
+static void far_task(Machine *m, uint32_t at, uint32_t eip, uint32_t esp, uint32_t tables)
+{
+    put_task(m, at, eip, esp);
+    poke32(m, at + 0x1c, tables);
+    poke32(m, at + 0x60, LDT);
+}
+
+typedef struct Entry {
+    const char *name;
+    const uint8_t *code;
+    unsigned len;
+    bool hard;    /* an interrupt from outside */
+    bool bad_ds;  /* of the incoming task: a fault there ... */
+    bool by_task; /* ... which leads to a third one */
+    bool trap;    /* its T bit */
+    uint16_t ends_in;
+} Entry;
+
+static Machine *absent_machine(const Entry *e)
+{
+    Machine *m = prot_new();
+    Cpu *cpu = test_cpu(m);
+
+    put_tables(m, FAR_TABLES);
+    put_tables(m, FAR_TABLES + 0x2000);
+    put_tables(m, FAR_TABLES + 0x4000);
+    for (uint32_t sel = 8; sel < GDT_LIMIT; sel += 8) { /* code and data: accessed */
+        uint32_t high = peek32(m, AT_GDT + sel + 4);
+
+        poke32(m, FAR_GDT + sel, peek32(m, AT_GDT + sel));
+        poke32(m, FAR_GDT + sel + 4, high & D_S ? high | 0x100 : high);
+    }
+    for (uint32_t i = 0; i < 0x200; i++) poke32(m, FAR_IDT + 4 * i, peek32(m, AT_IDT + 4 * i));
+    put_desc(m, FAR_GDT, TSS_A, FAR_TSS_A, 0x67, D_P | 0xb00);
+    put_desc(m, FAR_GDT, TSS_B, FAR_TSS_B, 0x67, D_P | 0x900);
+    put_desc(m, FAR_GDT, TSS_C, FAR_TSS_C, 0x67, D_P | 0x900);
+    put_desc(m, FAR_GDT, LDT, FAR_LDT, 0xff, D_P | 0x200);
+    put_gate(m, FAR_IDT + FAR_VECTOR * 8, 5, 0, TSS_B, 0, 0);
+    if (e->by_task) {
+        put_gate(m, FAR_IDT + EXC_TS * 8, 5, 0, TSS_C, 0, 0);
+        put_gate(m, FAR_IDT + EXC_DF * 8, 5, 0, TSS_C, 0, 0);
+    }
+    for (uint32_t i = 0; i < GDT_LIMIT; i += 4) poke32(m, FAR_GDT_B + i, peek32(m, FAR_GDT + i));
+    put_desc(m, FAR_GDT_B, TSS_A, 0, 0, 0);
+    put_desc(m, FAR_GDT_B, TSS_B, 0, 0, 0);
+    poke32(m, FAR_TABLES + 0x3000 + (FAR_GDT >> 12) * 4, FAR_GDT_B | 0x67);
+    far_task(m, FAR_TSS_B, FAR_CODE_B, FAR_STACK_B, FAR_TABLES + 0x2000);
+    far_task(m, FAR_TSS_C, FAR_CODE_B, FAR_STACK_C, FAR_TABLES + 0x4000);
+    put_desc(m, FAR_LDT, 4, 0, 0xfffff, D_FLAT | D_P | D_DATA | 0x100);
+    poke32(m, FAR_TSS_B + 0x54, e->bad_ds ? DATA0 | 3 : 4);
+    if (e->trap) poke32(m, FAR_TSS_B + 0x64, 0x680001);
+    test_poke(m, FAR_CODE_B, nop_hlt, 2);
+    poke16(m, FAR_TSS_A, TSS_B); /* of an IRET: B has called A */
+    test_poke(m, AT_CODE, e->code, e->len);
+    if (e->code == iret_hlt) {
+        put_desc(m, FAR_GDT, TSS_B, FAR_TSS_B, 0x67, D_P | 0xb00);
+        cpu->s.eflags |= FLAG_NT;
+    }
+    cpu->s.gdt.base = FAR_GDT;
+    cpu->s.idt.base = FAR_IDT;
+    cpu->s.tr.base = FAR_TSS_A;
+    cpu->s.tr.limit = 0x67;
+    cpu->s.cr[3] = FAR_TABLES;
+    cpu->s.cr[0] |= CR0_PG;
+    cpu->s.eflags |= FLAG_CF | FLAG_IF;
+    cpu->s.dr[7] = 0x455;
+    cpu->s.hflags2 |= HF2_NMI;
+    device_sync(&cpu->dev);
+    if (e->hard) {
+        test_machine(m)->vector = FAR_VECTOR;
+        irq_set(&(Irq){ &cpu->dev, CPU_WIRE_INTR }, true);
+    }
+    return m;
+}
+
+/* The step, however many pages are waited for; how many that were. */
+static unsigned absent_step(Machine *m, bool absent)
+{
+    Cpu *cpu = test_cpu(m);
+    RamBlock *ram = test_machine(m)->block;
+    Asked asked = { 0 };
+    PageSource source = { .request = absent_request, .opaque = &asked };
+    unsigned waits = 0;
+    uint8_t *memory = g_memdup2(test_ram(m), TEST_RAM);
+    struct CpuState before = cpu->s;
+
+    if (absent) {
+        mem_set_page_source(m, &source);
+        ram_watch(ram, 0, TEST_RAM >> PAGE_BITS, WATCH_ABSENT);
+    }
+    while (test_run(m, 1) == CPU_BLOCKED) {
+        g_assert_true(asked.block == ram);
+        if (cpu->s.interrupt_injected >= 0 && before.interrupt_injected < 0) {
+            before.interrupt_injected = cpu->s.interrupt_injected; /* INTA has been: it is kept */
+            before.interrupt_request = cpu->s.interrupt_request;
+        }
+        if (cpu->s.tr.selector != before.tr.selector && before.interrupt_injected >= 0) {
+            before = cpu->s; /* an interrupt is through, its first instruction is not */
+            memcpy(memory, test_ram(m), TEST_RAM);
+        }
+        g_assert_cmpmem(&before, sizeof(before), &cpu->s, sizeof(before));
+        g_assert_cmpmem(memory, TEST_RAM, test_ram(m), TEST_RAM);
+        g_assert_cmpint(test_run(m, 1), ==, CPU_BLOCKED); /* called in vain */
+        g_assert_cmpmem(&before, sizeof(before), &cpu->s, sizeof(before));
+        g_assert_cmpmem(memory, TEST_RAM, test_ram(m), TEST_RAM);
+        ram_page_arrived(ram, asked.page, NULL);
+        test_run(m, 0); /* the kick */
+        waits++;
+    }
+    if (absent) ram_unwatch(ram, WATCH_ABSENT);
+    mem_set_page_source(m, NULL);
+    g_free(memory);
+    return waits;
+}
+
+/* A switch that is through stays so when what comes behind it has to wait. */
+static void check_absent_behind(const Entry *e)
+{
+    Machine *m = absent_machine(e);
+    RamBlock *ram = test_machine(m)->block;
+    Asked asked;
+    PageSource source = { .request = absent_request, .opaque = &asked };
+
+    mem_set_page_source(m, &source);
+    ram_watch(ram, AT_HANDLERS >> PAGE_BITS, 1, WATCH_ABSENT);
+    ram_watch(ram, FAR_CODE_B >> PAGE_BITS, 1, WATCH_ABSENT);
+    g_assert_cmpint(test_run(m, 2), ==, CPU_BLOCKED);
+    g_assert_cmphex(test_cpu(m)->s.tr.selector, ==, e->ends_in);
+    machine_free(m);
+}
+
+/* Whatever page a task switch has to wait for, until then nothing has happened; and in the end it
+ * is as if all had been there. */
+static void test_task_absent(void)
+{
+    static const Entry entries[] = {
+        { "jmp", jump_task, 9, .ends_in = TSS_B },
+        { "call", call_task, 9, .ends_in = TSS_B },
+        { "gate", call_taskgate, 9, .ends_in = TSS_B },
+        { "iret", iret_hlt, 2, .ends_in = TSS_B },
+        { "int", int_task, 4, .ends_in = TSS_B },
+        { "hard", nop_hlt, 2, .hard = true, .ends_in = TSS_B },
+        { "jmp, trap", jump_task, 9, .trap = true, .ends_in = TSS_B },
+        { "jmp, fault", jump_task, 9, .bad_ds = true, .ends_in = TSS_B },
+        { "int, fault by task", int_task, 4, .bad_ds = true, .by_task = true, .ends_in = TSS_C },
+    };
+
+    for (unsigned i = 0; i < ARRAY_SIZE(entries); i++) {
+        const Entry *e = &entries[i];
+        Machine *whole = absent_machine(e), *m = absent_machine(e);
+        Error err = ERROR_INIT;
+        char *one, *other;
+        unsigned pages;
+
+        g_test_message("%s", e->name);
+        absent_step(whole, false);
+        pages = absent_step(m, true);
+        g_assert_cmpuint(pages, >=, 10);
+        g_assert_cmphex(test_cpu(m)->s.tr.selector, ==, e->ends_in);
+        one = machine_digest(whole, &err);
+        other = machine_digest(m, &err);
+        g_assert_cmpstr(one, ==, other);
+        g_free(one);
+        g_free(other);
+        machine_free(whole);
+        machine_free(m);
+        check_absent_behind(e);
+    }
 }
 
 /* -- v86 -- */
@@ -487,6 +700,7 @@ int main(int argc, char **argv)
     g_test_add_func("/cpu/task/16-bit", test_task_16);
     g_test_add_func("/cpu/task/faults", test_task_faults);
     g_test_add_func("/cpu/task/double-fault", test_double_fault_task);
+    g_test_add_func("/cpu/task/absent", test_task_absent);
     g_test_add_func("/cpu/task/trap", test_task_trap);
     g_test_add_func("/cpu/v86/int", test_v86_int);
     g_test_add_func("/cpu/v86/vme", test_v86_vme);
