@@ -77,6 +77,8 @@ static void info_print_ram(const MigrationInfo *i, Sink *out)
     sink_printf(out, "page size: %d kbytes\n", PAGE_SIZE / KiB);
     sink_printf(out, "multifd bytes: 0 kbytes\n");
     sink_printf(out, "pages-per-second: %" PRIu64 "\n", i->pages_per_second);
+    if (i->dirty_pages_rate)
+        sink_printf(out, "dirty pages rate: %" PRIu64 " pages\n", i->dirty_pages_rate);
     if (s->requests) sink_printf(out, "postcopy request count: %" PRIu64 "\n", s->requests);
     sink_printf(out, "precopy ram: %" PRIu64 " kbytes\n", s->precopy / KiB);
     if (s->downtime) sink_printf(out, "downtime ram: %" PRIu64 " kbytes\n", s->downtime / KiB);

@@ -22,6 +22,7 @@ typedef struct MigrationInfo {
     uint64_t remaining; /* bytes */
     double mbps;
     uint64_t pages_per_second;
+    uint64_t dirty_pages_rate; /* pages that the guest makes dirty in a second, until it is over */
 } MigrationInfo;
 
 /* The outgoing migration's, once there is one; otherwise the incoming one's. */

@@ -14,6 +14,7 @@
 #include "migration/channel.h"
 #include "migration/command.h"
 #include "migration/converge.h"
+#include "migration/dirty_rate.h"
 #include "migration/disks.h"
 #include "migration/info.h"
 #include "migration/migration.h"
@@ -72,6 +73,7 @@ struct Outgoing {
     double bandwidth;              /* bytes per ns, of the last windows */
     uint64_t rounds_seen, pending; /* after the last round: how many, bytes left */
     Converge converge;
+    DirtyRate dirty;
     DisksFlush *flush; /* begun when the end came near */
     int64_t start_ns, connected_ns, stop_ns, left_ns, end_ns;
     int64_t heard_ns; /* the far side read or said something ... */
@@ -402,6 +404,15 @@ static bool outgoing_flushed(Outgoing *o)
     return disks_flush_done(o->flush);
 }
 
+static void outgoing_note_dirty(Outgoing *o)
+{
+    int64_t now = host_ns();
+
+    if (dirty_rate_due(&o->dirty, now))
+        dirty_rate_round(&o->dirty,
+            ram_save_stats(o->save)->pages + ram_save_remaining(o->save) / PAGE_SIZE, now);
+}
+
 /* After each round: is what is left little enough?  The limit is a limit and no aim: rounds go on
  * while they still make it much less, and the disks are flushed meanwhile. */
 static bool outgoing_round(Outgoing *o, bool more)
@@ -410,6 +421,7 @@ static bool outgoing_round(Outgoing *o, bool more)
 
     if (more && rounds == o->rounds_seen) return true;
     o->rounds_seen = rounds;
+    outgoing_note_dirty(o);
     o->pending = pending = save_pending(o->save);
     converge_round(&o->converge, o->m, ram_save_stats(o->save), pending);
     if (o->bandwidth > 0)
@@ -793,6 +805,7 @@ static gboolean outgoing_connected(gint fd, GIOCondition cond, gpointer opaque)
     o->save->run_state = o->was_running ? RUN_RUNNING : RUN_PAUSED;
     outgoing_set_status(o, MIGRATION_ACTIVE);
     converge_begin(&o->converge, o->m, ram_save_stats(o->save)->total);
+    o->dirty = (DirtyRate){ 0 };
     o->stall = outgoing_attach(o, g_timeout_source_new(STALL_MS), outgoing_look_for_stall);
     outgoing_window_over(o);
     return G_SOURCE_REMOVE;
@@ -942,5 +955,6 @@ void outgoing_info(Machine *m, MigrationInfo *i)
     i->has_disk = o->save && block_save_totals(o->save, &i->disk);
     if (!i->total_ms) return;
     i->mbps = (double)i->ram.transferred * 8 / 1000 / (double)i->total_ms;
+    if (outgoing_going(o)) i->dirty_pages_rate = o->dirty.per_second;
     if (outgoing_going(o)) i->pages_per_second = i->ram.pages * 1000 / (uint64_t)i->total_ms;
 }

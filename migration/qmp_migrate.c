@@ -119,7 +119,7 @@ static json_t *migrate_ram(const MigrationInfo *i)
 {
     const RamStats *s = &i->ram;
 
-    return json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:f,s:I,s:I,s:I,s:I,s:I,s:I,s:i,s:i}",
+    return json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:f,s:I,s:I,s:I,s:I,s:I,s:I,s:i,s:I,s:i}",
         "total", (json_int_t)s->total, "transferred", (json_int_t)s->transferred, "remaining",
         (json_int_t)i->remaining, "duplicate", (json_int_t)s->duplicate, "normal",
         (json_int_t)s->normal, "normal-bytes", (json_int_t)(s->normal * PAGE_SIZE),
@@ -127,7 +127,8 @@ static json_t *migrate_ram(const MigrationInfo *i)
         (json_int_t)i->pages_per_second, "mbps", i->mbps, "precopy-bytes", (json_int_t)s->precopy,
         "downtime-bytes", (json_int_t)s->downtime, "postcopy-bytes", (json_int_t)s->postcopy,
         "postcopy-requests", (json_int_t)s->requests, "page-size", (json_int_t)PAGE_SIZE,
-        "multifd-bytes", (json_int_t)0, "skipped", 0, "dirty-pages-rate", 0);
+        "multifd-bytes", (json_int_t)0, "skipped", 0, "dirty-pages-rate",
+        (json_int_t)i->dirty_pages_rate, "dirty-sync-missed-zero-copy", 0);
 }
 
 static json_t *migrate_xbzrle(const RamStats *s)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The guest of tests/live/walker.asm, which checks and writes all its RAM over and over."""
 import os
+import re
 import time
 
 import asm_guest
@@ -23,6 +24,12 @@ def start(rom, *more, **kw):
 
 def word(vm, addr):
     return int(vm.hmp(f"xp /1wx {addr:#x}").split()[-1], 16)
+
+
+def written(vm, end):
+    """How many pages it has written since it began, where its walk ends there."""
+    at = int(re.search(r"EDI=([0-9a-f]{8})", vm.hmp("info registers"))[1], 16)
+    return word(vm, 0x7000) * ((end - 0x100000) >> 12) + ((at - 0x100000) >> 12)
 
 
 def passes(vm, n):

@@ -3,8 +3,8 @@
 # TEST-TIMEOUT: 200
 """A guest that checks and writes all its RAM over and over (walker.asm) goes by post-copy, is paused
 on the way and recovers: between two Stasis, and to and from a QEMU where one is installed; likewise
-with a return path; auto-converge's steps; and a writer that nothing but its budget of dirty pages can
-hold."""
+with a return path; auto-converge's steps; a writer that nothing but its budget of dirty pages can
+hold; and the rate at which pages become dirty."""
 import os
 import re
 import shutil
@@ -177,6 +177,25 @@ def stalled():
     os.close(keep)
 
 
+def dirty_rate():
+    """What is told of the pages that become dirty is what the guest writes in a second."""
+    src = start("stasis", walker_guest.build("steady", "-DWAIT=70000", "-DWALK_END=0xd00000"))
+    walker_guest.passes(src, 1)
+    set_all((src,), "capability pause-before-switchover on", "parameter max-bandwidth 5M")
+    TAP.check("dirty pages rate" not in src.hmp("info migrate"), "no rate before")
+    began, before = time.monotonic(), walker_guest.written(src, 0xd00000)
+    src.hmp('migrate -d "exec:cat >/dev/null"')
+    TAP.equal(src.await_migration("pre-switchover"), "pre-switchover", "rate: up to the switchover")
+    real = (walker_guest.written(src, 0xd00000) - before) / (time.monotonic() - began)
+    told = re.search(r"\ndirty pages rate: (\d+) pages\n", src.hmp("info migrate"))
+    TAP.check(told and real / 2 < int(told[1]) < real * 2, "the rate is what the guest writes",
+              f"{told and told[1]} told, {real:.0f} written")
+    src.hmp("migrate_continue pre-switchover")
+    TAP.equal(src.await_migration("completed"), "completed", "rate: it completes")
+    TAP.check("dirty pages rate" not in src.hmp("info migrate"), "no rate afterwards")
+    src.kill()
+
+
 def slow_reader():
     """Whoever reads slowly has little written ahead, which it would read while the guest stands."""
     listener = socket.socket(socket.AF_UNIX)
@@ -197,8 +216,8 @@ def slow_reader():
 if not shutil.which("nasm"):
     TAP.skip("walker", "nasm is not installed")
 elif shutil.which(QEMU):
-    TAP.run(stasis, qemu, return_paths, auto_converge, converges, stalled, slow_reader)
+    TAP.run(stasis, qemu, return_paths, auto_converge, converges, stalled, dirty_rate, slow_reader)
 else:
-    TAP.run(stasis, return_paths, auto_converge, converges, stalled, slow_reader)
+    TAP.run(stasis, return_paths, auto_converge, converges, stalled, dirty_rate, slow_reader)
     TAP.skip("to and from QEMU", f"no {QEMU}")
 TAP.finish()
