@@ -9,6 +9,7 @@
  */
 #include <string.h>
 
+#include "cpu/blocked.h"
 #include "cpu/blocks.h"
 #include "cpu/cpu.h"
 #include "cpu/cpus.h"
@@ -34,6 +35,7 @@ static MemAttrs mmu_attrs(Cpu *cpu)
 static void mmu_resume(Device *dev)
 {
     CPU(dev)->exit_pending = true;
+    blocked_end(CPU(dev));
     machine_kick(dev->m);
 }
 

@@ -15,9 +15,11 @@
 #include <assert.h>
 #include <glib.h>
 
+#include "cpu/blocked.h"
 #include "cpu/cpu.h"
 #include "cpu/cpus.h"
 #include "cpu/debug.h"
+#include "cpu/descriptor.h"
 #include "cpu/dispatch.h"
 #include "cpu/fault.h"
 #include "cpu/sse.h"
@@ -315,6 +317,7 @@ static int64_t run_turn(Cpu *cpu, int64_t insns, CpuExit *why)
     bool alone = cpus->n == 1;
     int64_t done;
 
+    blocked_end(cpu);
     if (!alone) insns = MIN_OF(insns, (int64_t)cpu->s.turn_left);
     cpu->slice_total = cpu->slice_rest = insns;
     cpu->slice_left = 0;
@@ -347,6 +350,7 @@ CpuExit cpu_run(Machine *m, int64_t max_insns, int64_t *done)
         if (!cpu) return CPU_HALTED;
         n = run_turn(cpu, max_insns - *done, &why);
         *done += n;
+        if (why == CPU_BLOCKED) blocked_begin(cpu);
         if (why == CPU_HALTED && (!n || cpus->n == 1)) return why;
         if (why != CPU_HALTED && why != CPU_BUDGET) return why;
     }

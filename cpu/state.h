@@ -277,6 +277,7 @@ struct Cpu {
                           * when it is entered, so at call-outs the calling one counts as done */
     int64_t slice_rest; /* of the slice, behind this stretch (cpu/run.c) */
     int64_t slice_total;
+    int64_t blocked_ns, blocked_since_ns; /* cpu/blocked.c; since: 0 while it does not wait */
     CpuHeld held;
     const Insn *cur;     /* the fast instruction whose slow path runs: s.eip is its block's start;
                           * NULL: s.eip is exact and the instruction may do I/O */

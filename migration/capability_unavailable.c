@@ -9,7 +9,6 @@ UNAVAILABLE(rdma_pin_all, "rdma-pin-all", 1, "there is no RDMA channel");
 UNAVAILABLE(x_colo, "x-colo", 7, "two copies do not run in step");
 UNAVAILABLE(multifd, "multifd", 12, "one channel carries everything");
 UNAVAILABLE(dirty_bitmaps, "dirty-bitmaps", 13, "images keep no dirty bitmaps");
-UNAVAILABLE(postcopy_blocktime, "postcopy-blocktime", 14, "blocked time is not measured");
 CAPABILITY(x_ignore_shared, .name = "x-ignore-shared", .rank = 16, .both = true,
     .unavailable = "all RAM is sent");
 UNAVAILABLE(background_snapshot, "background-snapshot", 18, "snapshots stop the guest");

@@ -16,6 +16,8 @@ MigrationInfo migration_info(Machine *m)
     } else {
         i.status = incoming_status(m);
         i.incoming = i.status != MIGRATION_NONE;
+        if (i.status == MIGRATION_COMPLETED && blocktime_of(m)->known)
+            i.blocktime = blocktime_of(m);
     }
     return i;
 }
@@ -113,6 +115,13 @@ static void info_print_disk(const BlockTotals *t, Sink *out)
     sink_printf(out, "total disk: %" PRIu64 " kbytes\n", t->total / KiB);
 }
 
+static void info_print_blocktime(const Blocktime *b, Sink *out)
+{
+    sink_printf(out, "postcopy blocktime: %" PRIu64 "\npostcopy vcpu blocktime: ", b->total_ms);
+    for (unsigned i = 0; i < b->n; i++) sink_printf(out, "%s%" PRIu64, i ? "," : "", b->ms[i]);
+    sink_printf(out, "\n");
+}
+
 static void info_migrate_run(CommandCall *call, Error *err)
 {
     MigrationInfo i = migration_info(call->m);
@@ -134,6 +143,7 @@ static void info_migrate_run(CommandCall *call, Error *err)
     sink_printf(out, "Migration status: %s", migration_status_name(i.status));
     if (i.error) sink_printf(out, " (%s)", i.error);
     sink_printf(out, "\ntotal time: %" PRId64 " ms\n", i.total_ms);
+    if (i.blocktime) info_print_blocktime(i.blocktime, out);
     if (!i.has_times) return;
     if (i.expected_downtime_ms >= 0)
         sink_printf(out, "expected downtime: %" PRId64 " ms\n", i.expected_downtime_ms);

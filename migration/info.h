@@ -3,6 +3,7 @@
 #pragma once
 
 #include "migration/block_migration.h"
+#include "migration/blocktime.h"
 #include "migration/outgoing.h"
 #include "migration/ram.h"
 
@@ -22,7 +23,8 @@ typedef struct MigrationInfo {
     uint64_t remaining; /* bytes */
     double mbps;
     uint64_t pages_per_second;
-    uint64_t dirty_pages_rate; /* pages that the guest makes dirty in a second, until it is over */
+    const Blocktime *blocktime; /* where a guest has arrived by post-copy and it was measured */
+    uint64_t dirty_pages_rate;  /* pages that the guest makes dirty in a second, until it is over */
 } MigrationInfo;
 
 /* The outgoing migration's, once there is one; otherwise the incoming one's. */

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "migration/blocktime.h"
 #include "migration/command.h"
 #include "util/bits.h"
 
@@ -67,6 +68,7 @@ void postcopy_in_listen(PostcopyIn *p)
     PageSource src = { postcopy_request, p };
 
     p->listening = true;
+    blocktime_begin(p->run->m);
     mem_set_page_source(p->run->m, &src);
 }
 
@@ -131,7 +133,10 @@ void postcopy_in_last_word(PostcopyIn *p, bool ok)
     store_be32(status, !ok);
     if (p->run->return_path || p->socket) load_answer(p->run, RP_SHUT, status, sizeof(status));
     postcopy_in_flush(p);
-    if (p->listening && ok) mem_set_page_source(p->run->m, NULL);
+    if (p->listening && ok) {
+        mem_set_page_source(p->run->m, NULL);
+        blocktime_end(p->run->m);
+    }
     p->listening &= !ok;
 }
 

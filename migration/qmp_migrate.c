@@ -146,6 +146,16 @@ static json_t *migrate_compress(const RamStats *s)
         (json_int_t)s->compress_bytes, "compression-rate", compress_rate(s));
 }
 
+static void migrate_blocktime(const Blocktime *b, json_t *o)
+{
+    json_t *each = json_array();
+
+    for (unsigned i = 0; i < b->n; i++)
+        json_array_append_new(each, json_integer((json_int_t)b->ms[i]));
+    json_object_set_new(o, "postcopy-blocktime", json_integer((json_int_t)b->total_ms));
+    json_object_set_new(o, "postcopy-vcpu-blocktime", each);
+}
+
 static json_t *query_migrate_run(QmpCall *call, Error *err)
 {
     MigrationInfo i = migration_info(call->m);
@@ -154,6 +164,7 @@ static json_t *query_migrate_run(QmpCall *call, Error *err)
     (void)err;
     if (i.status == MIGRATION_NONE) return NULL;
     o = json_pack("{s:s,s:s*}", "status", migration_status_name(i.status), "error-desc", i.error);
+    if (i.blocktime) migrate_blocktime(i.blocktime, o);
     if (!i.has_times) return o;
     json_object_set_new(o, "total-time", json_integer(i.total_ms));
     json_object_set_new(o, "setup-time", json_integer(i.setup_ms));

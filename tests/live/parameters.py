@@ -42,10 +42,10 @@ JSON = ["0", "1", "-1", "9", "10", "99", "100", "255", "256", "1000", "4096", "5
         "[]", "{}", '"none"', '"zlib"', '"5"']
 
 # Not here, and not to be had by being set.
-ABSENT = ["rdma-pin-all", "x-colo", "multifd", "dirty-bitmaps", "postcopy-blocktime",
+ABSENT = ["rdma-pin-all", "x-colo", "multifd", "dirty-bitmaps",
           "x-ignore-shared", "background-snapshot", "zero-copy-send", "postcopy-preempt"]
 PRESENT = ["xbzrle", "auto-converge", "zero-blocks", "compress", "events", "postcopy-ram",
-           "release-ram", "block", "return-path", "pause-before-switchover", "late-block-activate",
+           "postcopy-blocktime", "release-ram", "block", "return-path", "pause-before-switchover", "late-block-activate",
            "validate-uuid"]
 FIXED = r"Parameter '[\w-]+' cannot be changed: encryption and parallel channels are not available"
 LACK = r"Capability '[\w-]+' is not available: "

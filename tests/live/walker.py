@@ -3,7 +3,7 @@
 # TEST-TIMEOUT: 200
 """A guest that checks and writes all its RAM over and over (walker.asm) goes by post-copy, is paused
 on the way and recovers: between two Stasis, and to and from a QEMU where one is installed; likewise
-with a return path; auto-converge's steps; a writer that nothing but its budget of dirty pages can
+with a return path; how long its CPU waited; auto-converge's steps; a writer that nothing but its budget of dirty pages can
 hold; and the rate at which pages become dirty."""
 import os
 import re
@@ -85,6 +85,45 @@ def postcopy(kinds, pauses):
     src.kill()
     dst.kill()
     forget()
+
+
+def blocktime(want):
+    """The time that a CPU has waited for its pages is told: for most of a second they do not come."""
+    src = start("stasis", walker_guest.build("slow", "-DWAIT=60000"))
+    dst = start("stasis", f"{TMP}/slow.rom", "-incoming", f"unix:{TMP}/in")
+    set_all((src, dst), "capability postcopy-ram on")
+    set_all((src,), "parameter max-bandwidth 2M", "parameter max-postcopy-bandwidth 400k")
+    set_all((dst,), f"capability postcopy-blocktime {'on' if want else 'off'}")
+    walker_guest.passes(src, 1)
+    src.hmp(f"migrate -d unix:{TMP}/in")
+    src.hmp("migrate_start_postcopy")
+    dst.wait_status("running")
+    begin = time.monotonic()
+    src.hmp("migrate_pause")
+    walker_guest.both(src, dst, "postcopy-paused")
+    while walker_guest.word(dst, 0x7000) < 1:  # reads what is there: it is not waited for
+        time.sleep(0.02)
+    time.sleep(1)
+    TAP.check("blocktime" not in dst.hmp("info migrate"), "blocktime: only in the end")
+    dst.hmp(f"migrate_recover unix:{TMP}/again")
+    src.hmp("migrate_set_parameter max-postcopy-bandwidth 0")
+    src.hmp(f"migrate -d -r unix:{TMP}/again")
+    TAP.equal(walker_guest.both(src, dst, "completed"), ("completed",) * 2, "blocktime: completes")
+    most, text = 1000 * (time.monotonic() - begin), dst.hmp("info migrate")
+    told = re.search(r"\npostcopy blocktime: (\d+)\npostcopy vcpu blocktime: (\d+)\n", text)
+    if want:
+        TAP.check(told and told[1] == told[2] and 600 < int(told[1]) <= most,
+                  f"blocktime: of {most:.0f} ms the CPU has waited", text)
+    else:
+        TAP.check(not told, "blocktime: not told where it was not asked for", text)
+    src.kill()
+    dst.kill()
+    forget()
+
+
+def blocktimes():
+    blocktime(True)
+    blocktime(False)
 
 
 def stasis():
@@ -216,8 +255,10 @@ def slow_reader():
 if not shutil.which("nasm"):
     TAP.skip("walker", "nasm is not installed")
 elif shutil.which(QEMU):
-    TAP.run(stasis, qemu, return_paths, auto_converge, converges, stalled, dirty_rate, slow_reader)
+    TAP.run(stasis, qemu, return_paths, blocktimes, auto_converge, converges, stalled, dirty_rate,
+            slow_reader)
 else:
-    TAP.run(stasis, return_paths, auto_converge, converges, stalled, dirty_rate, slow_reader)
+    TAP.run(stasis, return_paths, blocktimes, auto_converge, converges, stalled, dirty_rate,
+            slow_reader)
     TAP.skip("to and from QEMU", f"no {QEMU}")
 TAP.finish()
