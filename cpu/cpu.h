@@ -25,10 +25,11 @@ typedef enum CpuExit {
  * ends the slice); *done gets the number executed, which has been added to clock.insns. */
 CpuExit cpu_run(Machine *m, int64_t max_insns, int64_t *done);
 
-/* How many CPUs there are; and how long one of them, by its index, has waited for absent pages: ns
- * of host time, in which no other one ran. */
+/* How many CPUs there are; how long one of them, by its index, has waited for absent pages, in ns
+ * of host time; and for how much of that time none could run. */
 unsigned cpu_count(Machine *m);
 int64_t cpu_blocked_ns(Machine *m, unsigned index);
+int64_t cpu_all_blocked_ns(Machine *m);
 
 /* True while nothing but an interrupt can make a CPU go on. */
 bool cpu_idle(Machine *m);

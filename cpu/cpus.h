@@ -14,8 +14,9 @@ enum { CPU_TURN = 16384 };
 typedef struct Cpus {
     Cpu *cpu[MACHINE_CPUS]; /* by index */
     unsigned n;
-    Cpu *running;   /* NULL: between turns */
-    unsigned shown; /* by the monitor */
+    Cpu *running;                         /* NULL: between turns */
+    unsigned shown;                       /* by the monitor */
+    int64_t blocked_ns, blocked_since_ns; /* all of them: cpu/blocked.c */
 } Cpus;
 
 /* The machine's CPUs, made on first use (cpu/run.c). */

@@ -2,6 +2,7 @@
 /* The CPU as a device: properties, wires, reset, and when its state is whole. */
 #include "core/apic.h"
 #include "core/cpu_id.h"
+#include "cpu/blocked.h"
 #include "cpu/cpu.h"
 #include "cpu/cpus.h"
 #include "cpu/debug.h"
@@ -49,6 +50,7 @@ static void cpu_sync(Device *dev)
 
     cpu->cc_kind = CC_EFLAGS;
     cpu->x87_host = X87_HOST_UNKNOWN;
+    blocked_end(cpu);
     cpu_core_drop(cpu);
     cpu_debug_update(cpu);
     cpu_update_mode(cpu);

@@ -281,7 +281,10 @@ static CpuExit run_slice(Cpu *cpu)
 
 /* -- turns -- */
 
-static bool run_can(Cpu *cpu) { return !cpu->s.halted || cpu_has_event(cpu); }
+static bool run_can(Cpu *cpu)
+{
+    return (!cpu->s.halted || cpu_has_event(cpu)) && !blocked_waits(cpu);
+}
 
 static void run_set_turn(Cpu *cpu, uint32_t left)
 {
@@ -289,7 +292,7 @@ static void run_set_turn(Cpu *cpu, uint32_t left)
     cpu->s.turn_left = left;
 }
 
-/* Who runs now: the one whose turn it is, or else the next one that can.  NULL: all are idle.  A
+/* Who runs now: the one whose turn it is, or else the next one that can.  NULL: none can.  A
  * CPU that is alone has no turns. */
 static Cpu *run_next(Cpus *cpus)
 {
@@ -335,6 +338,17 @@ static int64_t run_turn(Cpu *cpu, int64_t insns, CpuExit *why)
     return done;
 }
 
+/* Why nobody can run: they are idle, or one waits for a page. */
+static CpuExit run_stands(Cpus *cpus)
+{
+    for (unsigned i = 0; i < cpus->n; i++) {
+        if (!blocked_waits(cpus->cpu[i])) continue;
+        blocked_all_begin(cpus);
+        return CPU_BLOCKED;
+    }
+    return CPU_HALTED;
+}
+
 CpuExit cpu_run(Machine *m, int64_t max_insns, int64_t *done)
 {
     Cpus *cpus = cpus_of(m);
@@ -342,15 +356,20 @@ CpuExit cpu_run(Machine *m, int64_t max_insns, int64_t *done)
     *done = 0;
     if (!cpus->n) return CPU_HALTED;
     if (atomic_exchange(&m->kick, 0)) return CPU_KICKED;
+    blocked_all_end(cpus);
     while (*done < max_insns) {
         Cpu *cpu = run_next(cpus);
         CpuExit why;
         int64_t n;
 
-        if (!cpu) return CPU_HALTED;
+        if (!cpu) return run_stands(cpus);
         n = run_turn(cpu, max_insns - *done, &why);
         *done += n;
-        if (why == CPU_BLOCKED) blocked_begin(cpu);
+        if (why == CPU_BLOCKED) {
+            blocked_begin(cpu);
+            if (blocked_waits(cpu)) continue;
+            blocked_all_begin(cpus);
+        }
         if (why == CPU_HALTED && (!n || cpus->n == 1)) return why;
         if (why != CPU_HALTED && why != CPU_BUDGET) return why;
     }
@@ -362,6 +381,6 @@ bool cpu_idle(Machine *m)
     Cpus *cpus = cpus_of(m);
 
     for (unsigned i = 0; i < cpus->n; i++)
-        if (run_can(cpus->cpu[i])) return false;
+        if (run_can(cpus->cpu[i]) || blocked_waits(cpus->cpu[i])) return false;
     return true;
 }

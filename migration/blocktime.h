@@ -8,10 +8,10 @@
 typedef struct Blocktime {
     bool known; /* post-copy is over, and the capability was on */
     bool begun;
-    unsigned n;                   /* CPUs */
-    int64_t before[MACHINE_CPUS]; /* ns that they had waited when it began */
-    uint64_t ms[MACHINE_CPUS];    /* how long each of them waited ... */
-    uint64_t total_ms; /* ... and the guest: while one waits, the others do not run either */
+    unsigned n;                               /* CPUs */
+    int64_t before[MACHINE_CPUS], all_before; /* ns that they had waited when it began */
+    uint64_t ms[MACHINE_CPUS];                /* how long each of them waited ... */
+    uint64_t all_ms;                          /* ... so that none could run */
 } Blocktime;
 
 /* From now on a CPU may meet absent pages; again after a recovery, which changes nothing. */

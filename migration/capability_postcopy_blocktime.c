@@ -22,21 +22,17 @@ void blocktime_begin(Machine *m)
     if (b->begun || !capability_on(m, "postcopy-blocktime")) return;
     *b = (Blocktime){ .begun = true, .n = cpu_count(m) };
     for (unsigned i = 0; i < b->n; i++) b->before[i] = cpu_blocked_ns(m, i);
+    b->all_before = cpu_all_blocked_ns(m);
 }
 
 void blocktime_end(Machine *m)
 {
     Blocktime *b = blocktime_get(m);
-    int64_t total = 0;
 
     if (!b->begun) return;
-    for (unsigned i = 0; i < b->n; i++) {
-        int64_t ns = cpu_blocked_ns(m, i) - b->before[i];
-
-        b->ms[i] = (uint64_t)(ns / NS_PER_MS);
-        total += ns;
-    }
-    b->total_ms = (uint64_t)(total / NS_PER_MS);
+    for (unsigned i = 0; i < b->n; i++)
+        b->ms[i] = (uint64_t)((cpu_blocked_ns(m, i) - b->before[i]) / NS_PER_MS);
+    b->all_ms = (uint64_t)((cpu_all_blocked_ns(m) - b->all_before) / NS_PER_MS);
     b->begun = false;
     b->known = true;
 }

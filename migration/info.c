@@ -117,7 +117,7 @@ static void info_print_disk(const BlockTotals *t, Sink *out)
 
 static void info_print_blocktime(const Blocktime *b, Sink *out)
 {
-    sink_printf(out, "postcopy blocktime: %" PRIu64 "\npostcopy vcpu blocktime: ", b->total_ms);
+    sink_printf(out, "postcopy blocktime: %" PRIu64 "\npostcopy vcpu blocktime: ", b->all_ms);
     for (unsigned i = 0; i < b->n; i++) sink_printf(out, "%s%" PRIu64, i ? "," : "", b->ms[i]);
     sink_printf(out, "\n");
 }

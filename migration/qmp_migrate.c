@@ -152,7 +152,7 @@ static void migrate_blocktime(const Blocktime *b, json_t *o)
 
     for (unsigned i = 0; i < b->n; i++)
         json_array_append_new(each, json_integer((json_int_t)b->ms[i]));
-    json_object_set_new(o, "postcopy-blocktime", json_integer((json_int_t)b->total_ms));
+    json_object_set_new(o, "postcopy-blocktime", json_integer((json_int_t)b->all_ms));
     json_object_set_new(o, "postcopy-vcpu-blocktime", each);
 }
 

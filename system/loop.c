@@ -212,6 +212,17 @@ static void loop_torture(Loop *l)
     machine_request_shutdown(l->m, SHUTDOWN_ERROR);
 }
 
+/* The page that a CPU waits for comes by a host event; meanwhile a timer may wake another one. */
+static void loop_await_page(Loop *l, int64_t max_ns)
+{
+    const Clock *c = &l->m->clock;
+    int64_t until = loop_limit(max_ns < 0 ? 100 * NS_PER_MS : max_ns), deadline = clock_deadline(c);
+
+    if (!c->icount && deadline != INT64_MAX)
+        until = MIN_OF(until, host_ns() + MAX_OF(deadline - clock_now(c), 0));
+    loop_wait(l, until);
+}
+
 static void loop_run(Loop *l, int64_t max_ns)
 {
     Machine *m = l->m;
@@ -225,8 +236,7 @@ static void loop_run(Loop *l, int64_t max_ns)
         l->rest_until_ns =
             end + (end - start) * (int64_t)m->throttle / (int64_t)(100 - m->throttle);
     if (why == CPU_BLOCKED) {
-        /* The page that the CPU waits for comes by a host event. */
-        loop_wait(l, loop_limit(max_ns < 0 ? 100 * NS_PER_MS : max_ns));
+        loop_await_page(l, max_ns);
     } else if (end - l->polled_ns >= POLL_NS || why != CPU_BUDGET) {
         l->polled_ns = end;
         g_main_context_iteration(m->ctx, FALSE);

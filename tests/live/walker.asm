@@ -3,7 +3,8 @@
 ; still holds the last pass's number, at its front and at its end, and writes the new one.  What it
 ; tells stands in low memory: 7000h the pass, 7004h the address where a page was wrong, or 0.
 ;
-; WALK_END says where the walk ends; WAIT how many idle loops lie between two pages.
+; WALK_END says where the walk ends; WAIT how many idle loops lie between two pages.  With TWO the
+; other CPUs count at 7010h.
 %ifndef WALK_END
 %define WALK_END 0x900000
 %endif
@@ -28,6 +29,16 @@ flat:
     mov esp, 0x6000
     xor ebp, ebp
     mov dword [0x7004], 0
+%ifdef TWO
+    mov esi, 0xf0000 + counts
+    mov edi, 0x8000
+    mov ecx, counts_end - counts
+    rep movsb
+    mov dword [0xfee00300], 0xc4500     ; INIT to all others
+    mov ecx, 1000000
+    loop $
+    mov dword [0xfee00300], 0xc4608     ; they start at 8000h
+%endif
 pass:
     mov [0x7000], ebp
     mov edi, 0x100000
@@ -51,6 +62,15 @@ wrong:
     mov [0x7004], edi
     hlt
     jmp wrong
+
+bits 16
+counts:
+    xor ax, ax
+    mov ds, ax
+.more:
+    lock inc dword [0x7010]
+    jmp short .more
+counts_end:
 
     align 8
 gdt:
