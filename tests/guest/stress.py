@@ -89,7 +89,7 @@ def compiler(path):
     root = bootdisk.tree(TMP + "/cc", files)
     bootdisk.ext(TMP + "/cc.raw", 128, root)
     run(linux686.IMG, "convert", "-f", "raw", "-O", "qcow2", TMP + "/cc.raw", path)
-    run(cc1, "-quiet", "-O2", TMP + "/cc/in.i", "-o", TMP + "/out.s")
+    run(cc1, "-quiet", "-fpreprocessed", "-O2", TMP + "/cc/in.i", "-o", TMP + "/out.s")
     with open(TMP + "/out.s", "rb") as f:
         return cc1, hashlib.sha256(f.read()).hexdigest()
 
@@ -99,8 +99,8 @@ def compiles():
     vm = start(2, {}, TMP + "/cc.qcow2", ("ata_piix", "sd_mod", "crc32c_generic", "ext4"))
     vm.shell("mount -t ext4 /dev/sda /mnt")
     vm.shell("cat > /tmp/loop <<'X'\nfor i in 1 2 3 4 5 6 7 8; do chroot /mnt "
-             f"{cc1} -quiet -O2 /in.i -o /out$i.s 2>&1 || echo failed; sha256sum < /mnt/out$i.s; "
-             "done > /tmp/sums 2>&1; echo ended >> /tmp/sums\nX")
+             f"{cc1} -quiet -fpreprocessed -O2 /in.i -o /out$i.s 2>&1 || echo failed; "
+             "sha256sum < /mnt/out$i.s; done > /tmp/sums 2>&1; echo ended >> /tmp/sums\nX")
     vm.shell("sh /tmp/loop & true")
     until(vm, "wc -l < /tmp/sums", "2", 600)
     said = vm.hmp("savevm midst")
