@@ -123,9 +123,9 @@ def blocktime(want, cpus):
     told = re.search(r"\npostcopy blocktime: (\d+)\npostcopy vcpu blocktime: ([\d,]+)\n", text)
     if want:
         each = [int(ms) for ms in told[2].split(",")] if told else []
-        TAP.check(len(each) == cpus and 600 < each[0] <= most and sum(each[1:]) < 300,
+        TAP.check(len(each) == cpus and 600 < each[0] <= most and sum(each[1:]) < 700,
                   f"{what}: of {most:.0f} ms the first one has waited", text)
-        TAP.check(told and (int(told[1]) > 600 if cpus == 1 else int(told[1]) < 300),
+        TAP.check(told and (int(told[1]) > 600 if cpus == 1 else int(told[1]) < 700),
                   what + ": when none could run", text)
     else:
         TAP.check(not told, what + ": not told where it was not asked for", text)
@@ -232,10 +232,15 @@ def stalled():
 
 def dirty_rate():
     """What is told of the pages that become dirty is what the guest writes in a second."""
-    src = start("stasis", walker_guest.build("steady", "-DWAIT=70000", "-DWALK_END=0xd00000"))
+    src = start("stasis", walker_guest.build("steady", "-DWAIT=150000", "-DWALK_END=0xd00000"))
     walker_guest.passes(src, 1)
-    set_all((src,), "capability pause-before-switchover on", "parameter max-bandwidth 5M")
     TAP.check("dirty pages rate" not in src.hmp("info migrate"), "no rate before")
+    began, before = time.monotonic(), walker_guest.written(src, 0xd00000)
+    time.sleep(0.5)
+    speed = (walker_guest.written(src, 0xd00000) - before) / (time.monotonic() - began)
+    # Little faster than the guest writes: rounds go on for a while, and nothing holds it back.
+    set_all((src,), "capability pause-before-switchover on",
+            f"parameter max-bandwidth {int(speed * 1.5 * 4096)}B")
     began, before = time.monotonic(), walker_guest.written(src, 0xd00000)
     src.hmp('migrate -d "exec:cat >/dev/null"')
     TAP.equal(src.await_migration("pre-switchover"), "pre-switchover", "rate: up to the switchover")
