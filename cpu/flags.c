@@ -29,6 +29,7 @@ void cpu_set_eflags(Cpu *cpu, uint32_t val, uint32_t mask)
     old = cpu_get_eflags(cpu);
     changed = (old ^ val) & mask;
     cpu->s.eflags = (cpu->s.eflags & ~(uint64_t)mask) | (val & mask);
+    if (!(changed & (FLAG_VM | FLAG_AC | FLAG_TF | FLAG_IF))) return;
     if (changed & FLAG_VM) cpu_update_mode(cpu);
     if (changed & FLAG_AC) cpu_mode_changed(cpu);
     if (changed & FLAG_TF) cpu_debug_update(cpu);

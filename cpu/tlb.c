@@ -147,7 +147,7 @@ void tlb_fill(
 
 /* -- flushes -- */
 
-static void tlb_forget(Tlb *t)
+static __attribute__((noinline)) void tlb_forget(Tlb *t)
 {
     t->gen++;
     memset(t->remembered, 0, sizeof(t->remembered));
@@ -173,16 +173,18 @@ void tlb_map_changed(Cpu *cpu)
     cpu_tlb_flush(cpu, true);
 }
 
+static __attribute__((noinline)) void tlb_flush_large(Tlb *t, uint32_t page)
+{
+    t->large[page >> 15] &= ~(1u << (page >> 10 & 31));
+    for (unsigned i = 0; i < TLB_TABLES; i++)
+        memset(&(*tlb_table(t, i))[page & ~1023u], 0, 1024 * sizeof(uint64_t));
+}
+
 /* Whether anything but this one page went. */
 static bool tlb_flush_direct(Tlb *t, uint32_t page)
 {
-    uint32_t bit = 1u << (page >> 10 & 31);
-    bool large = t->large[page >> 15] & bit;
-
-    if (large) {
-        t->large[page >> 15] &= ~bit;
-        for (unsigned i = 0; i < TLB_TABLES; i++)
-            memset(&(*tlb_table(t, i))[page & ~1023u], 0, 1024 * sizeof(uint64_t));
+    if (UNLIKELY(t->large[page >> 15] >> (page >> 10 & 31) & 1)) {
+        tlb_flush_large(t, page);
         return true;
     }
     for (uint32_t bits = t->filled[page] & 0xffff; bits; bits &= bits - 1)
@@ -205,7 +207,7 @@ static void tlb_flush_region(Tlb *t, uint64_t lin, unsigned shift)
             if ((tlb_linear(t, t->list[g][i]) ^ lin) >> shift == 0) tlb_clear(t, t->list[g][i]);
 }
 
-static bool tlb_flush_tagged(Tlb *t, uint64_t lin)
+static __attribute__((noinline)) bool tlb_flush_tagged(Tlb *t, uint64_t lin)
 {
     bool large = t->large_tagged[lin >> 21 & (TLB_REGIONS - 1)];
     bool huge = t->huge[lin >> 30 & (TLB_REGIONS - 1)];
