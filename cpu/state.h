@@ -295,7 +295,7 @@ struct Cpu {
     struct BlockCache *blocks;
     Cpus *cpus;
     struct FaultFrame *fault_frame; /* cpu/fault.c */
-    struct _GArray *task_steps;     /* what is under way and may be undone, or NULL: cpu/task.c */
+    GArray *task_steps;             /* what is under way and may be undone, or NULL: cpu/task.c */
     uint64_t peek_absent;           /* the absent page that the monitor's last walk met; 0: none */
     MemListener listener;
     bool sse_live;    /* the guest's MXCSR stands in the host's: cpu/sse.h */
