@@ -165,6 +165,9 @@ struct Machine {
     /* Pages that the guest may make dirty for WATCH_MIGRATION before the CPU has to rest until more
      * are granted; DIRTY_UNLIMITED: any number. */
     int64_t dirty_budget;
+    /* How long the CPU runs at most before host events get a look; 0: as is usual.  Who takes long
+     * for such an event, and often, lets the CPU have its share in smaller pieces. */
+    int64_t slice_ns;
     bool syncing; /* inside machine_sync: a wire that changes is no edge */
     /* Interrupt acknowledge: the PIC's vector.  A wire with an answer. */
     int (*inta)(Device *dev);

@@ -22,8 +22,9 @@ enum {
     READ_PIECE = 1 * MiB,
     READ_PIECE_RUNNING = 128 * KiB, /* while the guest runs: some thousands of zero pages */
     BURST_NS = 20000000,
-    BURST_RUNNING_NS = 4000000, /* while the guest runs ... */
-    BURST_FRESH_NS = 1000000,   /* ... and while it makes up for its pause: */
+    SLICE_NS = 400000,          /* the CPU's turn while the guest runs, ... */
+    BURST_RUNNING_NS = 1600000, /* ... that of the channel ... */
+    BURST_FRESH_NS = 400000,    /* ... and that while the guest makes up for its pause: */
     FRESH_NS = 20000000,        /* so long after it went on */
     SOON_NS = 300000,           /* a sender as fast as this is waited for in the midst of a burst */
 };
@@ -78,6 +79,7 @@ static Incoming *incoming_get(Machine *m)
 static void incoming_set_status(Incoming *in, MigrationStatus s)
 {
     in->status = s;
+    in->m->slice_ns = s == MIGRATION_POSTCOPY_ACTIVE ? SLICE_NS : 0;
     machine_notify(in->m, EVENT_MIGRATION);
 }
 

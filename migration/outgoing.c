@@ -27,17 +27,19 @@
 #include "util/socket.h"
 
 enum {
-    PIECE = 256 * KiB,         /* produced at a time, at most */
-    PIECE_POSTCOPY = 32 * KiB, /* a page asked for waits for one of these at most */
-    PIECE_MIN = 4 * KiB,       /* and at least, however narrow max-bandwidth is */
-    DEPTH_MIN = 208 * KiB,     /* written ahead at first, and in post-copy: a page waits for it */
-    DEPTH_MAX = 4 * MiB,       /* what the far side may take in a slice of the guest */
-    WINDOW_MS = 100,           /* bandwidth is kept per window */
-    ENOUGH = 64 * PAGE_SIZE,   /* left after a round: it gets no less worth waiting for */
-    BURST_NS = 4000000,        /* what one turn of the main loop may take */
-    SOON_NS = 500000,          /* a reader as fast as this is waited for in its midst ... */
-    SLOW_TURNS = 10,           /* ... but one that was not, not before so many turns */
-    ANSWER_MS = 10000,         /* how long the far side may neither read nor say anything */
+    PIECE = 256 * KiB,          /* produced at a time, at most */
+    PIECE_POSTCOPY = 32 * KiB,  /* a page asked for waits for one of these at most */
+    PIECE_MIN = 4 * KiB,        /* and at least, however narrow max-bandwidth is */
+    DEPTH_MIN = 208 * KiB,      /* written ahead at first, and in post-copy: a page waits for it */
+    DEPTH_MAX = 4 * MiB,        /* what the far side may take in a slice of the guest */
+    WINDOW_MS = 100,            /* bandwidth is kept per window */
+    ENOUGH = 64 * PAGE_SIZE,    /* left after a round: it gets no less worth waiting for */
+    BURST_NS = 4000000,         /* what one turn of the main loop may take, ... */
+    BURST_RUNNING_NS = 1600000, /* ... and while the guest runs, whose CPU's turn is then this */
+    SLICE_NS = 400000,
+    SOON_NS = 500000,  /* a reader as fast as this is waited for in its midst ... */
+    SLOW_TURNS = 10,   /* ... but one that was not, not before so many turns */
+    ANSWER_MS = 10000, /* how long the far side may neither read nor say anything */
     ANSWER_TICK_MS = 100,
     STALL_MS = 1000,
     READER_MS = 1000, /* whoever reads nothing of what the guest said for so long is not there */
@@ -134,6 +136,7 @@ static void outgoing_close(Outgoing *o)
     source_drop(&o->stall);
     stream_free(&o->back.in);
     converge_end(o->m);
+    o->m->slice_ns = 0;
     if (o->save) {
         o->stats = *ram_save_stats(o->save);
         o->remaining = o->status == MIGRATION_COMPLETED ? 0 : ram_save_remaining(o->save);
@@ -662,7 +665,7 @@ static void outgoing_deepen(Outgoing *o)
 static gboolean outgoing_pump(gint fd, GIOCondition cond, gpointer opaque)
 {
     Outgoing *o = opaque;
-    int64_t until = host_ns() + BURST_NS;
+    int64_t until = host_ns() + (machine_running(o->m) ? BURST_RUNNING_NS : BURST_NS);
 
     (void)fd;
     (void)cond;
@@ -806,6 +809,7 @@ static gboolean outgoing_connected(gint fd, GIOCondition cond, gpointer opaque)
     outgoing_set_status(o, MIGRATION_ACTIVE);
     converge_begin(&o->converge, o->m, ram_save_stats(o->save)->total);
     o->dirty = (DirtyRate){ 0 };
+    o->m->slice_ns = SLICE_NS;
     o->stall = outgoing_attach(o, g_timeout_source_new(STALL_MS), outgoing_look_for_stall);
     outgoing_window_over(o);
     return G_SOURCE_REMOVE;

@@ -173,6 +173,7 @@ static int64_t loop_budget(Loop *l, int64_t max_ns)
 {
     Clock *c = &l->m->clock;
     int64_t deadline = clock_deadline(c), left = INT64_MAX, insns;
+    int64_t slice = l->m->slice_ns ? l->m->slice_ns : SLICE_NS;
 
     if (deadline != INT64_MAX) left = MAX_OF(deadline - clock_now(c), 0);
     if (c->icount) {
@@ -181,7 +182,7 @@ static int64_t loop_budget(Loop *l, int64_t max_ns)
         insns = left > SLICE_ICOUNT * unit ? SLICE_ICOUNT : (left + unit - 1) / unit;
         insns = MAX_OF(insns, 1);
     } else {
-        int64_t ns = MIN_OF(left, max_ns < 0 ? SLICE_NS : MIN_OF(max_ns, SLICE_NS));
+        int64_t ns = MIN_OF(left, max_ns < 0 ? slice : MIN_OF(max_ns, slice));
         insns = MAX_OF((int64_t)((double)ns * l->insns_per_ns), SLICE_MIN_INSNS);
     }
     if (l->torture_every) {
